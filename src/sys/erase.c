@@ -1,0 +1,284 @@
+/*
+ * erase.c - removing a tree that may hold anything: any depth, directories without permissions,
+ * symlinks and mounts to places that must stay as they are.
+ *
+ * Invariants:
+ *  E1  What is entered is a real directory on the device of the directory that holds the tree, and no
+ *      mount: openat2() does not cross one, and without it the ids of the mounts are compared. The
+ *      device alone is not enough: a bind mount has the same.
+ *  E2  A mode is changed only after a call was refused, and only by adding u+rwx.
+ *  E3  frames[i] belongs to level i + 1 of the walk.
+ */
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "sys/seam.h"
+
+struct frame {
+	struct pl_listing listing;
+	size_t next;	 /* the entry to be looked at next */
+	bool is_widened; /* u+rwx was tried, once */
+};
+
+struct eraser {
+	struct pl_walk walk;
+	struct frame *frames;
+	size_t n, capacity;
+	dev_t dev;
+	const char *spare; /* at the top */
+	int first_error;
+};
+
+static void note(struct eraser *e, int r)
+{
+	if (r < 0 && e->first_error == 0)
+		e->first_error = r;
+}
+
+static bool is_refusal(int r)
+{
+	return r == -EACCES || r == -EPERM;
+}
+
+static bool is_missing_permission(const struct stat *st)
+{
+	return S_ISDIR(st->st_mode) && (st->st_mode & S_IRWXU) != S_IRWXU;
+}
+
+/* ---- going in ---- */
+
+/* openat2() that does not cross mounts. -ENOSYS where there is none, or where a sandbox refuses it. */
+static int open_on_same_mount(int dirfd, const char *name)
+{
+	struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+			       .resolve = RESOLVE_NO_XDEV};
+	int fd, higher;
+
+	if (!pl_seam_has(PL_CAP_OPENAT2))
+		return -ENOSYS;
+	fd = PL_RETRY(syscall(SYS_openat2, dirfd, name, &how, sizeof(how)));
+	if (fd == -EPERM || fd == -EINVAL || fd == -EAGAIN)
+		return -ENOSYS;
+	if (fd < 0 || fd > 2)
+		return fd;
+	higher = pl_dup(fd); /* F1 of file.c */
+	pl_close(fd);
+	return higher;
+}
+
+/* The id of the mount that `fd` was opened through; -ENOSYS if it is not to be had. */
+static int mount_of(int fd)
+{
+	PL_BUFFER text = {0};
+	char path[40];
+	const char *line;
+	int id;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
+	if (pl_read_file(AT_FDCWD, path, 4096, &text) < 0)
+		return -ENOSYS;
+	line = strstr(pl_buffer_string(&text), "mnt_id:");
+	if (!line || sscanf(line, "mnt_id: %d", &id) != 1 || id < 0)
+		return -ENOSYS;
+	return id;
+}
+
+/* Opens directory dirfd/name, keeping E1. */
+static int open_inside(const struct eraser *e, int dirfd, const char *name)
+{
+	PL_CLOSE int fd = open_on_same_mount(dirfd, name);
+	struct stat st;
+	int r;
+
+	if (fd == -ENOSYS) {
+		int above = mount_of(dirfd), here;
+
+		fd = above < 0 ? above : pl_open_dir(dirfd, name);
+		here = fd < 0 ? fd : mount_of(fd);
+		if (here < 0 || here != above)
+			return here < 0 ? here : -EXDEV;
+	}
+	if (fd < 0)
+		return fd;
+	r = pl_fstat(fd, &st);
+	if (r < 0)
+		return r;
+	return st.st_dev == e->dev ? pl_take_fd(&fd) : -EXDEV;
+}
+
+/* E2, for a directory that may not even be opened. */
+static bool widen_at(int dirfd, const char *name)
+{
+	struct stat st;
+
+	return pl_lstat(dirfd, name, &st) == 0 && is_missing_permission(&st) &&
+	       pl_chmod_at(dirfd, name, (st.st_mode & 07777) | S_IRWXU) == 0;
+}
+
+/* E2, for the current directory. True if it makes sense to try again. */
+static bool widen_current(struct eraser *e)
+{
+	struct frame *frame = &e->frames[e->n - 1];
+	int fd = pl_walk_fd(&e->walk);
+	struct stat st;
+
+	if (frame->is_widened)
+		return false;
+	frame->is_widened = true;
+	return pl_fstat(fd, &st) == 0 && is_missing_permission(&st) &&
+	       pl_chmod(fd, (st.st_mode & 07777) | S_IRWXU) == 0;
+}
+
+/* Lists the current directory into a new frame. Only want of memory is an error here; what cannot
+ * be listed is noted, and will not be removable. */
+static int push_frame(struct eraser *e)
+{
+	struct pl_listing listing = {0};
+	int r = PL_ARRAY_GROW(e->frames, e->capacity, e->n);
+
+	if (r < 0)
+		return r;
+	r = pl_list(pl_walk_fd(&e->walk), &listing);
+	if (r == -ENOMEM)
+		return r;
+	if (r != -ENOENT) /* it was removed by somebody else */
+		note(e, r);
+	e->frames[e->n++] = (struct frame){.listing = listing};
+	pl_assert(e->n == e->walk.depth); /* E3 */
+	return 0;
+}
+
+static void pop_frame(struct eraser *e)
+{
+	pl_listing_done(&e->frames[--e->n].listing);
+}
+
+/* ---- removing ---- */
+
+/* Unlinks, or removes as an empty directory, a name in the current directory. */
+static int remove_name(struct eraser *e, const char *name, bool is_dir)
+{
+	int fd = pl_walk_fd(&e->walk);
+	int r = is_dir ? pl_rmdir(fd, name) : pl_unlink(fd, name);
+
+	if (is_refusal(r) && widen_current(e))
+		r = is_dir ? pl_rmdir(fd, name) : pl_unlink(fd, name);
+	return r == -ENOENT ? 0 : r;
+}
+
+/* Enters a directory; it is removed on the way back. Returns an error only where erasing must end. */
+static int descend(struct eraser *e, const char *name)
+{
+	int dirfd = pl_walk_fd(&e->walk);
+	int fd = open_inside(e, dirfd, name);
+	int r;
+
+	if (is_refusal(fd) && widen_current(e))
+		fd = open_inside(e, dirfd, name);
+	if (is_refusal(fd) && widen_at(dirfd, name))
+		fd = open_inside(e, dirfd, name);
+	if (fd == -ENOTDIR || fd == -ELOOP) { /* replaced since it was listed */
+		note(e, remove_name(e, name, false));
+		return 0;
+	}
+	if (fd < 0) {
+		note(e, fd == -ENOENT ? 0 : fd);
+		return 0;
+	}
+	r = pl_walk_enter_take(&e->walk, name, fd);
+	return r < 0 ? r : push_frame(e);
+}
+
+static int erase_next(struct eraser *e)
+{
+	struct frame *frame = &e->frames[e->n - 1];
+	const struct pl_dirent *entry = &frame->listing.entries[frame->next++];
+	int r;
+
+	if (e->n == 1 && e->spare && strcmp(entry->name, e->spare) == 0)
+		return 0;
+	if (entry->type == DT_DIR)
+		return descend(e, entry->name);
+	r = remove_name(e, entry->name, false);
+	if (r == -EISDIR) /* DT_UNKNOWN, or replaced */
+		return descend(e, entry->name);
+	note(e, r);
+	return 0;
+}
+
+/* Goes up, and removes the directory it came from. */
+static int ascend(struct eraser *e)
+{
+	const struct frame *parent;
+	int r = pl_walk_leave(&e->walk);
+
+	if (is_refusal(r) && widen_current(e))
+		r = pl_walk_leave(&e->walk);
+	if (r < 0)
+		return r;
+	pop_frame(e);
+	parent = &e->frames[e->n - 1];
+	note(e, remove_name(e, parent->listing.entries[parent->next - 1].name, true));
+	return 0;
+}
+
+/* Everything below the root of the walk. */
+static int erase_below(struct eraser *e)
+{
+	int r = push_frame(e);
+
+	while (r == 0) {
+		const struct frame *frame = &e->frames[e->n - 1];
+
+		if (frame->next < frame->listing.n)
+			r = erase_next(e);
+		else if (e->n > 1)
+			r = ascend(e);
+		else
+			break;
+	}
+	return r;
+}
+
+static int erase_dir(int dirfd, const char *name, const char *spare, dev_t dev)
+{
+	struct eraser e = {.dev = dev, .spare = spare};
+	int r, fd = open_inside(&e, dirfd, name);
+
+	if (is_refusal(fd) && widen_at(dirfd, name))
+		fd = open_inside(&e, dirfd, name);
+	if (fd < 0)
+		return fd == -ENOENT ? 0 : fd;
+	r = pl_walk_init_take(&e.walk, fd);
+	if (r == 0)
+		r = erase_below(&e);
+	note(&e, r);
+	while (e.n > 0)
+		pop_frame(&e);
+	free(e.frames);
+	pl_walk_done(&e.walk);
+	if (e.first_error < 0 || spare)
+		return e.first_error;
+	r = pl_rmdir(dirfd, name);
+	return r == -ENOENT ? 0 : r;
+}
+
+int pl_erase(int dirfd, const char *name, const char *spare)
+{
+	struct stat parent, st;
+	int r = pl_lstat(dirfd, name, &st);
+
+	if (r == 0 && !S_ISDIR(st.st_mode))
+		r = pl_unlink(dirfd, name);
+	else if (r == 0)
+		r = pl_stat(dirfd, ".", &parent);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	if (!S_ISDIR(st.st_mode))
+		return 0;
+	return erase_dir(dirfd, name, spare, parent.st_dev);
+}

@@ -1,0 +1,137 @@
+/*
+ * host.c - who runs, where, when, and random numbers.
+ */
+#include <pwd.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "sys/seam.h"
+
+uid_t pl_uid(void)
+{
+	return geteuid();
+}
+
+gid_t pl_gid(void)
+{
+	return getegid();
+}
+
+bool pl_in_group(gid_t gid)
+{
+	PL_FREE gid_t *groups = NULL;
+	int n;
+
+	if (gid == getegid())
+		return true;
+	n = getgroups(0, NULL);
+	if (n <= 0)
+		return false;
+	groups = calloc((size_t)n, sizeof(*groups));
+	if (!groups)
+		return false;
+	n = getgroups(n, groups);
+	for (int i = 0; i < n; i++) {
+		if (groups[i] == gid)
+			return true;
+	}
+	return false;
+}
+
+void pl_user_name(uid_t uid, char *ret_name, size_t size)
+{
+	struct passwd entry, *found = NULL;
+	char buffer[4096]; /* one that does not fit is shown as a number */
+	int r;
+
+	pl_assert(size > 0);
+	r = getpwuid_r(uid, &entry, buffer, sizeof(buffer), &found);
+	if (r == 0 && found)
+		(void)snprintf(ret_name, size, "%s", found->pw_name);
+	else
+		(void)snprintf(ret_name, size, "%lu", (unsigned long)uid);
+}
+
+void pl_host_name(char *ret_name, size_t size)
+{
+	pl_assert(size > 0);
+	if (gethostname(ret_name, size) < 0 && errno != ENAMETOOLONG)
+		(void)snprintf(ret_name, size, "localhost");
+	ret_name[size - 1] = '\0';
+}
+
+void pl_clock_wall(struct timespec *ret_now)
+{
+	int r = clock_gettime(CLOCK_REALTIME, ret_now);
+
+	pl_assert(r == 0);
+}
+
+void pl_clock_coarse(struct timespec *ret_now)
+{
+	int r = clock_gettime(CLOCK_REALTIME_COARSE, ret_now);
+
+	pl_assert(r == 0);
+}
+
+int64_t pl_clock_monotonic_ms(void)
+{
+	struct timespec now;
+	int r = clock_gettime(CLOCK_MONOTONIC, &now);
+
+	pl_assert(r == 0);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+int pl_random(void *buffer, size_t length)
+{
+	unsigned char *to = buffer;
+
+	while (length > 0) {
+		int n = PL_RETRY(getrandom(to, length, 0));
+
+		if (n < 0)
+			return n;
+		to += n;
+		length -= (size_t)n;
+	}
+	return 0;
+}
+
+int pl_random_name(char ret_name[25])
+{
+	unsigned char bytes[12];
+	int r = pl_random(bytes, sizeof(bytes));
+
+	if (r == 0)
+		pl_hex(bytes, sizeof(bytes), ret_name);
+	return r;
+}
+
+void pl_sleep_ms(unsigned ms)
+{
+	struct timespec left = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+
+	while (clock_nanosleep(CLOCK_MONOTONIC, 0, &left, &left) == EINTR)
+		;
+}
+
+unsigned pl_cpu_count(void)
+{
+	cpu_set_t set;
+	long n;
+
+	if (sched_getaffinity(0, sizeof(set), &set) == 0)
+		n = CPU_COUNT(&set);
+	else /* more processors than the set has room for */
+		n = sysconf(_SC_NPROCESSORS_ONLN);
+	return n < 1 ? 1 : (unsigned)n;
+}
+
+pid_t pl_pid(void)
+{
+	return getpid();
+}

@@ -1,0 +1,58 @@
+/*
+ * meta.c - mode, owner and mtime. Extended attributes are xattr.c's.
+ */
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "sys/seam.h"
+
+int pl_chmod(int fd, mode_t mode)
+{
+	int r = pl_seam_pass(PL_CALL_META);
+
+	return r < 0 ? r : PL_RETRY(fchmod(fd, mode));
+}
+
+int pl_chmod_at(int dirfd, const char *name, mode_t mode)
+{
+	int r = pl_seam_pass(PL_CALL_META);
+
+	/* A symlink, or one put there meanwhile, is -EOPNOTSUPP. */
+	return r < 0 ? r : PL_RETRY(fchmodat(dirfd, name, mode, AT_SYMLINK_NOFOLLOW));
+}
+
+int pl_chown(int fd, uid_t uid, gid_t gid)
+{
+	int r = pl_seam_pass(PL_CALL_META);
+
+	return r < 0 ? r : PL_RETRY(fchown(fd, uid, gid));
+}
+
+int pl_chown_at(int dirfd, const char *name, uid_t uid, gid_t gid)
+{
+	int r = pl_seam_pass(PL_CALL_META);
+
+	return r < 0 ? r : PL_RETRY(fchownat(dirfd, name, uid, gid, AT_SYMLINK_NOFOLLOW));
+}
+
+/* The atime is left as it is: it is no part of what is kept (G8). */
+int pl_utimens(int fd, int64_t mtime_s, uint32_t mtime_ns)
+{
+	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
+					  {.tv_sec = mtime_s, .tv_nsec = mtime_ns}};
+	int r = pl_seam_pass(PL_CALL_META);
+
+	pl_assert(mtime_ns < 1000000000); /* above are values with a meaning of their own */
+	return r < 0 ? r : PL_RETRY(futimens(fd, times));
+}
+
+int pl_utimens_at(int dirfd, const char *name, int64_t mtime_s, uint32_t mtime_ns)
+{
+	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT},
+					  {.tv_sec = mtime_s, .tv_nsec = mtime_ns}};
+	int r = pl_seam_pass(PL_CALL_META);
+
+	pl_assert(mtime_ns < 1000000000);
+	return r < 0 ? r : PL_RETRY(utimensat(dirfd, name, times, AT_SYMLINK_NOFOLLOW));
+}

@@ -1,0 +1,269 @@
+/*
+ * sys - the library's only system calls. Everything is relative to a directory descriptor, close-on-
+ * exec, and follows no symlink unless the name says so. EINTR, short reads and short writes are
+ * handled here and nowhere else. No function here makes an error text: they return 0, a positive
+ * answer or a negative errno, and the caller, who knows what it was for, makes the text.
+ *
+ * The seam. Every call that changes something outside the process passes pl_seam() once, just before
+ * it is made. There a test can count it, fail it with an errno, or end the process; a test can also
+ * switch off a capability. Nothing else in the library is a global.
+ */
+#ifndef PL_SYS_H
+#define PL_SYS_H
+
+#include <dirent.h>
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+#include <time.h>
+
+#include "base/base.h"
+
+/* ---- seam.c ---- */
+
+/** The kinds of call that pass the seam, so that a test can choose among them. */
+enum pl_call {
+	PL_CALL_OPEN,  /* that creates or truncates */
+	PL_CALL_WRITE,
+	PL_CALL_LINK,
+	PL_CALL_SYMLINK,
+	PL_CALL_RENAME,
+	PL_CALL_UNLINK, /* files and directories */
+	PL_CALL_MKDIR,
+	PL_CALL_MKNOD,
+	PL_CALL_META, /* chmod, chown, utimens, xattrs */
+	PL_CALL_SYNC, /* fsync, fdatasync, syncfs */
+	PL_CALL_TRUNCATE,
+	PL_CALL_CLONE, /* FICLONE, copy_file_range */
+	PL_CALL_LOCK,  /* taking one */
+	PL_CALL_N
+};
+/** What a test wants to happen. All zero: nothing. Counting starts at 1 with pl_seam_arm(). */
+struct pl_seam_plan {
+	uint64_t exit_at;   /* _exit(99) instead of the call with this number; 0: never */
+	uint64_t fail_at;   /* fail the call with this number; 0: never */
+	bool fail_on;	    /* and every later one */
+	int fail_errno;	    /* positive; EINTR: the call is really interrupted half-way (see file.c) */
+	uint32_t calls;	    /* bit mask of 1 << enum pl_call that count; 0: all */
+	void (*stop)(uint64_t number, enum pl_call call, void *userdata); /* called at every one */
+	void *userdata;
+};
+void pl_seam_arm(const struct pl_seam_plan *plan); /* NULL: disarm */
+uint64_t pl_seam_count(void);			   /* calls since it was armed */
+uint64_t pl_seam_count_of(enum pl_call call);
+
+/** Fast ways that have a plain fallback, each with a switch that turns it off. */
+enum pl_capability {
+	PL_CAP_SYNCFS = 1 << 0,	  /* one syncfs() as a barrier instead of an fsync for each file */
+	PL_CAP_REFLINK = 1 << 1,  /* FICLONE */
+	PL_CAP_COPY_RANGE = 1 << 2,
+	PL_CAP_OPENAT2 = 1 << 3,
+	PL_CAP_XATTR = 1 << 4,
+	PL_CAP_USERNS = 1 << 5,
+	PL_CAP_NOREPLACE = 1 << 6, /* renameat2() that replaces nothing */
+};
+void pl_seam_disable(uint32_t capabilities); /* replaces what was disabled before */
+bool pl_seam_has(enum pl_capability capability);
+
+/* ---- file.c ---- */
+
+void pl_closep(int *fd);			 /* for PL_CLOSE: closes if not negative, keeps errno */
+#define PL_CLOSE PL_CLEANUP(pl_closep)
+int pl_close(int fd); /* asserts that the descriptor was valid; always returns -EBADF */
+int pl_take_fd(int *fd); /* returns it and sets -EBADF, the only way out of a PL_CLOSE scope */
+
+int pl_open(int dirfd, const char *name, int flags); /* no O_CREAT; adds O_CLOEXEC|O_NOFOLLOW */
+int pl_open_follow(int dirfd, const char *name, int flags); /* the same, but follows symlinks */
+int pl_open_dir(int dirfd, const char *name);	     /* O_RDONLY|O_DIRECTORY, no symlink */
+int pl_create(int dirfd, const char *name, mode_t mode); /* O_RDWR|O_CREAT|O_EXCL|O_NOFOLLOW */
+int pl_open_or_create(int dirfd, const char *name, int flags, mode_t mode); /* not exclusive */
+int pl_dup(int fd);						     /* close-on-exec, 3 and above */
+int pl_set_inheritable(int fd); /* clears close-on-exec */
+
+/** Reads until `length` or the end. Returns the number of bytes. */
+ssize_t pl_read_full(int fd, void *buffer, size_t length);
+ssize_t pl_pread_full(int fd, void *buffer, size_t length, uint64_t offset);
+/** Writes all. 0 or an error; after an error a part may be written. */
+int pl_write_full(int fd, const void *data, size_t length);
+int pl_pwrite_full(int fd, const void *data, size_t length, uint64_t offset);
+/** The whole file, if it is regular and has at most `max` bytes (else -EFBIG). Appends to `b`. */
+int pl_read_file(int dirfd, const char *name, size_t max, struct pl_buffer *b);
+/** A new file with this content, synced if `sync`. -EEXIST if the name is taken. */
+int pl_write_file(int dirfd, const char *name, mode_t mode, const void *data, size_t length, bool sync);
+
+int pl_fstat(int fd, struct stat *ret_st);
+int pl_lstat(int dirfd, const char *name, struct stat *ret_st); /* no symlink followed */
+int pl_stat(int dirfd, const char *name, struct stat *ret_st);	 /* symlinks followed */
+int pl_readlink(int dirfd, const char *name, struct pl_buffer *b); /* appends the target */
+int pl_exists(int dirfd, const char *name); /* 1, 0 or an error */
+bool pl_same_inode(const struct stat *a, const struct stat *b);
+
+/**
+ * link(2), and after a failure the outcome is asked, not believed: over NFS a success can be reported
+ * as EEXIST. Source and target being one inode is success.
+ */
+int pl_link(int old_dirfd, const char *old_name, int new_dirfd, const char *new_name);
+/** The inode behind a descriptor gets a name (through /proc/self/fd; needs nlink > 0). */
+int pl_link_fd(int fd, int new_dirfd, const char *new_name);
+int pl_symlink(const char *target, int dirfd, const char *name);
+int pl_mkdir(int dirfd, const char *name, mode_t mode);
+int pl_mknod(int dirfd, const char *name, mode_t mode, dev_t dev); /* FIFOs, sockets, devices */
+int pl_unlink(int dirfd, const char *name);
+int pl_rmdir(int dirfd, const char *name);
+/** rename(2), replacing; a failure is asked after as with pl_link(). */
+int pl_rename(int old_dirfd, const char *old_name, int new_dirfd, const char *new_name);
+/** Never replaces: a directory onto a name that is there is -EEXIST (empty directories too). */
+int pl_rename_new(int old_dirfd, const char *old_name, int new_dirfd, const char *new_name);
+
+int pl_chmod(int fd, mode_t mode);
+int pl_chmod_at(int dirfd, const char *name, mode_t mode); /* not for symlinks */
+int pl_chown(int fd, uid_t uid, gid_t gid);
+int pl_chown_at(int dirfd, const char *name, uid_t uid, gid_t gid); /* no symlink followed */
+int pl_utimens(int fd, int64_t mtime_s, uint32_t mtime_ns);	    /* atime stays */
+int pl_utimens_at(int dirfd, const char *name, int64_t mtime_s, uint32_t mtime_ns); /* no follow */
+int pl_truncate(int fd, uint64_t length);
+int pl_fsync(int fd);
+int pl_syncfs(int fd);
+/** Opens dirfd/name read-only and fsyncs it (a directory or a file). */
+int pl_fsync_at(int dirfd, const char *name);
+
+/* Extended attributes of what `fd` (not O_PATH) or dirfd/name (no symlink followed) is.
+ * -EOPNOTSUPP from list: reported as no names. */
+int pl_xattr_list(int fd, struct pl_buffer *ret_names);			 /* NUL-terminated names */
+int pl_xattr_get(int fd, const char *name, struct pl_buffer *ret_value); /* appends */
+int pl_xattr_set(int fd, const char *name, const void *value, size_t length);
+int pl_xattr_remove(int fd, const char *name);
+int pl_xattr_list_at(int dirfd, const char *name, struct pl_buffer *ret_names);
+int pl_xattr_get_at(int dirfd, const char *name, const char *xattr, struct pl_buffer *ret_value);
+int pl_xattr_set_at(int dirfd, const char *name, const char *xattr, const void *value, size_t length);
+int pl_xattr_remove_at(int dirfd, const char *name, const char *xattr);
+
+/* ---- dir.c ---- */
+
+/** The names of a directory, without "." and "..", sorted by bytes. */
+struct pl_dirent {
+	const char *name;
+	unsigned char type; /* DT_..., DT_UNKNOWN possible */
+	ino_t ino;
+};
+struct pl_listing {
+	struct pl_dirent *entries;
+	size_t n, capacity;
+	struct pl_buffer names;
+};
+/** Reads all of it. `fd` is rewound first and stays the caller's. */
+int pl_list(int fd, struct pl_listing *ret_listing);
+void pl_listing_done(struct pl_listing *listing);
+/** Binary search; NULL if it is not there. */
+const struct pl_dirent *pl_listing_find(const struct pl_listing *listing, const char *name);
+/** 1: no entries, 0: some. */
+int pl_dir_is_empty(int fd);
+
+/* ---- walk.c ---- */
+
+/**
+ * Where a walk of a directory tree is: an explicit stack of open directories. Only the deepest
+ * PL_WALK_OPEN of them keep their descriptor; going back up, a closed one is opened again through
+ * ".." of its child and compared by device and inode (-ESTALE if it is another now). So depth and
+ * path length have no limit but memory.
+ */
+#define PL_WALK_OPEN 48
+struct pl_walk_level {
+	int fd;	   /* -EBADF while closed */
+	dev_t dev; /* this and ino: known while it is closed */
+	ino_t ino;
+};
+struct pl_walk {
+	struct pl_walk_level *levels;
+	size_t depth, capacity; /* depth: number of levels, the root is level 1 */
+	struct pl_buffer path;	/* of the current directory, relative to the root: "" there */
+};
+/** Starts at an open directory; the descriptor is taken, also on failure. */
+int pl_walk_init_take(struct pl_walk *walk, int fd);
+void pl_walk_done(struct pl_walk *walk);
+/** Descriptor of the current directory; the walk's. */
+int pl_walk_fd(const struct pl_walk *walk);
+/** Path of the current directory, "" at the root; valid until the next move. */
+const char *pl_walk_path(struct pl_walk *walk);
+/** Enters directory `name` (no symlink followed). */
+int pl_walk_enter(struct pl_walk *walk, const char *name);
+/** Enters with a descriptor that is open already, which is taken, also on failure. */
+int pl_walk_enter_take(struct pl_walk *walk, const char *name, int fd);
+/** Back to the parent. Must not be called at the root. */
+int pl_walk_leave(struct pl_walk *walk);
+/**
+ * Goes to the directory `path` (relative to the root, "" is the root) by leaving and entering only
+ * what differs; directories that are missing are made with `mkdir_mode` if `make` is set.
+ */
+int pl_walk_goto(struct pl_walk *walk, const char *path, bool make, mode_t mkdir_mode);
+
+/* ---- erase.c ---- */
+
+/**
+ * Removes dirfd/name and all below it. Never crosses into another file system (-EXDEV) or follows a
+ * symlink; makes directories writable by their owner where that is needed. Goes on after an error
+ * and returns the first one. A name that is missing is success.
+ * `spare`: a name directly below it that is kept, and with it the directory, whether the name is
+ * there or not (NULL: none).
+ */
+int pl_erase(int dirfd, const char *name, const char *spare);
+
+/* ---- copy.c ---- */
+
+/**
+ * Copies content from one open file to another, empty one; holes stay holes. By reflink where it
+ * works, else copy_file_range, else read and write. Returns 0; -EAGAIN if the source ended early.
+ */
+int pl_copy_content(int from_fd, int to_fd, uint64_t length);
+
+/* ---- lock.c ---- */
+
+/* Open-file-description locks: a handle, not a process, owns them. Record locks of fcntl() without
+ * OFD belong to the process and vanish when any descriptor of the file is closed, so they are of no
+ * use in a library. */
+enum pl_lock_kind { PL_LOCK_SHARED, PL_LOCK_EXCLUSIVE };
+/** Tries. 1: taken, 0: held by somebody else. */
+int pl_lock_try(int fd, enum pl_lock_kind kind);
+/** Waits at most `timeout_ms` (-1: for ever). 1: taken, 0: not in time; -EINTR if *cancel became true. */
+int pl_lock_wait(int fd, enum pl_lock_kind kind, int64_t timeout_ms, const volatile int *cancel);
+int pl_unlock(int fd);
+/** Does dirfd/name still lead to the inode of `fd`? 1, 0 or an error. */
+int pl_lock_is_current(int fd, int dirfd, const char *name);
+/** Is `fd` locked by somebody in a way that conflicts with `kind`? 1, 0; takes nothing. */
+int pl_lock_is_held(int fd, enum pl_lock_kind kind);
+
+/* ---- host.c: identity, time, randomness ---- */
+
+uid_t pl_uid(void); /* effective */
+gid_t pl_gid(void);
+bool pl_in_group(gid_t gid); /* the effective group or a supplementary one */
+void pl_user_name(uid_t uid, char *ret_name, size_t size); /* decimal where there is none */
+void pl_host_name(char *ret_name, size_t size);
+void pl_clock_wall(struct timespec *ret_now);	/* CLOCK_REALTIME */
+void pl_clock_coarse(struct timespec *ret_now); /* the clock that local file systems stamp with */
+int64_t pl_clock_monotonic_ms(void);
+int pl_random(void *buffer, size_t length);
+/** 24 random hexadecimal digits and a NUL. */
+int pl_random_name(char ret_name[25]);
+void pl_sleep_ms(unsigned ms);
+unsigned pl_cpu_count(void); /* at least 1 */
+pid_t pl_pid(void);
+
+/* ---- fs.c: what a file system is like, probed by using it ---- */
+
+struct pl_fs {
+	bool has_syncfs_barrier; /* local, and known to make syncfs() a barrier */
+	bool is_local;		 /* not a network file system or FUSE */
+	bool is_volatile;	 /* tmpfs: nothing there can be durable */
+	const char *name;	 /* "ext4", ..., "other"; static */
+};
+int pl_fs_probe(int fd, struct pl_fs *ret_fs);
+/** The time by the clock of the file system: that of a file made now in `dirfd` and removed. */
+int pl_fs_clock(int dirfd, struct timespec *ret_now);
+/** 1 if link(2) works between two names of `dirfd`, 0 if not. */
+int pl_fs_has_links(int dirfd);
+bool pl_fs_is_mount_root(int dirfd, const char *name); /* another device than its parent */
+/** statvfs: bytes free for this user. */
+int pl_fs_free_bytes(int dirfd, uint64_t *ret_bytes);
+
+#endif
