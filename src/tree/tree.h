@@ -1,0 +1,279 @@
+/*
+ * tree - directories as values. Nodes and hard-link groups (encoding, decoding, building), and what
+ * is computed from trees: walking, looking up, diff, graft. Pure: no file is touched here; nodes come
+ * from a pl_node_source that is handed in and go to a pl_node_sink. The format is that of
+ * docs/format.md, "Nodes" and "Hard-link groups".
+ *
+ * No function recurses; depth and width of a tree are bounded by memory and format.md alone. Nothing
+ * that comes from a node_source is believed: sizes, order, names and totals are checked.
+ */
+#ifndef PL_TREE_H
+#define PL_TREE_H
+
+#include "base/base.h"
+#include "object/object.h"
+
+#define PL_NODE_SIZE_MAX (1u << 30)
+#define PL_NODE_ENTRIES_MAX (1u << 24)
+#define PL_TARGET_MAX 4095
+#define PL_DEPTH_MAX 65535
+#define PL_GROUP_PATH_MAX (1u << 20)
+#define PL_GROUP_BLOCK_MAX 65536
+
+/** Where nodes and blocks come from. */
+struct pl_node_source {
+	/** Appends the bytes named `id` to `b`, verified against the id. 0; -ENOENT and -EBADMSG with
+	 * `error` filled in. At most PL_NODE_SIZE_MAX bytes. */
+	int (*read)(void *self, const struct pl_id *id, struct pl_buffer *b, struct pleach_error *error);
+	void *self;
+};
+/** Where nodes and blocks go. */
+struct pl_node_sink {
+	/** Stores the bytes under `id`, their hash; again and again is fine. 0 or an error. */
+	int (*write)(void *self, const struct pl_id *id, const void *data, size_t length,
+		     struct pleach_error *error);
+	void *self;
+};
+
+/* ---- node.c ---- */
+
+#define PL_ODD_WHITEOUT 1u /* a device 0/0 */
+#define PL_ODD_DEVICE 2u
+#define PL_ODD_OVERLAY 4u /* an xattr of overlayfs */
+
+struct pl_totals {
+	uint64_t entries, files, bytes, groups;
+	uint32_t depth, xattrs, oddities;
+};
+
+/** One entry of a node. Pointers lead into the node's bytes (or the builder's caller's). */
+struct pl_entry {
+	char kind; /* enum pleach_type */
+	uint8_t name_length;
+	const char *name;   /* not NUL-terminated */
+	struct pl_meta meta; /* not of directories */
+	uint64_t size;		/* 'f' */
+	struct pl_id hash;	/* 'f': of the content; 'd': the child's node */
+	const char *target;	/* 'l', not NUL-terminated */
+	uint16_t target_length; /* 'l' */
+	uint32_t major, minor;	/* 'c', 'b' */
+	struct pl_totals totals; /* 'd' */
+	const unsigned char *body; /* the encoded body, for comparing; set by the decoder only */
+	uint32_t body_length;
+};
+/** Equal kind and body; names are not compared. For entries that came from a node. */
+bool pl_entry_equal(const struct pl_entry *a, const struct pl_entry *b);
+/** NUL-terminated copy of the name. */
+void pl_entry_name(const struct pl_entry *e, char ret_name[PL_NAME_MAX + 1]);
+/** Object id of a file's entry. */
+void pl_entry_object(const struct pl_entry *e, struct pl_id *ret_id);
+/** Order of two entries of a directory. */
+int pl_entry_compare(const struct pl_entry *a, const struct pl_entry *b);
+
+/** A node, decoded: its entries are found one after the other. */
+struct pl_node {
+	struct pl_id id;
+	struct pl_meta meta;
+	uint32_t n_blocks, n_entries;
+	const unsigned char *blocks; /* n_blocks ids */
+	struct pl_buffer bytes;	     /* all of it */
+	size_t first_entry;	     /* offset */
+};
+/** Reads and decodes the node `id`. All of it is validated, each entry too. */
+int pl_node_read(const struct pl_node_source *source, const struct pl_id *id, struct pl_node *ret_node,
+		 struct pleach_error *error);
+void pl_node_done(struct pl_node *node);
+/** 1 and the next entry, 0 at the end. `*cursor` begins at 0. Cannot fail on a node that was read. */
+int pl_node_next(const struct pl_node *node, size_t *cursor, struct pl_entry *ret_entry);
+/** 1 and the entry, or 0. Linear in the entries. */
+int pl_node_find(const struct pl_node *node, const char *name, size_t name_length,
+		 struct pl_entry *ret_entry);
+/** Sums up what the node says of its subtree (its own groups: their number from the blocks). */
+int pl_node_totals(const struct pl_node_source *source, const struct pl_node *node,
+		   struct pl_totals *ret_totals, struct pleach_error *error);
+/** -EBADMSG unless `child` yields the totals that its parent's entry `claimed` of it. */
+int pl_node_check_totals(const struct pl_node_source *source, const struct pl_node *child,
+			 const struct pl_totals *claimed, struct pleach_error *error);
+
+/** Builds a node. Entries may be added in any order; they are sorted at the end. */
+struct pl_node_builder {
+	struct pl_buffer bodies;
+	struct pl_built_entry *entries; /* offsets into bodies */
+	size_t n, capacity;
+	struct pl_totals totals;
+	bool is_sorted;
+};
+void pl_node_builder_init(struct pl_node_builder *builder);
+void pl_node_builder_done(struct pl_node_builder *builder);
+/** Copies the entry. -EOVERFLOW: too many, too deep. Names twice: found at the end. */
+int pl_node_builder_add(struct pl_node_builder *builder, const struct pl_entry *entry);
+/**
+ * Encodes the node (into `ret_bytes`, emptied first) with the groups that belong to this directory:
+ * blocks are written to `sink`. Gives its id and the totals that its parent's entry needs. The node
+ * itself is NOT written: the caller may know that it is there. -EEXIST: one name twice.
+ * The builder is empty afterwards and may be used again.
+ */
+struct pl_groups;
+int pl_node_builder_end(struct pl_node_builder *builder, const struct pl_meta *meta,
+			struct pl_groups *groups, const struct pl_node_sink *sink,
+			struct pl_buffer *ret_bytes, struct pl_id *ret_id, struct pl_totals *ret_totals,
+			struct pleach_error *error);
+
+/* ---- groups.c ---- */
+
+/** Hard-link groups of one directory, paths relative to it. */
+struct pl_group {
+	size_t first_member, n_members; /* in members[] */
+};
+struct pl_groups {
+	struct pl_group *groups;
+	size_t n, capacity;
+	struct pl_group_member {
+		size_t offset; /* of the NUL-terminated path in `paths` */
+	} *members;
+	size_t n_members, members_capacity;
+	struct pl_buffer paths;
+};
+void pl_groups_done(struct pl_groups *groups);
+/** Begins a group; members are then added to it. */
+int pl_groups_begin(struct pl_groups *groups);
+int pl_groups_add(struct pl_groups *groups, const char *path);
+const char *pl_groups_path(const struct pl_groups *groups, size_t group, size_t member);
+/** Sorts members and groups, as the format wants them. */
+void pl_groups_sort(struct pl_groups *groups);
+/** Reads and validates all blocks of a node. Appends to nothing: *ret_groups is new. */
+int pl_groups_read(const struct pl_node_source *source, const struct pl_node *node,
+		   struct pl_groups *ret_groups, struct pleach_error *error);
+/** Writes blocks to `sink` and their ids to `ret_ids` (32 bytes each, appended). Must be sorted. */
+int pl_groups_write(const struct pl_groups *groups, const struct pl_node_sink *sink,
+		    struct pl_buffer *ret_ids, uint32_t *ret_n_blocks, struct pleach_error *error);
+/** Index of the group that holds `path`, or -1. Linear; for lookups of single paths. */
+ssize_t pl_groups_find(const struct pl_groups *groups, const char *path);
+
+/* ---- membership.c: which group is a path of the tree in ---- */
+
+/**
+ * The groups of all directories from the root of a walk down to where it is, by path from the root.
+ * A walk pushes a node when it enters a directory and pops it when it leaves.
+ */
+struct pl_membership;
+int pl_membership_new(const struct pl_node_source *source, uint64_t seed,
+		      struct pl_membership **ret_membership, struct pleach_error *error);
+void pl_membership_free(struct pl_membership *m);
+/** `path`: of the directory from the root, "" there. Costs nothing for a node without blocks. */
+int pl_membership_push(struct pl_membership *m, const char *path, const struct pl_node *node,
+		       struct pleach_error *error);
+void pl_membership_pop(struct pl_membership *m);
+/** No groups at all above: lookups need not be made. */
+bool pl_membership_is_empty(const struct pl_membership *m);
+/**
+ * The group of `path` (from the root), NULL if it is in none: a number that is the same for all its
+ * members and different from that of others for the life of `m`, how many members it has, and their
+ * paths from the root (ret_member gives the i-th; valid until the next push or pop).
+ */
+struct pl_membership_group {
+	uint64_t number;
+	size_t n_members;
+	const struct pl_membership *owner;
+	size_t level, index;
+};
+bool pl_membership_find(const struct pl_membership *m, const char *path,
+			struct pl_membership_group *ret_group);
+/** Appends the path (from the root) of a member to `b`. */
+void pl_membership_member(const struct pl_membership_group *group, size_t i, struct pl_buffer *b);
+
+/* ---- cursor.c: a walk through a tree of nodes ---- */
+
+/**
+ * A depth-first walk in byte order of paths. Each directory is met twice, before and after what is
+ * below it. Within a directory entries come in the order of the node.
+ */
+enum pl_step { PL_STEP_END = 0, PL_STEP_ENTRY, PL_STEP_ENTER, PL_STEP_LEAVE };
+struct pl_cursor;
+/** `with_groups`: keeps a pl_membership on the way. */
+int pl_cursor_new(const struct pl_node_source *source, const struct pl_id *root, bool with_groups,
+		  uint64_t seed, struct pl_cursor **ret_cursor, struct pleach_error *error);
+void pl_cursor_free(struct pl_cursor *cursor);
+/**
+ * The next step (an enum pl_step) or an error. ENTRY: something that is no directory. ENTER: a
+ * directory, its node read (the root first, with path ""). LEAVE: all below it was met. END: no more.
+ */
+int pl_cursor_next(struct pl_cursor *cursor, struct pleach_error *error);
+/** After ENTER: do not go down, the next step is its LEAVE. */
+void pl_cursor_skip(struct pl_cursor *cursor);
+/** Path from the root of what the last step was about. */
+const char *pl_cursor_path(struct pl_cursor *cursor);
+/** After ENTRY, and after ENTER and LEAVE but of the root: the entry. */
+const struct pl_entry *pl_cursor_entry(const struct pl_cursor *cursor);
+/** After ENTER or LEAVE: the directory's node; after ENTRY: that of the directory it is in. */
+const struct pl_node *pl_cursor_node(const struct pl_cursor *cursor);
+const struct pl_membership *pl_cursor_membership(const struct pl_cursor *cursor);
+
+/* ---- lookup.c ---- */
+
+/** What is at a path. `node` (of the directory itself, or of the parent) is the caller's to free. */
+struct pl_found {
+	bool is_root;		/* path "" or NULL: entry is not set */
+	struct pl_entry entry; /* leads into parent */
+	struct pl_node parent;	/* set unless is_root */
+	struct pl_id directory; /* node id, if it is a directory */
+	bool is_dir;
+};
+/** 0; -ENOENT with code NOT_FOUND; -EBADMSG. `path` is validated (USAGE). */
+int pl_lookup(const struct pl_node_source *source, const struct pl_id *root, const char *path,
+	      struct pl_found *ret_found, struct pleach_error *error);
+void pl_found_done(struct pl_found *found);
+/** Number of members of the group that `path` is in: 1 if in none. */
+int pl_lookup_links(const struct pl_node_source *source, const struct pl_id *root, const char *path,
+		    uint64_t *ret_links, struct pleach_error *error);
+
+/* ---- diff.c ---- */
+
+/** One difference; `change` as in struct pleach_change. */
+struct pl_difference {
+	char change;
+	const char *path;
+	const struct pl_entry *before, *after;		  /* NULL where it is not there */
+	const struct pl_meta *before_meta, *after_meta; /* also of directories; NULL likewise */
+	uint64_t before_links, after_links;
+};
+struct pl_diff;
+/**
+ * Lists the differences in byte order of paths, descending only where node ids differ. A root of NULL
+ * is an empty tree (its root directory's metadata is no difference then). A path that is added or
+ * removed with a directory is listed too, each. Mtimes of directories are none. A change of type is
+ * one `T` for the path, with `A` or `D` for what is below.
+ */
+int pl_diff_new(const struct pl_node_source *source, const struct pl_id *before,
+		const struct pl_id *after, uint64_t seed, struct pl_diff **ret_diff,
+		struct pleach_error *error);
+/** 1 and the next, 0 at the end. */
+int pl_diff_next(struct pl_diff *diff, struct pl_difference *ret_difference, struct pleach_error *error);
+void pl_diff_free(struct pl_diff *diff);
+
+struct pl_diff_counts {
+	uint64_t added, modified, removed; /* T, M, P and L count as modified */
+};
+int pl_diff_count(const struct pl_node_source *source, const struct pl_id *before,
+		  const struct pl_id *after, uint64_t seed, struct pl_diff_counts *ret_counts,
+		  struct pleach_error *error);
+
+/* ---- graft.c ---- */
+
+struct pl_graft_source {
+	const char *prefix; /* "" or a valid path */
+	struct pl_id tree;  /* node id of what lies there */
+	const char *label;  /* for messages: the source as the user named it */
+};
+/**
+ * Composes one tree: each source's directory lies at its prefix. Directories that two sources bring are
+ * merged, metadata from the first (last with `clash` LAST). Anything else that two bring is a clash:
+ * -EEXIST naming path and both labels, or the first's or the last's. Directories above a prefix that no
+ * source brings get mode 0755, and owner and mtime of the root of the first source below.
+ * Groups keep the members that are left; a group with one member is none. New nodes go to `sink`.
+ */
+int pl_graft(const struct pl_node_source *source, const struct pl_node_sink *sink,
+	     const struct pl_graft_source *sources, size_t n_sources, enum pleach_clash clash,
+	     struct pl_id *ret_tree, struct pleach_error *error);
+
+#endif
