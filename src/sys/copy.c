@@ -135,7 +135,7 @@ static int next_segment(int fd, uint64_t offset, uint64_t length, uint64_t *ret_
 
 static int copy_segments(struct copy *c, uint64_t length)
 {
-	uint64_t start, end = 0;
+	uint64_t start = 0, end = 0;
 	struct stat st;
 	int r;
 

@@ -49,14 +49,10 @@ static int add_record(struct pl_listing *listing, const struct record *record)
 	return 0;
 }
 
-static int read_all(int fd, struct pl_listing *listing)
+static int read_all(int fd, char *buffer, struct pl_listing *listing)
 {
-	PL_FREE char *buffer = malloc(READ_SIZE);
-	int n, r;
+	int n, r = PL_RETRY(lseek(fd, 0, SEEK_SET));
 
-	if (!buffer)
-		return -ENOMEM;
-	r = PL_RETRY(lseek(fd, 0, SEEK_SET));
 	if (r < 0)
 		return r;
 	while ((n = read_records(fd, buffer, READ_SIZE)) > 0) {
@@ -105,8 +101,10 @@ static void sort(struct pl_listing *listing)
 int pl_list(int fd, struct pl_listing *ret_listing)
 {
 	struct pl_listing listing = {0};
-	int r = read_all(fd, &listing);
+	char *buffer = malloc(READ_SIZE);
+	int r = buffer ? read_all(fd, buffer, &listing) : -ENOMEM;
 
+	free(buffer);
 	if (r < 0) {
 		pl_listing_done(&listing);
 		return r;

@@ -272,13 +272,12 @@ int pl_erase(int dirfd, const char *name, const char *spare)
 	struct stat parent, st;
 	int r = pl_lstat(dirfd, name, &st);
 
-	if (r == 0 && !S_ISDIR(st.st_mode))
-		r = pl_unlink(dirfd, name);
-	else if (r == 0)
-		r = pl_stat(dirfd, ".", &parent);
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	if (!S_ISDIR(st.st_mode))
-		return 0;
-	return erase_dir(dirfd, name, spare, parent.st_dev);
+	if (!S_ISDIR(st.st_mode)) {
+		r = pl_unlink(dirfd, name);
+		return r == -ENOENT ? 0 : r;
+	}
+	r = pl_stat(dirfd, ".", &parent);
+	return r < 0 ? r : erase_dir(dirfd, name, spare, parent.st_dev);
 }

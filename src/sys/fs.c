@@ -86,35 +86,32 @@ static char *overlay_options(char *line, dev_t dev)
 	return options;
 }
 
-/* 1, and the upper directory of an overlay as it was named when it was mounted (malloc'ed), NULL if
- * it has none or is `volatile`; 0 if the overlay was not found. */
-static int find_upper(dev_t dev, char **ret_upper, bool *ret_volatile)
+/* Appends the upper directory of an overlay, as it was named when it was mounted: nothing if it has
+ * none or was not found. */
+static int find_upper(dev_t dev, struct pl_buffer *upper, bool *ret_volatile)
 {
 	PL_BUFFER text = {0};
 	char *line, *next_line = NULL, *option, *next_option = NULL, *options = NULL;
 	int r = pl_read_file(AT_FDCWD, "/proc/self/mountinfo", MOUNTINFO_MAX, &text);
 
 	if (r < 0 || text.length == 0)
-		return r == -ENOMEM ? r : 0;
+		return r;
 	for (line = strtok_r((char *)text.data, "\n", &next_line); line && !options;
 	     line = strtok_r(NULL, "\n", &next_line))
 		options = overlay_options(line, dev);
 	if (!options)
 		return 0;
-	*ret_upper = NULL;
-	*ret_volatile = false;
 	for (option = strtok_r(options, ",", &next_option); option;
 	     option = strtok_r(NULL, ",", &next_option)) {
 		if (strcmp(option, "volatile") == 0)
 			*ret_volatile = true;
-		if (strncmp(option, "upperdir=", 9) == 0 && !*ret_upper) {
+		if (strncmp(option, "upperdir=", 9) == 0) {
 			unescape(option + 9);
-			*ret_upper = strdup(option + 9);
-			if (!*ret_upper)
-				return -ENOMEM;
+			pl_buffer_truncate(upper, 0);
+			pl_buffer_add_string(upper, option + 9);
 		}
 	}
-	return 1;
+	return pl_buffer_ok(upper) ? 0 : -ENOMEM;
 }
 
 /*
@@ -124,7 +121,7 @@ static int find_upper(dev_t dev, char **ret_upper, bool *ret_volatile)
  */
 static int open_upper(int fd, const struct statfs *overlay, bool *ret_volatile)
 {
-	PL_FREE char *path = NULL;
+	PL_BUFFER path = {0};
 	PL_CLOSE int upper = -EBADF;
 	struct statfs sfs;
 	struct stat st;
@@ -132,11 +129,9 @@ static int open_upper(int fd, const struct statfs *overlay, bool *ret_volatile)
 
 	if (r == 0)
 		r = find_upper(st.st_dev, &path, ret_volatile);
-	if (r < 0)
-		return r;
-	if (r == 0 || !path)
-		return -ENOENT;
-	upper = pl_open_follow(AT_FDCWD, path, O_PATH | O_DIRECTORY);
+	if (r < 0 || path.length == 0)
+		return r == -ENOMEM ? r : -ENOENT;
+	upper = pl_open_follow(AT_FDCWD, pl_buffer_string(&path), O_PATH | O_DIRECTORY);
 	if (upper < 0)
 		return -ENOENT;
 	r = PL_RETRY(fstatfs(upper, &sfs));

@@ -22,7 +22,8 @@ gid_t pl_gid(void)
 
 bool pl_in_group(gid_t gid)
 {
-	PL_FREE gid_t *groups = NULL;
+	gid_t *groups;
+	bool found = false;
 	int n;
 
 	if (gid == getegid())
@@ -34,11 +35,10 @@ bool pl_in_group(gid_t gid)
 	if (!groups)
 		return false;
 	n = getgroups(n, groups);
-	for (int i = 0; i < n; i++) {
-		if (groups[i] == gid)
-			return true;
-	}
-	return false;
+	for (int i = 0; i < n && !found; i++)
+		found = groups[i] == gid;
+	free(groups);
+	return found;
 }
 
 void pl_user_name(uid_t uid, char *ret_name, size_t size)

@@ -23,22 +23,12 @@
 
 int pl_fstat(int fd, struct stat *ret_st)
 {
-	struct stat st;
-	int r = PL_RETRY(fstat(fd, &st));
-
-	if (r == 0)
-		*ret_st = st;
-	return r;
+	return PL_RETRY(fstat(fd, ret_st));
 }
 
 static int stat_at(int dirfd, const char *name, struct stat *ret_st, int flags)
 {
-	struct stat st;
-	int r = PL_RETRY(fstatat(dirfd, name, &st, flags));
-
-	if (r == 0)
-		*ret_st = st;
-	return r;
+	return PL_RETRY(fstatat(dirfd, name, ret_st, flags));
 }
 
 int pl_lstat(int dirfd, const char *name, struct stat *ret_st)
