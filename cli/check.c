@@ -1,0 +1,163 @@
+/*
+ * check.c - `pleach check`: verify the store, and name each fault.
+ *
+ * A store that is well is answered with silence, exit 0 (with -v: what was verified, on stderr).
+ */
+#include "cli.h"
+
+struct values {
+	bool quick, is_raw;
+	int64_t jobs;
+};
+
+static const struct option options[] = {{.name = "quick",
+					 .type = OPTION_FLAG,
+					 .help = "placed trees by metadata only",
+					 .offset = offsetof(struct values, quick)},
+					{.name = "jobs",
+					 .type = OPTION_NUMBER,
+					 .argument = "N",
+					 .help = "threads (default: as many as cores)",
+					 .offset = offsetof(struct values, jobs)},
+					{.letter = 'z',
+					 .name = "null",
+					 .type = OPTION_FLAG,
+					 .help = "end lines with NUL, quote nothing",
+					 .offset = offsetof(struct values, is_raw)},
+					{0}};
+
+static void finding_json(struct json *json, const struct pleach_finding *finding)
+{
+	json_object(json, NULL);
+	json_prose(json, "kind", finding->kind);
+	json_name(json, "path", finding->path);
+	json_prose(json, "message", finding->message);
+	json_name_or_null(json, "ref", finding->ref);
+	if (finding->generation)
+		json_number(json, "generation", finding->generation);
+	else
+		json_null(json, "generation");
+	json_bool(json, "fault", finding->is_fault);
+	json_object_end(json);
+}
+
+/* "fault: object .pleach/objects/ab/cd…: message (site@4)" */
+static int finding_text(struct cli *cli, const struct pleach_finding *finding, bool is_raw)
+{
+	printf("%s: %s ", finding->is_fault ? "fault" : "not verified", finding->kind);
+	output_name(finding->path, is_raw);
+	fputs(": ", stdout);
+	output_text(finding->message);
+	if (finding->ref && *finding->ref && finding->generation)
+		printf(" (%s@%llu)", finding->ref, (unsigned long long)finding->generation);
+	else if (finding->ref && *finding->ref)
+		printf(" (%s)", finding->ref);
+	return output_end(cli, is_raw);
+}
+
+static void counts_json(struct json *json, const struct pleach_check_counts *counts)
+{
+	json_number(json, "objects", counts->objects);
+	json_number(json, "nodes", counts->nodes);
+	json_number(json, "records", counts->records);
+	json_number(json, "trees", counts->trees);
+	json_number(json, "placed", counts->placed);
+	json_number(json, "bytes", counts->bytes);
+	json_number(json, "faults", counts->faults);
+	json_number(json, "unverified", counts->unverified);
+}
+
+static void summary(struct cli *cli, const struct pleach_check_counts *counts)
+{
+	char size[SIZE_TEXT_MAX];
+
+	if (cli->verbose)
+		cli_warn(cli,
+			 "verified %llu objects, %llu nodes, %llu records, %llu trees, %llu "
+			 "placed, %s",
+			 (unsigned long long)counts->objects, (unsigned long long)counts->nodes,
+			 (unsigned long long)counts->records, (unsigned long long)counts->trees,
+			 (unsigned long long)counts->placed, size_human(counts->bytes, size));
+}
+
+/* The findings, and what else there is to say of `error`, NULL: all is well. */
+static int print(struct cli *cli, const struct values *v, struct pleach_report *report,
+		 const struct pleach_check_counts *counts, const struct pleach_error *error)
+{
+	struct pleach_finding finding = PLEACH_FINDING_INIT;
+	struct pleach_error next_error = PLEACH_ERROR_INIT;
+	struct json json = {0};
+	int status = 0, result = 0;
+
+	json_object(&json, NULL);
+	counts_json(&json, counts);
+	json_array(&json, "findings");
+	while (status == 0 && report &&
+	       (result = pleach_report_next(report, &finding, &next_error)) > 0) {
+		if (cli->json)
+			finding_json(&json, &finding);
+		else
+			status = finding_text(cli, &finding, v->is_raw);
+	}
+	json_array_end(&json);
+	if (error)
+		json_error(&json, "error", error);
+	json_object_end(&json);
+	if (status == 0 && result < 0)
+		status = cli_fail(cli, &next_error);
+	else if (status == 0 && cli->json)
+		status = json_print(cli, &json);
+	json_free(&json);
+	if (status != 0)
+		return status;
+	summary(cli, counts);
+	if (!error)
+		return 0;
+	cli_complain(cli, error);
+	return cli_status(error);
+}
+
+static int run(struct cli *cli, const void *values)
+{
+	const struct values *v = values;
+	struct pleach_check_options check = PLEACH_CHECK_OPTIONS_INIT;
+	struct pleach_check_counts counts = PLEACH_CHECK_COUNTS_INIT;
+	struct pleach_error error = PLEACH_ERROR_INIT;
+	struct pleach_report *report = NULL;
+	int status = cli_open(cli), outcome;
+
+	if (status != 0)
+		return status;
+	check.quick = v->quick;
+	check.refs = cli->n_args ? cli->args : NULL;
+	check.jobs = (unsigned)(v->jobs > 1024 ? 1024 : v->jobs);
+	outcome = pleach_check(cli->store, &check, &counts, &report, &error);
+	if (outcome < 0 && !report)
+		return cli_fail(cli, &error);
+	if (outcome > 0 && !error.message[0])
+		cli_error_set(&error, PLEACH_PARTIAL, NULL, "run it as root to verify everything",
+			      "%s: %llu things could not be verified",
+			      pleach_store_path(cli->store), (unsigned long long)counts.unverified);
+	if (outcome > 0)
+		error.code = PLEACH_PARTIAL;
+	status = print(cli, v, report, &counts, outcome != 0 ? &error : NULL);
+	if (report)
+		pleach_report_close(report);
+	return status;
+}
+
+const struct command command_check = {
+	.name = "check",
+	.group = GROUP_CARE,
+	.summary = "verify the store, name each fault",
+	.operands = "[REF...]",
+	.details =
+		"Objects, nodes, records, placed trees, public paths and attachments; with REFs\n"
+		"only what these need. Faults go to standard output, one a line, exit status\n"
+		"13; exit status 3 if something could only not be verified. Changes nothing.\n",
+	.options = options,
+	.values_size = sizeof(struct values),
+	.least = 0,
+	.most = -1,
+	.run = run,
+};

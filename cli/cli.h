@@ -1,0 +1,295 @@
+/*
+ * cli.h - what the files of the command share, and nothing else has.
+ *
+ * The command stands on pleach.h alone. A command is one file that defines a `struct command` named
+ * command_NAME, one word in COMMANDS below, and one line in meson.build; parsing, --help, `pleach
+ * help` and usage errors all come from its tables. By way of data:
+ *
+ *	main.c -> options.c (words to values) -> the command's run() -> output.c, json.c -> stdout
+ *	                                                             -> error.c, progress.c -> stderr
+ *
+ * H1  Numbers and durations are parsed in options.c and nowhere else.
+ * H2  What goes to stdout is checked: output_check() after a record, output_finish() at the end.
+ * H3  With --json stdout gets whole JSON documents only: json.c builds them in memory.
+ * H4  run() returns the exit status; whoever returns one that is not 0 has told the user why.
+ */
+#ifndef CLI_H
+#define CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "pleach.h"
+
+/* ---- commands: the table -------------------------------------------------------------------- */
+
+/* In the order of `pleach help`, group by group. */
+#define COMMANDS(X) \
+	X(init)     \
+	X(publish)  \
+	X(rollback) \
+	X(log)      \
+	X(ls)       \
+	X(cat)      \
+	X(diff)     \
+	X(path)     \
+	X(wait)     \
+	X(status)   \
+	X(checkout) \
+	X(tag)      \
+	X(pin)      \
+	X(attach)   \
+	X(detach)   \
+	X(config)   \
+	X(drop)     \
+	X(check)    \
+	X(help)     \
+	X(version)
+
+enum option_type {
+	OPTION_FLAG,	 /* bool */
+	OPTION_TEXT,	 /* const char *, the word as it was given */
+	OPTION_LIST,	 /* struct text_list, may be repeated */
+	OPTION_NUMBER,	 /* int64_t, 0 and more */
+	OPTION_DURATION, /* int64_t, milliseconds */
+	OPTION_CHOICE	 /* int, index in `argument`, which reads "one|two|three" */
+};
+
+/* One option; a table of them ends with an all-zero one. */
+struct option {
+	char letter; /* 0: none */
+	const char *name;
+	enum option_type type;
+	const char *argument; /* what its value is called in --help; NULL for flags */
+	const char *help;     /* one line, at most 48 characters */
+	size_t offset;	      /* where in the command's values the answer goes */
+	int64_t initial;      /* of a number, a duration, a choice */
+};
+
+/* Words of a repeated option. `items` ends with NULL; it is NULL while there are none. */
+struct text_list {
+	const char **items;
+	size_t n;
+};
+
+struct cli;
+
+enum command_group { GROUP_MAKE, GROUP_LOOK, GROUP_KEEP, GROUP_CARE, GROUP_HELP, GROUP_MAX_ };
+
+struct command {
+	const char *name;
+	enum command_group group;
+	const char *summary;  /* one line of `pleach help`, at most 62 characters */
+	const char *operands; /* of the usage line, e.g. "REF [REV]" */
+	const char *details;  /* paragraphs of --help, lines of 80 at most */
+	const struct option *options;
+	size_t values_size; /* of the struct that `options` fills; 0: there are none */
+	int least, most;    /* operands; most -1: any number */
+	bool takes_rest;    /* what stands behind `--` is kept apart, in cli->rest */
+	int (*run)(struct cli *cli, const void *values);
+};
+
+#define COMMAND_DECLARE_(name) extern const struct command command_##name;
+COMMANDS(COMMAND_DECLARE_)
+
+/* All of them; ends with NULL. */
+extern const struct command *const commands[];
+/* By name, or NULL. */
+const struct command *command_find(const char *name);
+/* Says that there is none, and which is nearest. Returns the exit status. */
+int command_unknown(struct cli *cli, const char *name);
+
+/* ---- one run of the command ----------------------------------------------------------------- */
+
+enum progress_mode { PROGRESS_AUTO, PROGRESS_PLAIN, PROGRESS_JSON, PROGRESS_NONE };
+#define PROGRESS_MODES "auto|plain|json|none" /* in the order of the enum */
+
+struct cli {
+	const struct command *command; /* NULL until it is known */
+	const char *store_dir;	       /* --store, or NULL */
+	bool json, quiet, verbose, help, version;
+	int progress;	   /* enum progress_mode */
+	const char **args; /* operands, options taken out; ends with NULL */
+	size_t n_args;
+	char **rest; /* words behind `--` if the command takes them; ends with NULL */
+	size_t n_rest;
+	bool has_rest;
+	struct pleach_store *store; /* by cli_open(); closed by main() */
+};
+
+/* Opens the store that --store, $PLEACH_STORE or the working directory names, and has it report
+ * progress and stop at a signal. Returns 0 or the exit status. */
+int cli_open(struct cli *cli);
+
+/* ---- options.c ------------------------------------------------------------------------------ */
+
+extern const struct option global_options[];
+
+/*
+ * Parses `argv` (ends with NULL): into `values` what `command` has options for, into `cli` global
+ * options and operands. Without a command it stops at the first operand. Stops early when --help is
+ * met. Returns 0 with *ret_used words taken, or the exit status.
+ */
+int options_parse(struct cli *cli, const struct command *command, char **argv, void *values,
+		  size_t *ret_used);
+/* Frees the lists in `values` and `values`. */
+void options_free(const struct command *command, void *values);
+/* A decimal number without sign. */
+bool options_number(const char *text, int64_t *ret_number);
+
+/* ---- nearest.c ------------------------------------------------------------------------------ */
+
+/* The word of `words` (ends with NULL) that is nearest to a mistyped one, or NULL. */
+const char *nearest_word(const char *word, const char *const *words);
+
+/* ---- error.c -------------------------------------------------------------------------------- */
+
+/* Tells of a failure on stderr, and with --json on stdout. Returns the exit status. */
+int cli_fail(struct cli *cli, const struct pleach_error *error);
+/* The same for a failure of the command's own. `path` and `hint` may be NULL. */
+int cli_failf(struct cli *cli, enum pleach_code code, const char *path, const char *hint,
+	      const char *format, ...) __attribute__((format(printf, 5, 6)));
+/* A wrong command line: status 2. `hint` NULL: where the help is. */
+int cli_usage(struct cli *cli, const char *hint, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+/* No memory left. */
+int cli_no_memory(struct cli *cli);
+/* On stderr only: for failures that are part of a result (json_error() has the other half). */
+void cli_complain(struct cli *cli, const struct pleach_error *error);
+/* A note on stderr; not with -q. */
+void cli_warn(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The exit status that a failure has. */
+int cli_status(const struct pleach_error *error);
+/* Fills `error` in. */
+void cli_error_set(struct pleach_error *error, enum pleach_code code, const char *path,
+		   const char *hint, const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* ---- json.c --------------------------------------------------------------------------------- */
+
+/* A document under construction. All-zero to begin with. `key` is NULL inside of arrays. */
+struct json {
+	char *text;
+	size_t length, capacity;
+	bool has_failed; /* no memory: json_print() says so */
+};
+
+void json_object(struct json *json, const char *key);
+void json_object_end(struct json *json);
+void json_array(struct json *json, const char *key);
+void json_array_end(struct json *json);
+void json_null(struct json *json, const char *key);
+void json_bool(struct json *json, const char *key, bool value);
+void json_number(struct json *json, const char *key, uint64_t value);
+/* Bytes that must come back exactly: a string if they are UTF-8, else {"base64":…}; NULL: null. */
+void json_name(struct json *json, const char *key, const char *name);
+/* The same, but null where it is "". */
+void json_name_or_null(struct json *json, const char *key, const char *name);
+/* Prose: a string always; what is not UTF-8 becomes U+FFFD. */
+void json_prose(struct json *json, const char *key, const char *text);
+/* A string of base64. */
+void json_base64(struct json *json, const char *key, const void *data, size_t length);
+/* RFC 3339 in UTC with nanoseconds. */
+void json_time(struct json *json, const char *key, int64_t seconds, uint32_t ns);
+/* {"code","message","hint","path"} */
+void json_error(struct json *json, const char *key, const struct pleach_error *error);
+/* Writes the document and a line feed to stdout, and empties it for the next. Returns 0 or the exit
+ * status. */
+int json_print(struct cli *cli, struct json *json);
+void json_free(struct json *json);
+/* Base64 of `length` bytes; `ret_text` has room for 4 * ((length + 2) / 3) characters, no NUL. */
+size_t base64_encode(const unsigned char *data, size_t length, char *ret_text);
+/* Length of the UTF-8 character at `text`, 0 if there is none. NUL ends the text. */
+size_t utf8_length(const char *text);
+
+/* ---- output.c ------------------------------------------------------------------------------- */
+
+#define SIZE_TEXT_MAX 32
+
+enum color { COLOR_NONE, COLOR_RED, COLOR_GREEN, COLOR_YELLOW, COLOR_BOLD };
+
+/* stdout or stderr: a terminal? */
+bool output_is_terminal(FILE *stream);
+/* The escape sequence, or "" where colours are not wanted (no terminal, NO_COLOR, TERM=dumb). */
+const char *output_color(FILE *stream, enum color color);
+/* A name: as it is, or to a terminal quoted as `ls` quotes. `is_raw` (-z): always as it is. */
+void output_name(const char *name, bool is_raw);
+/* A name as `ls` shows it on a terminal. malloc()ed; NULL without memory. */
+char *output_quote(const char *name);
+/* A byte as C and shells write it: \n or \033. Returns the length; no NUL. */
+#define ESCAPE_MAX 4
+size_t escape_byte(unsigned char c, char ret_text[ESCAPE_MAX]);
+/* One line of foreign text, up to its first line feed; to a terminal without control characters. */
+void output_text(const char *text);
+/* An id: 12 digits on a terminal. */
+void output_id(const char *id);
+/* A time on this machine's clock, to the second. */
+void output_time(int64_t seconds);
+/* "1.2 MB". Returns `ret_text`. */
+const char *size_human(uint64_t bytes, char ret_text[SIZE_TEXT_MAX]);
+/* Humanised on a terminal, else in bytes. */
+const char *size_text(uint64_t bytes, char ret_text[SIZE_TEXT_MAX]);
+/* Ends a line: by NUL with `is_raw`. Returns 0 or, when stdout takes no more, the exit status. */
+int output_end(struct cli *cli, bool is_raw);
+/* Returns 0 or the exit status, having told why stdout takes no more. */
+int output_check(struct cli *cli);
+/* Flushes; returns `status`, or the status of the flush if that failed. */
+int output_finish(struct cli *cli, int status);
+
+/* ---- progress.c, signals.c ------------------------------------------------------------------ */
+
+/* Has the store report to stderr as --progress says. */
+void progress_start(struct cli *cli);
+/* Takes the progress line off the terminal; before anything else is written there. */
+void progress_clear(void);
+
+/* SIGPIPE ends the command, SIGXFSZ is an error of write(2). INT and TERM: cancel the store. */
+void signals_init(void);
+void signals_watch(struct pleach_store *store);
+/* The signal that came, or 0. */
+int signals_caught(void);
+/* Waits until `fd` can be read (1) or a signal has come (0). */
+int signals_wait_readable(int fd);
+/* Runs a program; its words end with NULL. Signals go to it. Returns its exit status, 128+n if signal
+ * n ended it, or a negative errno if it could not be started. */
+int signals_run(char *const argv[]);
+
+/* ---- operand.c, entry.c, patch.c ------------------------------------------------------------ */
+
+enum operand_kind { OPERAND_DIR, OPERAND_REV };
+
+/* Is `word` a directory or a revision? Returns 0 or the exit status, having told why neither. */
+int operand_kind(struct cli *cli, const char *word, enum operand_kind *ret_kind);
+
+/* A revision with nothing left to move: "ref@N" or "tree:HEX", and what stood behind the colon. */
+struct operand_rev {
+	char rev[PLEACH_REF_MAX + PLEACH_HEX_MAX + 32];
+	char parent[PLEACH_REF_MAX + 32]; /* "ref@N-1", or "" */
+	const char *path;		  /* in the word that was given, or NULL */
+};
+int operand_fix(struct cli *cli, const char *word, struct operand_rev *ret_rev);
+/* "REV:path/below", malloc()ed. `path` and `below` may be NULL. */
+char *operand_join(const char *rev, const char *path, const char *below);
+
+/* An entry as a JSON object, NULL as null. */
+void entry_json(struct json *json, const char *key, const struct pleach_entry *entry);
+/* The columns of `ls -l` before the name; the rest behind it. */
+void entry_columns(const struct pleach_entry *entry);
+void entry_tail(const struct pleach_entry *entry, bool is_raw);
+
+/* Where one side of a diff has its content. */
+struct patch_side {
+	const char *rev, *path; /* revision, or NULL */
+	const char *directory;	/* a directory outside, or NULL */
+};
+/* Prints one change as `diff -u` does. Returns 0 or the exit status. */
+int patch_print(struct cli *cli, const struct patch_side *before, const struct patch_side *after,
+		const struct pleach_change *change);
+
+/* ---- help.c --------------------------------------------------------------------------------- */
+
+/* Prints the help of one command, NULL: of all. Returns the exit status. */
+int help_print(struct cli *cli, const struct command *command);
+
+#endif

@@ -1,0 +1,94 @@
+/*
+ * progress.c - tells on stderr how far a long call has come.
+ *
+ * auto: one line that is written over, only on a terminal, and only once half a second has passed, so
+ * that quick work shows nothing. plain: a line a second and one for each phase. json: the same as
+ * {"progress":{"phase","done","total","bytes"}}.
+ */
+#include <string.h>
+#include <time.h>
+
+#include "cli.h"
+
+#define START_MS  500  /* auto: quiet until then */
+#define REDRAW_MS 100  /* auto: at most that often */
+#define REPORT_MS 1000 /* plain, json */
+
+static struct {
+	enum progress_mode mode;
+	int64_t started_ms, last_ms;
+	const char *phase; /* static strings of the library */
+	bool is_shown;	   /* there is a line on the terminal to take off */
+} state = {.mode = PROGRESS_NONE};
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void print_json(const struct pleach_progress *progress)
+{
+	fprintf(stderr, "{\"progress\":{\"phase\":\"%s\",\"done\":%llu,\"total\":", progress->phase,
+		(unsigned long long)progress->done);
+	if (progress->total)
+		fprintf(stderr, "%llu", (unsigned long long)progress->total);
+	else
+		fputs("null", stderr);
+	fprintf(stderr, ",\"bytes\":%llu}}\n", (unsigned long long)progress->done_bytes);
+}
+
+static void print_text(const struct pleach_progress *progress)
+{
+	char size[SIZE_TEXT_MAX], total[32] = "";
+
+	if (progress->total)
+		snprintf(total, sizeof(total), " of %llu", (unsigned long long)progress->total);
+	fprintf(stderr, "%s%s: %llu%s, %s%s", state.mode == PROGRESS_AUTO ? "\r" : "",
+		progress->phase, (unsigned long long)progress->done, total,
+		size_human(progress->done_bytes, size),
+		state.mode == PROGRESS_AUTO ? "\033[K" : "\n");
+	state.is_shown = state.mode == PROGRESS_AUTO;
+}
+
+static void report(const struct pleach_progress *progress, void *userdata)
+{
+	int64_t now = now_ms();
+	bool is_new_phase = !state.phase || strcmp(state.phase, progress->phase) != 0;
+
+	(void)userdata;
+	if (state.mode == PROGRESS_AUTO) {
+		if (now - state.started_ms < START_MS || now - state.last_ms < REDRAW_MS)
+			return;
+	} else if (!is_new_phase && now - state.last_ms < REPORT_MS) {
+		return;
+	}
+	state.phase = progress->phase;
+	state.last_ms = now;
+	if (state.mode == PROGRESS_JSON)
+		print_json(progress);
+	else
+		print_text(progress);
+}
+
+void progress_start(struct cli *cli)
+{
+	enum progress_mode mode = (enum progress_mode)cli->progress;
+
+	if (mode == PROGRESS_NONE ||
+	    (mode == PROGRESS_AUTO && (cli->quiet || !output_is_terminal(stderr))))
+		return;
+	state.mode = mode;
+	state.started_ms = now_ms();
+	pleach_store_set_progress(cli->store, report, NULL);
+}
+
+void progress_clear(void)
+{
+	if (!state.is_shown)
+		return;
+	fputs("\r\033[K", stderr);
+	state.is_shown = false;
+}
