@@ -24,8 +24,8 @@ int pl_bloom_init(struct pl_bloom *bloom, uint64_t n)
 	uint64_t n_bits = N_BITS_MIN;
 	unsigned char *bits;
 
-	/* So that doubling stays below 2^63, and the bytes can be counted by a size_t. */
-	if (n > (UINT64_C(1) << 62) / BITS_PER_ID || n > SIZE_MAX / 4)
+	/* So that doubling does not overflow, and a size_t can count the bytes. */
+	if (n > SIZE_MAX / 4 / BITS_PER_ID)
 		return -ENOMEM;
 	while (n_bits < n * BITS_PER_ID)
 		n_bits *= 2;

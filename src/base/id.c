@@ -49,6 +49,7 @@ int pl_id_parse(const char *hex, struct pl_id *ret_id)
 	for (size_t i = 0; i < sizeof(ret_id->bytes); i++) {
 		int high = digit_value(hex[2 * i]), low = digit_value(hex[2 * i + 1]);
 
+		pl_assert(high >= 0 && low >= 0);
 		ret_id->bytes[i] = (unsigned char)(high << 4 | low);
 	}
 	return 0;

@@ -132,7 +132,8 @@ static int grow(struct pl_map *map)
 			memcpy(find_slot(&grown, slot + KEY_OFFSET), slot, slot_size(map));
 	}
 	free(map->slots);
-	*map = grown;
+	map->slots = grown.slots;
+	map->capacity = grown.capacity;
 	return 0;
 }
 
@@ -150,13 +151,10 @@ uint64_t *pl_map_get(const struct pl_map *map, const void *key)
 
 int pl_map_put(struct pl_map *map, const void *key, uint64_t value)
 {
-	uint64_t *present = pl_map_get(map, key);
 	unsigned char *slot;
+	bool is_new;
 
-	if (present) {
-		*present = value;
-		return 1;
-	}
+	pl_assert(map->key_size > 0);
 	if (map->n >= map->capacity / 3 * 2) { /* M1 */
 		int r = grow(map);
 
@@ -164,7 +162,10 @@ int pl_map_put(struct pl_map *map, const void *key, uint64_t value)
 			return r;
 	}
 	slot = find_slot(map, key);
+	is_new = !slot_is_used(map, slot);
 	memcpy(slot, &value, sizeof(value));
+	if (!is_new)
+		return 1;
 	memcpy(slot + KEY_OFFSET, key, map->key_size);
 	slot[KEY_OFFSET + map->key_size] = 1;
 	map->n++;
