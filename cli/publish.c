@@ -231,7 +231,8 @@ static int meta_check(struct cli *cli, const struct text_list *meta)
 	for (size_t i = 0; i < meta->n; i++)
 		if (!strchr(meta->items[i], '=') || meta->items[i][0] == '=')
 			return cli_usage(cli, "write --meta KEY=VALUE",
-					 "--meta: no key and value: '%s'", meta->items[i]);
+					 "%s: --meta: no key and value: '%s'", cli->command->name,
+					 meta->items[i]);
 	return 0;
 }
 
