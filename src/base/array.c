@@ -28,6 +28,7 @@ int pl_array_grow(void **array, size_t *capacity, size_t n, size_t element_size)
 		return -ENOMEM;
 	memcpy(array, &grown, sizeof(grown));
 	*capacity = wanted;
+	/* cppcheck-suppress memleak ; it is in *array */
 	return 0;
 }
 

@@ -17,7 +17,7 @@
 #include "pleach.h"
 
 #define PL_PRINTF(f, a) __attribute__((format(printf, f, a)))
-#define PL_CLEANUP(fn) __attribute__((cleanup(fn)))
+#define PL_CLEANUP(fn)	__attribute__((cleanup(fn)))
 #define PL_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 /* ---- assert.c ---- */
@@ -32,8 +32,8 @@ _Noreturn void pl_assert_failed(const char *what, const char *file, int line);
  * Fills in `error` (may be NULL): code, positive errno, message. Returns `neg_errno`, which must be
  * negative, so that one can write `return pl_fail(...)`.
  */
-int pl_fail(struct pleach_error *error, enum pleach_code code, int neg_errno, const char *format, ...)
-	PL_PRINTF(4, 5);
+int pl_fail(struct pleach_error *error, enum pleach_code code, int neg_errno, const char *format,
+	    ...) PL_PRINTF(4, 5);
 /**
  * The same for a system call that failed: the code comes from the errno (no space: 14, interrupted:
  * 130, else 1) and ": <strerror>" is put behind the message.
@@ -98,7 +98,7 @@ struct pl_reader {
 };
 static inline struct pl_reader pl_reader_of(const void *data, size_t length)
 {
-	return (struct pl_reader){ .data = data, .length = length };
+	return (struct pl_reader){.data = data, .length = length};
 }
 uint8_t pl_read_u8(struct pl_reader *r);
 uint16_t pl_read_u16(struct pl_reader *r);
@@ -204,8 +204,8 @@ bool pl_path_escapes(const char *path, const char *target);
 /** A Bloom filter of ids. A miss is proof that an id was never added. */
 struct pl_bloom {
 	unsigned char *bits;
-	uint64_t n_bits;   /* a power of two, at least 1024 */
-	uint64_t n_added;  /* ids added, equal ones counted again */
+	uint64_t n_bits;  /* a power of two, at least 1024 */
+	uint64_t n_added; /* ids added, equal ones counted again */
 };
 /** Room for `n` ids at 10 bits and more each. 0 or -ENOMEM. */
 int pl_bloom_init(struct pl_bloom *bloom, uint64_t n);
