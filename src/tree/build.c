@@ -90,7 +90,7 @@ static void encode_totals(const struct pl_totals *totals, struct pl_buffer *b)
 	pl_buffer_add_u32(b, totals->oddities);
 }
 
-static void encode_entry(const struct pl_entry *e, struct pl_buffer *b)
+void pl_entry_encode(const struct pl_entry *e, struct pl_buffer *b)
 {
 	pl_buffer_add_u8(b, (uint8_t)e->kind);
 	pl_buffer_add_u8(b, e->name_length);
@@ -135,7 +135,7 @@ int pl_node_builder_add(struct pl_node_builder *builder, const struct pl_entry *
 	r = PL_ARRAY_GROW(builder->entries, builder->capacity, builder->n);
 	if (r < 0)
 		return r;
-	encode_entry(entry, &builder->bodies);
+	pl_entry_encode(entry, &builder->bodies);
 	if (!pl_buffer_ok(&builder->bodies))
 		return -ENOMEM;
 	if (builder->bodies.length > PL_NODE_SIZE_MAX) {

@@ -147,6 +147,11 @@ static const char *decode_entry(struct pl_reader *r, struct pl_entry *e)
 	return NULL;
 }
 
+int pl_entry_decode(struct pl_reader *r, struct pl_entry *ret_entry)
+{
+	return decode_entry(r, ret_entry) ? -EBADMSG : 0;
+}
+
 /* ---- nodes ---- */
 
 /* Everything before the first entry. */

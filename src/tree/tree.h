@@ -67,6 +67,10 @@ bool pl_entry_equal(const struct pl_entry *a, const struct pl_entry *b);
 void pl_entry_name(const struct pl_entry *e, char ret_name[PL_NAME_MAX + 1]);
 /** Object id of a file's entry. */
 void pl_entry_object(const struct pl_entry *e, struct pl_id *ret_id);
+/** One entry as it stands in a node, for who keeps entries elsewhere (groups of a scan, its cache). */
+void pl_entry_encode(const struct pl_entry *e, struct pl_buffer *b);
+/** 0 or -EBADMSG. Pointers lead into the reader's bytes. */
+int pl_entry_decode(struct pl_reader *r, struct pl_entry *ret_entry);
 /** Order of two entries of a directory. */
 int pl_entry_compare(const struct pl_entry *a, const struct pl_entry *b);
 
