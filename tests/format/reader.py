@@ -1107,7 +1107,7 @@ class Verifier:
         for n in sorted(ref.numbers):
             at = os.path.join(path, b"gen", b"%d" % n)
             if n != before + 1:
-                self.fault(at, f"generations {before + 1} to {n - 1} are missing")
+                self.fault(at, f"comes after {before}: there is a hole")
             before = n
             record = ref.generations.get(n)
             if record is None:
@@ -1202,6 +1202,7 @@ class Placing:
         self.inode_of: dict = {}
         self.bodies: dict = {}
         self.group_of: dict = {}
+        self.has_all_groups = True
 
     def check(self, root: bytes) -> None:
         """Walks with a list of its own: each directory is opened by its path from the wrapper."""
@@ -1221,7 +1222,8 @@ class Placing:
                     stack += self.check_directory(fd, path, hashed)
                 finally:
                     os.close(fd)
-        self.check_sharing()
+        if self.has_all_groups:
+            self.check_sharing()
 
     def where(self, path: bytes) -> bytes:
         return os.path.join(self.path, path)
@@ -1240,7 +1242,9 @@ class Placing:
     def check_directory(self, fd: int, path: bytes, hashed: bytes) -> list:
         """Compares one directory's names; returns the subdirectories to go on with."""
         node = self.verifier.node(hashed)
-        for group in self.verifier.groups(hashed, node) or []:
+        groups = self.verifier.groups(hashed, node)
+        self.has_all_groups &= groups is not None
+        for group in groups or []:
             for member in group:
                 self.group_of[path + b"/" + member] = (path, group[0])
         below = []
