@@ -3,8 +3,8 @@
  * copy within the kernel, reading and writing. Metadata is not looked at.
  *
  * Invariants:
- *  C1  The length is set first, and only data segments are written: what is a hole in the source, at
- *      the end too, is one in the copy. Zeros that the source stores are stored.
+ *  C1  The length is set first, and only data segments are written: what is a hole in the source,
+ *      at the end too, is one in the copy. Zeros that the source stores are stored.
  *  C2  A fast way that is refused is followed by the next one, for what is left. What the next one
  *      would meet as well (a full disk, a bad one) is an error at once.
  */

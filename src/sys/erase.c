@@ -3,9 +3,9 @@
  * symlinks and mounts to places that must stay as they are.
  *
  * Invariants:
- *  E1  What is entered is a real directory on the device of the directory that holds the tree, and no
- *      mount: openat2() does not cross one, and without it the ids of the mounts are compared. The
- *      device alone is not enough: a bind mount has the same.
+ *  E1  What is entered is a real directory on the device of the directory that holds the tree, and
+ *      no mount: openat2() does not cross one, and without it the ids of the mounts are compared.
+ *      The device alone is not enough: a bind mount has the same.
  *  E2  A mode is changed only after a call was refused, and only by adding u+rwx.
  *  E3  frames[i] belongs to level i + 1 of the walk.
  */
@@ -51,7 +51,7 @@ static bool is_missing_permission(const struct stat *st)
 
 /* ---- going in ---- */
 
-/* openat2() that does not cross mounts. -ENOSYS where there is none, or where a sandbox refuses it. */
+/* openat2() that crosses no mount. -ENOSYS where there is none, or where a sandbox refuses it. */
 static int open_on_same_mount(int dirfd, const char *name)
 {
 	struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
@@ -170,7 +170,7 @@ static int remove_name(struct eraser *e, const char *name, bool is_dir)
 	return r == -ENOENT ? 0 : r;
 }
 
-/* Enters a directory; it is removed on the way back. Returns an error only where erasing must end. */
+/* Enters a directory; it is removed on the way back. Returned are only errors that end it all. */
 static int descend(struct eraser *e, const char *name)
 {
 	int dirfd = pl_walk_fd(&e->walk);

@@ -103,7 +103,8 @@ static int find_upper(dev_t dev, struct pl_buffer *upper, bool *ret_volatile)
 		return 0;
 	for (option = strtok_r(options, ",", &next_option); option;
 	     option = strtok_r(NULL, ",", &next_option)) {
-		if (strcmp(option, "volatile") == 0)
+		/* Kernels say it in the one way or the other. */
+		if (strcmp(option, "volatile") == 0 || strcmp(option, "fsync=volatile") == 0)
 			*ret_volatile = true;
 		if (strncmp(option, "upperdir=", 9) == 0) {
 			unescape(option + 9);

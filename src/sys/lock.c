@@ -1,6 +1,6 @@
 /*
- * lock.c - locks that a descriptor holds, on whole files. What a lock means, and that its name has to
- * be looked at again once it is held, is the business of who takes it.
+ * lock.c - locks that a descriptor holds, on whole files. What a lock means, and that its name has
+ * to be looked at again once it is held, is the business of who takes it.
  */
 #include <fcntl.h>
 
@@ -32,7 +32,7 @@ int pl_lock_try(int fd, enum pl_lock_kind kind)
 	return r < 0 ? r : 1;
 }
 
-/* Polls: F_OFD_SETLKW could only be ended in time by a signal, and signals are not the library's. */
+/* Polls: only a signal could end F_OFD_SETLKW in time, and signals are not the library's. */
 int pl_lock_wait(int fd, enum pl_lock_kind kind, int64_t timeout_ms, const volatile int *cancel)
 {
 	const int64_t start = pl_clock_monotonic_ms();

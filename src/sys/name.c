@@ -1,16 +1,16 @@
 /*
- * name.c - what names lead to, and giving, moving and taking away names. What is behind a descriptor
- * is file.c's, metadata meta.c's.
+ * name.c - what names lead to, and giving, moving and taking away names. What is behind a
+ * descriptor is file.c's, metadata meta.c's.
  *
- * After a failure of link or rename the outcome is asked, not believed: over NFS the reply to a call
- * that succeeded can be lost, and the call, sent again, is then answered as if it had failed. What
- * can be decided without a system call more on the good path:
+ * After a failure of link or rename the outcome is asked, not believed: over NFS the reply to a
+ * call that succeeded can be lost, and the call, sent again, is then answered as if it had failed.
+ * What can be decided without a system call more on the good path:
  *
  *  link     whether the two names are one inode: always.
  *  symlink  whether a symlink with this target is there: always; not who made it.
- *  rename   a source that is still there was not renamed. One that is gone, with something under the
- *           target, was, if the error was another than ENOENT and nobody else moves that source.
- *           After ENOENT it may never have been there: the error stays.
+ *  rename   a source that is still there was not renamed. One that is gone, with something under
+ *           the target, was, if the error was another than ENOENT and nobody else moves that
+ *           source. After ENOENT it may never have been there: the error stays.
  *  mkdir    nothing: a directory that is there may be anybody's. The error stays.
  *  unlink   nothing: ENOENT can mean that it was us. Most callers take it for success.
  */

@@ -1,6 +1,6 @@
 /*
- * seam.c - where faults are injected. The only state of the library that is not behind a handle, and
- * all zero unless a test has armed it.
+ * seam.c - where faults are injected. The only state of the library that is not behind a handle,
+ * and all zero unless a test has armed it.
  *
  * Any thread may pass the seam at any time; each field is an atomic of its own. Arming while other
  * threads pass it is safe but blurs which of their calls still count.

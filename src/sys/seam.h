@@ -1,6 +1,6 @@
 /*
- * seam.h - inner header of sys: how a call that changes something passes the seam, and how calls are
- * repeated when a signal interrupts them.
+ * seam.h - inner header of sys: how a call that changes something passes the seam, and how calls
+ * are repeated when a signal interrupts them.
  *
  * The pattern of every mutating function of this folder:
  *
@@ -13,7 +13,7 @@
 
 #include "sys/sys.h"
 
-/** So many injected interruptions in a row end a call with -EINTR; else `fail_on` would never end. */
+/** So many injected interruptions in a row end a call with -EINTR, or `fail_on` would never end. */
 #define PL_SEAM_INTERRUPTIONS 100
 
 /**
@@ -25,8 +25,8 @@ int pl_seam(enum pl_call call);
 
 /**
  * The same, for calls that an interruption leaves undone: passes again, as a new call, after each
- * injected EINTR. Interruptions by real signals are not counted at the seam (they change nothing, and
- * the numbers of the calls must not depend on signals): PL_RETRY() repeats those.
+ * injected EINTR. Interruptions by real signals are not counted at the seam (they change nothing,
+ * and the numbers of the calls must not depend on signals): PL_RETRY() repeats those.
  */
 int pl_seam_pass(enum pl_call call);
 

@@ -4,7 +4,7 @@
  * Invariants:
  *  W1  Level 1 is the root, level `depth` the current directory, which is always open.
  *  W2  Open are none but the deepest PL_WALK_OPEN levels: entering closes the one that falls out.
- *  W3  A closed level has its device and inode noted, and is only believed to be back when they are.
+ *  W3  A closed level has its device and inode noted, and is believed to be back only with them.
  *  W4  `path` holds depth - 1 names.
  */
 #include <stdlib.h>

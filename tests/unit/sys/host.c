@@ -1,0 +1,126 @@
+/* The laws of identity, clocks and random numbers. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <signal.h>
+#include <sys/time.h>
+
+#include "sys/scratch.h"
+
+static void a_user_has_a_name_or_is_shown_as_a_number(void **state)
+{
+	char name[64];
+
+	pl_user_name(0, name, sizeof(name));
+	assert_string_equal(name, "root");
+	pl_user_name(4000000001u, name, sizeof(name));
+	assert_string_equal(name, "4000000001");
+	pl_user_name(4000000001u, name, 5);
+	assert_string_equal(name, "4000");
+}
+
+static void a_host_name_fits_and_ends(void **state)
+{
+	char name[256], cut[2] = "xx";
+
+	memset(name, 'x', sizeof(name));
+	pl_host_name(name, sizeof(name));
+	assert_in_range(strlen(name), 1, 255);
+	pl_host_name(cut, sizeof(cut));
+	assert_int_equal(cut[1], 0);
+}
+
+static int belong_to_groups(struct scratch *s)
+{
+	const gid_t groups[] = {1001, 2002, 3003};
+
+	CHECK(setgroups(3, groups) == 0);
+	CHECK(setresgid(77, 77, 77) == 0);
+	CHECK(pl_gid() == 77);
+	CHECK(pl_in_group(77) && pl_in_group(1001) && pl_in_group(3003));
+	CHECK(!pl_in_group(1) && !pl_in_group(1002));
+	CHECK(setgroups(0, NULL) == 0);
+	CHECK(pl_in_group(77) && !pl_in_group(1001));
+	return 0;
+}
+
+static void the_effective_and_the_supplementary_groups_count(void **state)
+{
+	assert_true(pl_in_group(getegid()));
+	assert_false(pl_in_group(4000000001u));
+	if (geteuid() != 0)
+		SKIP("needs root: setting groups");
+	assert_int_equal(in_child(belong_to_groups, *state), 0);
+}
+
+static void clocks_tell_one_time(void **state)
+{
+	struct timespec wall, coarse;
+	int64_t before = pl_clock_monotonic_ms();
+
+	pl_clock_coarse(&coarse);
+	pl_clock_wall(&wall);
+	assert_true(coarse.tv_sec < wall.tv_sec ||
+		    (coarse.tv_sec == wall.tv_sec && coarse.tv_nsec <= wall.tv_nsec));
+	assert_true(wall.tv_sec - coarse.tv_sec <= 1);
+	assert_true(pl_clock_monotonic_ms() >= before);
+}
+
+static void ignore(int signal_number)
+{
+	(void)signal_number;
+}
+
+static void a_sleep_is_as_long_as_it_was_said_signals_or_not(void **state)
+{
+	const struct itimerval often = {{0, 1000}, {0, 1000}}, never = {{0, 0}, {0, 0}};
+	int64_t start = pl_clock_monotonic_ms();
+
+	assert_true(signal(SIGALRM, ignore) != SIG_ERR);
+	assert_int_equal(setitimer(ITIMER_REAL, &often, NULL), 0);
+	pl_sleep_ms(30);
+	assert_int_equal(setitimer(ITIMER_REAL, &never, NULL), 0);
+	assert_true(pl_clock_monotonic_ms() - start >= 29); /* rounded down, both */
+}
+
+static void random_names_are_24_digits_that_differ(void **state)
+{
+	char a[25], b[25];
+	unsigned char bytes[1000], zeros[32] = {0};
+
+	assert_int_equal(pl_random_name(a), 0);
+	assert_int_equal(pl_random_name(b), 0);
+	assert_int_equal(strlen(a), 24);
+	assert_true(pl_is_hex(a, 24));
+	assert_string_not_equal(a, b);
+	memset(bytes, 0, sizeof(bytes));
+	assert_int_equal(pl_random(bytes, sizeof(bytes)), 0);
+	assert_memory_not_equal(bytes + sizeof(bytes) - 32, zeros, 32);
+	assert_int_equal(pl_random(NULL, 0), 0);
+}
+
+static void there_is_a_processor_and_a_process(void **state)
+{
+	assert_in_range(pl_cpu_count(), 1, 100000);
+	assert_int_equal(pl_pid(), getpid());
+	assert_int_equal(pl_uid(), geteuid());
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(a_user_has_a_name_or_is_shown_as_a_number),
+		TEST(a_host_name_fits_and_ends),
+		TEST(the_effective_and_the_supplementary_groups_count),
+		TEST(clocks_tell_one_time),
+		TEST(a_sleep_is_as_long_as_it_was_said_signals_or_not),
+		TEST(random_names_are_24_digits_that_differ),
+		TEST(there_is_a_processor_and_a_process),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
