@@ -4,15 +4,19 @@
 #include "cli.h"
 
 struct values {
-	const char *mode;
+	int mode; /* of modes[] */
 };
 
-static const struct option options[] = {{.name = "mode",
-					 .type = OPTION_TEXT,
-					 .argument = "MODE",
-					 .help = "symlink (default)",
-					 .offset = offsetof(struct values, mode)},
-					{0}};
+static const char *const modes[] = {"symlink", "exchange", "mount"};
+
+static const struct option options[] = {
+	{.name = "mode",
+	 .type = OPTION_CHOICE,
+	 .argument = "symlink|exchange|mount",
+	 .help = "how (default: symlink)",
+	 .offset = offsetof(struct values, mode)},
+	{0},
+};
 
 /* `rev` NULL: it was detached. */
 static int print(struct cli *cli, const char *rev, const char *path, const char *mode,
@@ -27,7 +31,7 @@ static int print(struct cli *cli, const char *rev, const char *path, const char 
 	json_name(&json, "path", path);
 	if (rev) {
 		json_name(&json, "rev", rev);
-		json_prose(&json, "mode", mode ? mode : "symlink");
+		json_prose(&json, "mode", mode);
 		json_bool(&json, "unchanged", is_unchanged);
 	} else {
 		json_bool(&json, "detached", true);
@@ -46,10 +50,10 @@ static int attach(struct cli *cli, const void *values)
 
 	if (status != 0)
 		return status;
-	result = pleach_attach(cli->store, cli->args[0], cli->args[1], v->mode, &error);
+	result = pleach_attach(cli->store, cli->args[0], cli->args[1], modes[v->mode], &error);
 	if (result < 0)
 		return cli_fail(cli, &error);
-	return print(cli, cli->args[0], cli->args[1], v->mode, result > 0);
+	return print(cli, cli->args[0], cli->args[1], modes[v->mode], result > 0);
 }
 
 const struct command command_attach = {

@@ -57,7 +57,9 @@ static int copy_json(struct cli *cli, struct pleach_file *file)
 	json_free(&head);
 	fputs(",\"base64\":\"", stdout);
 	while (status == 0 && (n = read_chunk(file, buffer, &error)) > 0) {
-		fwrite(text, 1, base64_encode(buffer, (size_t)n, text), stdout);
+		size_t length = base64_encode(buffer, (size_t)n, text);
+
+		fwrite(text, 1, length, stdout);
 		size += (uint64_t)n;
 		status = output_check(cli);
 	}

@@ -10,21 +10,23 @@ struct values {
 	int64_t jobs;
 };
 
-static const struct option options[] = {{.name = "quick",
-					 .type = OPTION_FLAG,
-					 .help = "placed trees by metadata only",
-					 .offset = offsetof(struct values, quick)},
-					{.name = "jobs",
-					 .type = OPTION_NUMBER,
-					 .argument = "N",
-					 .help = "threads (default: as many as cores)",
-					 .offset = offsetof(struct values, jobs)},
-					{.letter = 'z',
-					 .name = "null",
-					 .type = OPTION_FLAG,
-					 .help = "end lines with NUL, quote nothing",
-					 .offset = offsetof(struct values, is_raw)},
-					{0}};
+static const struct option options[] = {
+	{.name = "quick",
+	 .type = OPTION_FLAG,
+	 .help = "placed trees by metadata only",
+	 .offset = offsetof(struct values, quick)},
+	{.name = "jobs",
+	 .type = OPTION_NUMBER,
+	 .argument = "N",
+	 .help = "threads (default: as many as cores)",
+	 .offset = offsetof(struct values, jobs)},
+	{.letter = 'z',
+	 .name = "null",
+	 .type = OPTION_FLAG,
+	 .help = "end lines with NUL, quote nothing",
+	 .offset = offsetof(struct values, is_raw)},
+	{0},
+};
 
 static void finding_json(struct json *json, const struct pleach_finding *finding)
 {

@@ -9,15 +9,17 @@ struct values {
 	bool update, delete_others;
 };
 
-static const struct option options[] = {{.name = "update",
-					 .type = OPTION_FLAG,
-					 .help = "make an existing DIR equal to REV",
-					 .offset = offsetof(struct values, update)},
-					{.name = "delete",
-					 .type = OPTION_FLAG,
-					 .help = "with --update: remove what REV has not",
-					 .offset = offsetof(struct values, delete_others)},
-					{0}};
+static const struct option options[] = {
+	{.name = "update",
+	 .type = OPTION_FLAG,
+	 .help = "make an existing DIR equal to REV",
+	 .offset = offsetof(struct values, update)},
+	{.name = "delete",
+	 .type = OPTION_FLAG,
+	 .help = "with --update: remove what REV has not",
+	 .offset = offsetof(struct values, delete_others)},
+	{0},
+};
 
 /* What could not be restored: to stderr, and with --json into the document. */
 static int print(struct cli *cli, struct pleach_report *report, int outcome,

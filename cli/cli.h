@@ -59,13 +59,13 @@ enum option_type {
 
 /* One option; a table of them ends with an all-zero one. */
 struct option {
-	char letter; /* 0: none */
 	const char *name;
-	enum option_type type;
 	const char *argument; /* what its value is called in --help; NULL for flags */
 	const char *help;     /* one line, at most 48 characters */
 	size_t offset;	      /* where in the command's values the answer goes */
 	int64_t initial;      /* of a number, a duration, a choice */
+	enum option_type type;
+	char letter; /* 0: none */
 };
 
 /* Words of a repeated option. `items` ends with NULL; it is NULL while there are none. */

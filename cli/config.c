@@ -11,17 +11,19 @@ struct values {
 	struct text_list unset;
 };
 
-static const struct option options[] = {{.name = "ref",
-					 .type = OPTION_TEXT,
-					 .argument = "REF",
-					 .help = "settings of one ref (default: of the store)",
-					 .offset = offsetof(struct values, ref)},
-					{.name = "unset",
-					 .type = OPTION_LIST,
-					 .argument = "KEY",
-					 .help = "back to the default (may be repeated)",
-					 .offset = offsetof(struct values, unset)},
-					{0}};
+static const struct option options[] = {
+	{.name = "ref",
+	 .type = OPTION_TEXT,
+	 .argument = "REF",
+	 .help = "settings of one ref (default: of the store)",
+	 .offset = offsetof(struct values, ref)},
+	{.name = "unset",
+	 .type = OPTION_LIST,
+	 .argument = "KEY",
+	 .help = "back to the default (may be repeated)",
+	 .offset = offsetof(struct values, unset)},
+	{0},
+};
 
 #define KEYS_MAX 64
 
@@ -36,8 +38,8 @@ static bool names_key(const char *arg, const char *key)
 /* Is the setting one of those asked for? All are, if none is. */
 static bool is_asked(struct cli *cli, const struct values *v, const char *key)
 {
-	for (size_t i = 0; i < cli->n_args; i++)
-		if (names_key(cli->args[i], key))
+	for (const char *const *arg = cli->args; *arg; arg++)
+		if (names_key(*arg, key))
 			return true;
 	for (size_t i = 0; i < v->unset.n; i++)
 		if (strcmp(v->unset.items[i], key) == 0)

@@ -10,21 +10,23 @@ struct values {
 	bool dry_run, force, now;
 };
 
-static const struct option options[] = {{.letter = 'n',
-					 .name = "dry-run",
-					 .type = OPTION_FLAG,
-					 .help = "print what would be dropped, drop nothing",
-					 .offset = offsetof(struct values, dry_run)},
-					{.letter = 'f',
-					 .name = "force",
-					 .type = OPTION_FLAG,
-					 .help = "although it is tagged: the tags go too",
-					 .offset = offsetof(struct values, force)},
-					{.name = "now",
-					 .type = OPTION_FLAG,
-					 .help = "do not wait for the grace",
-					 .offset = offsetof(struct values, now)},
-					{0}};
+static const struct option options[] = {
+	{.letter = 'n',
+	 .name = "dry-run",
+	 .type = OPTION_FLAG,
+	 .help = "print what would be dropped, drop nothing",
+	 .offset = offsetof(struct values, dry_run)},
+	{.letter = 'f',
+	 .name = "force",
+	 .type = OPTION_FLAG,
+	 .help = "although it is tagged: the tags go too",
+	 .offset = offsetof(struct values, force)},
+	{.name = "now",
+	 .type = OPTION_FLAG,
+	 .help = "do not wait for the grace",
+	 .offset = offsetof(struct values, now)},
+	{0},
+};
 
 static int print(struct cli *cli, const struct values *v, struct json *json, const char *rev,
 		 const struct pleach_drop_result *result)

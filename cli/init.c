@@ -10,26 +10,28 @@ struct values {
 	bool force;
 };
 
-static const struct option options[] = {{.name = "metadata",
-					 .type = OPTION_TEXT,
-					 .argument = "RULE",
-					 .help = "exact (default), portable or canonical",
-					 .offset = offsetof(struct values, metadata)},
-					{.name = "share",
-					 .type = OPTION_TEXT,
-					 .argument = "HOW",
-					 .help = "inodes of placed trees: names or content",
-					 .offset = offsetof(struct values, share)},
-					{.name = "hash",
-					 .type = OPTION_TEXT,
-					 .argument = "NAME",
-					 .help = "sha256",
-					 .offset = offsetof(struct values, hash)},
-					{.name = "force",
-					 .type = OPTION_FLAG,
-					 .help = "also in a directory that holds other things",
-					 .offset = offsetof(struct values, force)},
-					{0}};
+static const struct option options[] = {
+	{.name = "metadata",
+	 .type = OPTION_TEXT,
+	 .argument = "RULE",
+	 .help = "exact (default), portable or canonical",
+	 .offset = offsetof(struct values, metadata)},
+	{.name = "share",
+	 .type = OPTION_TEXT,
+	 .argument = "HOW",
+	 .help = "inodes of placed trees: names or content",
+	 .offset = offsetof(struct values, share)},
+	{.name = "hash",
+	 .type = OPTION_TEXT,
+	 .argument = "NAME",
+	 .help = "sha256",
+	 .offset = offsetof(struct values, hash)},
+	{.name = "force",
+	 .type = OPTION_FLAG,
+	 .help = "also in a directory that holds other things",
+	 .offset = offsetof(struct values, force)},
+	{0},
+};
 
 static int print(struct cli *cli, const char *dir, bool is_made)
 {

@@ -10,23 +10,25 @@ struct values {
 	bool reverse, is_raw;
 };
 
-static const struct option options[] = {{.letter = 'n',
-					 .name = "max-count",
-					 .type = OPTION_NUMBER,
-					 .argument = "N",
-					 .initial = -1,
-					 .help = "only the newest N",
-					 .offset = offsetof(struct values, count)},
-					{.name = "reverse",
-					 .type = OPTION_FLAG,
-					 .help = "oldest first",
-					 .offset = offsetof(struct values, reverse)},
-					{.letter = 'z',
-					 .name = "null",
-					 .type = OPTION_FLAG,
-					 .help = "end lines with NUL",
-					 .offset = offsetof(struct values, is_raw)},
-					{0}};
+static const struct option options[] = {
+	{.letter = 'n',
+	 .name = "max-count",
+	 .type = OPTION_NUMBER,
+	 .argument = "N",
+	 .initial = -1,
+	 .help = "only the newest N",
+	 .offset = offsetof(struct values, count)},
+	{.name = "reverse",
+	 .type = OPTION_FLAG,
+	 .help = "oldest first",
+	 .offset = offsetof(struct values, reverse)},
+	{.letter = 'z',
+	 .name = "null",
+	 .type = OPTION_FLAG,
+	 .help = "end lines with NUL",
+	 .offset = offsetof(struct values, is_raw)},
+	{0},
+};
 
 static void print_meta(struct json *json, const char *const *meta)
 {

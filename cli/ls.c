@@ -7,22 +7,24 @@ struct values {
 	bool is_long, is_recursive, is_raw;
 };
 
-static const struct option options[] = {{.letter = 'l',
-					 .name = "long",
-					 .type = OPTION_FLAG,
-					 .help = "mode, links, owner, group, size, time, target",
-					 .offset = offsetof(struct values, is_long)},
-					{.letter = 'R',
-					 .name = "recursive",
-					 .type = OPTION_FLAG,
-					 .help = "what is below directories too",
-					 .offset = offsetof(struct values, is_recursive)},
-					{.letter = 'z',
-					 .name = "null",
-					 .type = OPTION_FLAG,
-					 .help = "end lines with NUL, quote nothing",
-					 .offset = offsetof(struct values, is_raw)},
-					{0}};
+static const struct option options[] = {
+	{.letter = 'l',
+	 .name = "long",
+	 .type = OPTION_FLAG,
+	 .help = "mode, links, owner, group, size, time, target",
+	 .offset = offsetof(struct values, is_long)},
+	{.letter = 'R',
+	 .name = "recursive",
+	 .type = OPTION_FLAG,
+	 .help = "what is below directories too",
+	 .offset = offsetof(struct values, is_recursive)},
+	{.letter = 'z',
+	 .name = "null",
+	 .type = OPTION_FLAG,
+	 .help = "end lines with NUL, quote nothing",
+	 .offset = offsetof(struct values, is_raw)},
+	{0},
+};
 
 static int print(struct cli *cli, const struct values *v, struct json *json,
 		 const struct pleach_entry *entry)

@@ -31,9 +31,13 @@ static void standard_files_open(void)
 {
 	static const int flags[] = {O_WRONLY, O_RDONLY, O_WRONLY};
 
-	for (int fd = 0; fd <= 2; fd++)
-		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", flags[fd]) < 0)
+	for (int fd = 0; fd <= 2; fd++) {
+		if (fcntl(fd, F_GETFD) >= 0)
+			continue;
+		/* the lowest number that is free is this one */
+		if (open("/dev/null", flags[fd]) != fd) // cppcheck-suppress leakReturnValNotUsed
 			_exit(PLEACH_FAILED);
+	}
 }
 
 int command_unknown(struct cli *cli, const char *name)
@@ -78,6 +82,8 @@ static int command_run(struct cli *cli, const struct command *command, char **ar
 	status = options_parse(cli, command, argv, values, NULL);
 	if (status == 0 && cli->help)
 		status = help_print(cli, command);
+	else if (status == 0 && cli->version)
+		status = command_version.run(cli, NULL);
 	else if (status == 0 && (status = operands_check(cli, command)) == 0)
 		status = command->run(cli, values);
 	options_free(command, values);

@@ -11,12 +11,14 @@ struct path_values {
 	bool is_raw;
 };
 
-static const struct option path_options[] = {{.letter = 'z',
-					      .name = "null",
-					      .type = OPTION_FLAG,
-					      .help = "end the line with NUL, quote nothing",
-					      .offset = offsetof(struct path_values, is_raw)},
-					     {0}};
+static const struct option path_options[] = {
+	{.letter = 'z',
+	 .name = "null",
+	 .type = OPTION_FLAG,
+	 .help = "end the line with NUL, quote nothing",
+	 .offset = offsetof(struct path_values, is_raw)},
+	{0},
+};
 
 static int path_run(struct cli *cli, const void *values)
 {
@@ -67,19 +69,21 @@ struct wait_values {
 	int64_t after, timeout_ms;
 };
 
-static const struct option wait_options[] = {{.name = "after",
-					      .type = OPTION_NUMBER,
-					      .argument = "N",
-					      .initial = -1,
-					      .help = "newer than N (default: than the head now)",
-					      .offset = offsetof(struct wait_values, after)},
-					     {.name = "timeout",
-					      .type = OPTION_DURATION,
-					      .argument = "D",
-					      .initial = -1,
-					      .help = "give up after 90s, 10m, 12h ... (exit 11)",
-					      .offset = offsetof(struct wait_values, timeout_ms)},
-					     {0}};
+static const struct option wait_options[] = {
+	{.name = "after",
+	 .type = OPTION_NUMBER,
+	 .argument = "N",
+	 .initial = -1,
+	 .help = "newer than N (default: than the head now)",
+	 .offset = offsetof(struct wait_values, after)},
+	{.name = "timeout",
+	 .type = OPTION_DURATION,
+	 .argument = "D",
+	 .initial = -1,
+	 .help = "give up after 90s, 10m, 12h ... (exit 11)",
+	 .offset = offsetof(struct wait_values, timeout_ms)},
+	{0},
+};
 
 static int wait_run(struct cli *cli, const void *values)
 {

@@ -63,10 +63,12 @@ static const struct option publish_options[] = {
 	 .argument = "RULE",
 	 .help = "exact, portable or canonical, this once",
 	 .offset = offsetof(struct values, metadata)},
-	{0}};
+	{0},
+};
 
 static const struct option rollback_options[] = {
-	MESSAGE_OPTION, META_OPTION, IF_HEAD_OPTION, DRY_RUN_OPTION, {0}};
+	MESSAGE_OPTION, META_OPTION, IF_HEAD_OPTION, DRY_RUN_OPTION, {0},
+};
 
 /* What a dry run can list: the head against a directory. All-NULL: nothing but counts. */
 struct preview {
@@ -311,15 +313,18 @@ static int publish(struct cli *cli, const void *values)
 		return status;
 	sources = calloc(n, sizeof(*sources));
 	words = calloc(n, sizeof(*words));
-	if (!sources || !words)
-		status = cli_no_memory(cli);
+	if (!sources || !words) {
+		free(words);
+		free(sources);
+		return cli_no_memory(cli);
+	}
 	for (size_t i = 0; status == 0 && i < n; i++) {
 		words[i] = strdup(cli->args[1 + i]);
 		status = words[i] ? source_parse(cli, words[i], &sources[i]) : cli_no_memory(cli);
 	}
 	if (status == 0)
 		status = publish_sources(cli, v, sources, n);
-	for (size_t i = 0; words && i < n; i++)
+	for (size_t i = 0; i < n; i++)
 		free(words[i]);
 	free(words);
 	free(sources);

@@ -7,17 +7,19 @@ struct values {
 	bool is_delete, force;
 };
 
-static const struct option options[] = {{.letter = 'd',
-					 .name = "delete",
-					 .type = OPTION_FLAG,
-					 .help = "delete the tag NAME",
-					 .offset = offsetof(struct values, is_delete)},
-					{.letter = 'f',
-					 .name = "force",
-					 .type = OPTION_FLAG,
-					 .help = "move a tag that names another generation",
-					 .offset = offsetof(struct values, force)},
-					{0}};
+static const struct option options[] = {
+	{.letter = 'd',
+	 .name = "delete",
+	 .type = OPTION_FLAG,
+	 .help = "delete the tag NAME",
+	 .offset = offsetof(struct values, is_delete)},
+	{.letter = 'f',
+	 .name = "force",
+	 .type = OPTION_FLAG,
+	 .help = "move a tag that names another generation",
+	 .offset = offsetof(struct values, force)},
+	{0},
+};
 
 static int list(struct cli *cli)
 {
