@@ -1,0 +1,94 @@
+#!/usr/bin/env bats
+# pleach check
+
+load helper
+
+@test "check of a store that is well is silent" {
+	two_generations
+	"$PLEACH" tag site v @1
+	"$PLEACH" attach site there
+	it 0 check
+	same "$output$stderr" ""
+	it 0 check --quick
+	same "$output$stderr" ""
+	it 0 check --jobs 2 site
+	same "$output$stderr" ""
+	it 0 check -v
+	same "$output" ""
+	like "$stderr" "verified [0-9]+ objects"
+}
+
+@test "check of an empty store is silent" {
+	it 0 check
+	same "$output$stderr" ""
+}
+
+@test "check names each fault on stdout, one a line, exit 13" {
+	put a 'first content'
+	put b 'second content'
+	put c 'third content'
+	"$PLEACH" publish -q site ./src
+	damage 'first content'
+	damage 'third content'
+	it 13 check
+	[ "${#lines[@]}" -ge 2 ]
+	same "$(printf '%s\n' "$output" | grep -vc '^fault: ')" 0
+	like "$output" "objects/"
+	like "$stderr" "^pleach: "
+}
+
+@test "check --json is one document with counts and findings" {
+	put a 'first content'
+	"$PLEACH" publish -q site ./src
+	it 0 check --json
+	json '[.faults, .unverified, .findings]' '[0,0,[]]'
+	json '[.objects, .records, .trees, .placed]' '[1,1,1,1]'
+	damage 'first content'
+	it 13 check --json
+	json '[.error.code, (.faults > 0), (.findings | length > 0)]' '["corrupt",true,true]'
+	json '[.findings[0] | keys[]]' '["fault","generation","kind","message","path","ref"]'
+}
+
+@test "check changes nothing" {
+	put a 'first content'
+	"$PLEACH" publish -q site ./src
+	damage 'first content'
+	local before
+	before=$(find store -printf '%p %i %s %T@\n' | sort)
+	it 13 check
+	same "$(find store -printf '%p %i %s %T@\n' | sort)" "$before"
+}
+
+@test "check finds a record and a node that were changed" {
+	two_generations
+	local file
+	for file in store/.pleach/refs/site/gen/1 "$(find store/.pleach/nodes -type f | head -n 1)"; do
+		cp -p "$file" copy
+		chmod u+w "$file"
+		printf '#' | dd of="$file" conv=notrunc bs=1 seek=5 status=none
+		it 13 check
+		cp -p copy "$file"
+		rm -f copy
+	done
+	it 0 check
+}
+
+@test "check finds a stray write through a published path (G4)" {
+	two_generations
+	chmod u+w store/site/c
+	echo stray >>store/site/c
+	it 13 check
+	like "$output" "c"
+}
+
+@test "check REF looks only at what it needs" {
+	put a 'first content'
+	"$PLEACH" publish -q one ./src
+	put a 'second content'
+	"$PLEACH" publish -q two ./src
+	damage 'second content'
+	it 0 check one
+	it 13 check two
+	it 13 check
+	it 10 check nosuch
+}

@@ -1,0 +1,73 @@
+#!/usr/bin/env bats
+# pleach status
+
+load helper
+
+@test "status --json is one document of the promised members" {
+	it 0 status --json
+	json keys '["events","leftovers","refs","store","transactions"]'
+	json '[.refs, .transactions, .leftovers]' '[[],[],[]]'
+	json '.store | endswith("/store")' true
+}
+
+@test "status tells each ref, its head, public path, tags" {
+	two_generations
+	"$PLEACH" publish -q other ./src
+	"$PLEACH" tag site v1 @1
+	it 0 status
+	like "$output" "store $PWD/store"
+	like "$output" "site@2  [0-9a-f]{64}"
+	like "$output" "other@1  "
+	like "$output" "$PWD/store/site \(ok\)"
+	like "$output" "tags +v1=1"
+	it 0 status --json
+	json '.refs | map([.ref, .head, .public.state, .kept, .pinned, .queued])' \
+		'[["other",1,"ok",1,0,0],["site",2,"ok",2,0,0]]'
+	json '.refs[1].tags' '[{"name":"v1","generation":1}]'
+}
+
+@test "status REF shows that one, and an unknown one is exit 10" {
+	two_generations
+	"$PLEACH" publish -q other ./src
+	it 0 status --json site
+	json '.refs | map(.ref)' '["site"]'
+	it 10 status nosuch
+	it 10 status --json nosuch
+	error_is not-found
+}
+
+@test "status tells a missing and a foreign public path" {
+	two_generations
+	rm store/site
+	it 0 status --json site
+	json '.refs[0].public.state' '"missing"'
+	echo mine >store/site
+	it 0 status --json site
+	json '.refs[0].public.state' '"foreign"'
+	same "$(cat store/site)" mine
+}
+
+@test "after a publish nothing is left over" {
+	two_generations
+	it 0 status --json
+	json '[.transactions, .leftovers]' '[[],[]]'
+	same "$(ls store/.pleach/tx)" ""
+}
+
+@test "reading commands work where the store cannot be written, and change nothing" {
+	powerless true || skip "setpriv cannot take capabilities away"
+	two_generations
+	local before words control
+	before=$(find store | sort)
+	# the directories of ours; those of placed trees have modes that are part of the tree
+	control=(store -type d -not -regex '.*/trees/[^/]*/[0-9]+/tree.*')
+	find "${control[@]}" -exec chmod u-w {} +
+	for words in "log site" "ls -R site" "cat site:a" "diff site" "status" "path site" "check" \
+		"checkout site out"; do
+		# shellcheck disable=SC2086 # words
+		run --separate-stderr powerless "$PLEACH" $words
+		same "$words: $status $stderr" "$words: 0 "
+	done
+	find "${control[@]}" -exec chmod u+w {} +
+	same "$(find store | sort)" "$before"
+}
