@@ -99,11 +99,11 @@ static int dispatch(struct cli *cli, char **argv)
 	status = options_parse(cli, NULL, argv, NULL, &used);
 	if (status != 0)
 		return status;
+	argv += used;
 	if (cli->help)
-		return help_print(cli, NULL);
+		return help_print(cli, argv[0] ? command_find(argv[0]) : NULL);
 	if (cli->version)
 		return command_version.run(cli, NULL);
-	argv += used;
 	if (!argv[0])
 		return cli_usage(cli, "'pleach help' lists the commands", "no command given");
 	command = command_find(argv[0]);

@@ -5,6 +5,7 @@
  * that quick work shows nothing. plain: a line a second and one for each phase. json: the same as
  * {"progress":{"phase","done","total","bytes"}}.
  */
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
@@ -76,9 +77,12 @@ static void report(const struct pleach_progress *progress, void *userdata)
 void progress_start(struct cli *cli)
 {
 	enum progress_mode mode = (enum progress_mode)cli->progress;
+	const char *term = getenv("TERM");
 
-	if (mode == PROGRESS_NONE ||
-	    (mode == PROGRESS_AUTO && (cli->quiet || !output_is_terminal(stderr))))
+	if (mode == PROGRESS_NONE)
+		return;
+	if (mode == PROGRESS_AUTO &&
+	    (cli->quiet || !output_is_terminal(stderr) || !term || strcmp(term, "dumb") == 0))
 		return;
 	state.mode = mode;
 	state.started_ms = now_ms();

@@ -88,7 +88,7 @@ static int ref_text(struct cli *cli, const struct pleach_ref_status *ref)
 	output_name(ref->public_path, false);
 	printf(" (%s%s%s)\n", color, ref->public_state,
 	       *color ? output_color(stdout, COLOR_NONE) : "");
-	printf("  kept      %llu generations, %llu placed, %llu pinned, %llu queued\n",
+	printf("  kept      %llu, placed %llu, pinned %llu, queued %llu\n",
 	       (unsigned long long)ref->generations_kept,
 	       (unsigned long long)ref->generations_placed, (unsigned long long)ref->pinned,
 	       (unsigned long long)ref->queued);

@@ -40,6 +40,11 @@ load helper
 	done
 }
 
+@test "--help before a command is that command's" {
+	it 0 --help publish
+	like "$output" "^usage: pleach publish"
+}
+
 @test "help is asked for before operands are missed" {
 	it 0 publish --if-head 3 --help
 	like "$output" "^usage: pleach publish"
