@@ -1389,23 +1389,20 @@ def list_tree(path, tree) -> Iterator[dict]:
     root = hash_id(text if text.startswith(b"sha256:") else b"sha256:" + text)
     for path, entry, meta, links in walk(Store(path), root):
         is_recorded = meta.uid != NOBODY
-        line = {"path": json_name(path), "type": TYPES[entry.kind], "mode": f"{meta.mode:04o}",
-                "uid": meta.uid if is_recorded else None,
-                "gid": meta.gid if is_recorded else None, "mtime": rfc3339(meta)}
-        if entry.kind == "f":
-            line["size"] = entry.size
-        if entry.kind == "l":
-            line["target"] = json_name(entry.target)
-        if entry.kind in "cb":
-            line["rdev"] = f"{entry.major}:{entry.minor}"
-        if entry.kind != "d":
-            line["links"] = links
-        line["xattrs"] = {name.decode("utf-8", "backslashreplace"):
-                          base64.b64encode(value).decode() for name, value in meta.xattrs}
-        if entry.kind == "f" and entry.size:
-            hashed = object_id(meta, entry.size, entry.content)
-            line["object"] = "sha256:" + hashed.hex()
-        yield line
+        is_device = entry.kind in "cb"
+        is_file = entry.kind == "f"
+        named = object_id(meta, entry.size, entry.content).hex() if entry.size else None
+        yield {
+            "path": json_name(path), "type": TYPES[entry.kind], "mode": f"{meta.mode:04o}",
+            "uid": meta.uid if is_recorded else None, "gid": meta.gid if is_recorded else None,
+            "size": entry.size if is_file else None, "mtime": rfc3339(meta),
+            "target": json_name(entry.target) if entry.kind == "l" else None,
+            "rdev": {"major": entry.major, "minor": entry.minor} if is_device else None,
+            "links": None if entry.kind == "d" else links,
+            "xattrs": {name.decode("utf-8", "backslashreplace"):
+                       base64.b64encode(value).decode() for name, value in meta.xattrs},
+            "object": named,
+        }
 
 
 def list_log(path, ref) -> Iterator[dict]:
@@ -1426,8 +1423,8 @@ def list_log(path, ref) -> Iterator[dict]:
         text = record["message"]
         is_dropped = n in known.dropped or known.is_dropped
         yield {
-            "generation": n, "tree": "sha256:" + record["tree"].hex(),
-            "parent": record["parent"], "time": record["time"],
+            "generation": n, "tree": record["tree"].hex(),
+            "parent": record["parent"] or None, "time": record["time"],
             "kind": record["kind"].decode(), "uid": record["uid"],
             "user": json_name(record["user"]), "host": json_name(record["host"]),
             "message": None if text is None else json_name(text),
