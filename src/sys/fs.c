@@ -8,6 +8,7 @@
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include "sys/seam.h"
 
@@ -248,4 +249,48 @@ int pl_fs_free_bytes(int dirfd, uint64_t *ret_bytes)
 		return r;
 	*ret_bytes = (uint64_t)sfs.f_bavail * sfs.f_frsize;
 	return 0;
+}
+
+int pl_fs_is_read_only(int fd)
+{
+	struct statvfs sfs;
+	int r = PL_RETRY(fstatvfs(fd, &sfs));
+
+	return r < 0 ? r : (sfs.f_flag & ST_RDONLY) != 0;
+}
+
+/* ---- where a directory is ---- */
+
+/* Does `path` lead to the directory `dirfd`? Who may not follow it so far cannot tell; the kernel can. */
+static bool path_leads_to(const char *path, int dirfd)
+{
+	struct stat here, there;
+	int r;
+
+	if (path[0] != '/' || pl_fstat(dirfd, &here) < 0)
+		return false;
+	r = pl_stat(AT_FDCWD, path, &there);
+	return r == -EACCES || (r == 0 && pl_same_inode(&here, &there));
+}
+
+int pl_real_path(int dirfd, struct pl_buffer *b)
+{
+	const size_t length_before = b->length;
+	PL_FREE char *cwd = NULL;
+	char link[40];
+	int r;
+
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", dirfd);
+	r = pl_readlink(AT_FDCWD, link, b);
+	if (r == -ENOMEM)
+		return r;
+	if (r == 0 && path_leads_to((const char *)b->data + length_before, dirfd))
+		return 0;
+	pl_buffer_truncate(b, length_before);
+	/* Without /proc the working directory is the one whose path is to be had. */
+	cwd = getcwd(NULL, 0);
+	if (!cwd || !path_leads_to(cwd, dirfd))
+		return -ENOENT;
+	pl_buffer_add_string(b, cwd);
+	return pl_buffer_ok(b) ? 0 : -ENOMEM;
 }

@@ -1,0 +1,434 @@
+/*
+ * ref - a store and what is recorded in it: opening and making stores, settings, self-checking texts,
+ * generation records, heads, the public path, tags, attachments, users of trees, pins, revisions,
+ * and tx directories with their locks and claims. The format is that of docs/format.md.
+ *
+ * Locks (DESIGN: "Locks"): order tx, queue, ref, collector; pins are only tried.
+ */
+#ifndef PL_REF_H
+#define PL_REF_H
+
+#include "base/base.h"
+#include "object/object.h"
+#include "sys/sys.h"
+#include "tree/tree.h"
+
+/* ---- settings.c ---- */
+
+enum pl_share { PL_SHARE_NAMES, PL_SHARE_CONTENT };
+enum pl_recycle { PL_RECYCLE_MOVE, PL_RECYCLE_EDIT, PL_RECYCLE_OFF };
+
+/** What the settings of a ref (or the store's defaults) come to. */
+struct pl_settings {
+	uint64_t keep; /* UINT64_MAX: all */
+	uint64_t keep_placed, spares, grace_ms;
+	enum pl_recycle recycle;
+	enum pl_rule metadata;
+	enum pl_share share; /* already as `metadata` has it where it is not set */
+	bool durable, auto_gc;
+};
+/** One key: its name, default and meaning; the table of CLI.md "Settings", all keys. */
+struct pl_setting_key {
+	const char *name, *fallback, *meaning; /* fallback "" where there is none */
+	int (*validate)(const char *value);    /* 0 or -EINVAL */
+};
+extern const struct pl_setting_key pl_setting_keys[];
+extern const size_t pl_setting_keys_n;
+
+/** KEY=VALUE pairs that were set somewhere, sorted by key. */
+struct pl_values {
+	struct pl_strings keys, values;
+};
+void pl_values_done(struct pl_values *values);
+const char *pl_values_get(const struct pl_values *values, const char *key); /* NULL: not set */
+/** Sets, or with NULL removes. -EINVAL with a USAGE error: no such key, or a value that is none. */
+int pl_values_set(struct pl_values *values, const char *key, const char *value,
+		  struct pleach_error *error);
+/** A `pleach-settings 1` text: 0, or -EBADMSG, -EPROTONOSUPPORT, -ENOMEM. (ref_config.c) */
+int pl_values_decode(const void *data, size_t length, struct pl_values *ret_values);
+/** The effective settings: ref's values (may be NULL) over the store's over the defaults. */
+int pl_settings_resolve(const struct pl_values *store, const struct pl_values *ref,
+			struct pl_settings *ret_settings, struct pleach_error *error);
+
+/** Appends a "set KEY VALUE" line for each. */
+struct pl_text;
+void pl_values_add_to_text(const struct pl_values *values, struct pl_buffer *b);
+/** Takes all "set" lines that come next. 0; -EBADMSG (CORRUPT): unsorted, an unknown key, no value. */
+int pl_values_read_text(struct pl_text *text, struct pl_values *ret_values, struct pleach_error *error);
+
+/* ---- text.c: self-checking texts (format.md "Texts") ---- */
+
+#define PL_TEXT_MAX (1u << 20)
+/** Appends "key value\n", the value escaped. */
+void pl_text_add(struct pl_buffer *b, const char *key, const char *value);
+void pl_text_add_number(struct pl_buffer *b, const char *key, uint64_t value);
+void pl_text_add_id(struct pl_buffer *b, const char *key, const struct pl_id *id);
+void pl_text_add_time(struct pl_buffer *b, const char *key, int64_t s, uint32_t ns);
+/** "YYYY-MM-DDThh:mm:ss.nnnnnnnnnZ"; times before the year 1 or after 9999 become these ends. */
+#define PL_TIME_TEXT 31
+void pl_time_text(int64_t s, uint32_t ns, char ret_text[PL_TIME_TEXT]);
+/** Appends the sum line over all that is there. */
+void pl_text_end(struct pl_buffer *b);
+/** A new file with the bytes of `b` and just this mode, whatever the umask is; fsynced if `sync`. */
+int pl_text_write(int dirfd, const char *name, mode_t mode, const struct pl_buffer *b, bool sync);
+
+/** A text being read: verified first, then taken key by key, in order. */
+struct pl_text {
+	const char *data;
+	size_t length, offset;
+	struct pl_buffer value; /* of the last key, unescaped, NUL-terminated */
+	bool failed;		/* something expected was not there, or a line breaks a rule */
+	uint64_t version;	/* that of the first line; also after -EPROTONOSUPPORT */
+};
+/**
+ * Verifies the sum and the first line "kind version" (`kind` as it stands there: "pleach-tag"). 0; -EBADMSG: not a text, damaged, or other kind;
+ * -EPROTONOSUPPORT: a higher version. `data` must outlive the text.
+ */
+int pl_text_open(struct pl_text *text, const void *data, size_t length, const char *kind,
+		 unsigned version);
+void pl_text_done(struct pl_text *text);
+/** The value of the next line if its key is `key`, else NULL and nothing is consumed. */
+const char *pl_text_next(struct pl_text *text, const char *key);
+/** The same, which must be there: otherwise "" and text->failed. */
+const char *pl_text_get(struct pl_text *text, const char *key);
+uint64_t pl_text_get_number(struct pl_text *text, const char *key);
+void pl_text_get_id(struct pl_text *text, const char *key, struct pl_id *ret_id);
+void pl_text_get_time(struct pl_text *text, const char *key, int64_t *ret_s, uint32_t *ret_ns);
+/** 0 if all was consumed and nothing failed, else -EBADMSG. */
+int pl_text_close(struct pl_text *text);
+
+/* ---- init.c, store.c, nodes.c ---- */
+
+struct pl_store {
+	int root_fd; /* the directory that the user named */
+	int fd;	     /* .pleach in it */
+	int objects_fd, nodes_fd, trees_fd, refs_fd, tx_fd, trash_fd, cache_fd; /* -EBADF: may not */
+	char *path;  /* absolute, of the root */
+	uid_t uid;   /* the one writer */
+	bool is_owner, is_writable; /* we are that user; and the file system is not read-only */
+	struct pl_fs fs;
+	struct pl_values values;     /* the store's settings as set */
+	struct pl_settings settings; /* as they come to */
+	uint64_t seed;		     /* of maps */
+	volatile int cancelled;
+	pleach_progress_fn progress;
+	void *progress_userdata;
+	uint64_t progress_last;
+};
+int pl_store_init(const char *dir, const struct pleach_init_options *options,
+		  struct pleach_error *error); /* as pleach_store_init() */
+int pl_store_open(const char *dir, struct pl_store **ret_store, struct pleach_error *error);
+void pl_store_close(struct pl_store *store);
+/** -EACCES with its text, unless we are the writer; -EROFS on a read-only file system. */
+int pl_store_must_write(const struct pl_store *store, struct pleach_error *error);
+/** -EACCES "only its owner may", unless nodes and objects can be read. */
+int pl_store_must_read(const struct pl_store *store, struct pleach_error *error);
+/** -EINTR once the handle was cancelled. Call it in every long loop. */
+int pl_store_check_cancel(const struct pl_store *store, struct pleach_error *error);
+/** Tells progress now and then. */
+void pl_store_progress(struct pl_store *store, const char *phase, uint64_t done, uint64_t total,
+		       uint64_t bytes);
+/** The store's nodes. `self` is the store. Reads nodes/, verified. */
+struct pl_node_source pl_store_nodes(struct pl_store *store);
+/** Writes the store's values back to config, atomically and durably. Must hold nothing. */
+int pl_store_write_config(struct pl_store *store, struct pleach_error *error);
+/** The text of a store's config. 0, -E2BIG, -ENOMEM. */
+int pl_store_encode_config(uid_t uid, const struct pl_values *values, struct pl_buffer *b);
+/** fsync of a directory or file if the store is durable; -> 0. */
+int pl_store_sync(const struct pl_store *store, int fd);
+/** Makes the file `reserve` in `dirfd`: 1 MiB that no file system can keep in less. Synced. */
+int pl_store_make_reserve(int dirfd);
+
+/* ---- lockdir.c: a directory with a file `lock` in it that is held while the directory is in use ---- */
+
+struct pl_lockdir {
+	int fd, lock_fd;
+};
+#define PL_LOCKDIR_NONE { .fd = -EBADF, .lock_fd = -EBADF }
+/** Makes and locks one, mode 0700. -EEXIST: name taken; -ESTALE: taken for dead meanwhile, use another. */
+int pl_lockdir_make(int parent_fd, const char *name, struct pl_lockdir *ret_dir);
+/**
+ * 1: whoever made it is dead, and it is locked by us now. 0: it is held, or gone, or one that has no
+ * lock file, which was removed if it was empty. Errors: of locking only.
+ */
+int pl_lockdir_take(int parent_fd, const char *name, struct pl_lockdir *ret_dir);
+/** Removes it and all in it, the lock last, and unlocks it. 0 or the first error; it is closed anyway. */
+int pl_lockdir_erase(int parent_fd, const char *name, struct pl_lockdir *dir);
+void pl_lockdir_close(struct pl_lockdir *dir); /* unlocks */
+
+/* ---- txdir.c: a directory below tx/ for everything unfinished ---- */
+
+/*
+ * States: none --mkdir--> unlocked --lock made and taken--> held --erased, lock last--> none.
+ * A held one whose process died is `dead` to whoever gets its lock; without a lock file it may be
+ * rmdir'ed by anybody, and then its creator begins again.
+ */
+struct pl_txdir {
+	struct pl_store *store;
+	char id[25];
+	int fd, lock_fd, claims_fd; /* claims_fd: -EBADF until the first claim */
+	int sync_fd;		    /* opened before anything is written, for syncfs */
+	unsigned serial;	    /* for names inside */
+};
+/** Makes and locks one. `what`: one line for status, kept in the file `what` ("publish site"). */
+int pl_txdir_begin(struct pl_store *store, const char *what, struct pl_txdir *ret_tx,
+		   struct pleach_error *error);
+/** Erases it, the lock last, and unlocks. Never fails loudly: what it leaves, recovery removes. */
+void pl_txdir_end(struct pl_txdir *tx);
+/** Unique name inside: PREFIX and a number. */
+void pl_txdir_name(struct pl_txdir *tx, const char *prefix, char ret_name[32]);
+/**
+ * Appends (kind, id) to claims, before the name is looked at. kind 'o', 'n' or 't'. By one thread at a
+ * time. Once one failed, every later one fails too. On a file system that is not local each costs an
+ * fsync, so that a collector elsewhere sees it.
+ */
+int pl_txdir_claim(struct pl_txdir *tx, char kind, const struct pl_id *id, struct pleach_error *error);
+/**
+ * One round of sync for all that was written since it began: syncfs where that is a barrier, else
+ * nothing (the writers have fsynced each file and directory). 0 or the error, which is final.
+ */
+int pl_txdir_sync(struct pl_txdir *tx, struct pleach_error *error);
+/** Must each written file and directory be fsynced by who wrote it? */
+bool pl_txdir_must_fsync(const struct pl_txdir *tx);
+/** Finishes or removes what dead processes left in tx/. Counts them; appends to the log of events. */
+int pl_txdir_recover(struct pl_store *store, const struct pl_txdir *own, unsigned *ret_n,
+		     struct pleach_error *error);
+/** Lists tx directories: 1 and the next, 0 at the end. */
+struct pl_txdir_info {
+	char id[25];
+	char what[256];
+	enum { PL_TX_OPEN, PL_TX_DEAD, PL_TX_PARKED } state;
+};
+int pl_txdir_list(struct pl_store *store, struct pl_txdir_info **ret_infos, size_t *ret_n,
+		  struct pleach_error *error); /* *ret_infos is the caller's to free() */
+/** Appends one line, with the time in front, to cache/events (kept under 64 KiB). Best effort. */
+void pl_event_add(struct pl_store *store, const char *format, ...) PL_PRINTF(2, 3);
+/** The lines of cache/events, oldest first. */
+int pl_event_list(struct pl_store *store, struct pl_strings *ret_lines);
+
+/* ---- record.c: generations ---- */
+
+struct pl_record {
+	char ref[PLEACH_REF_MAX + 1], ref_id[25];
+	uint64_t generation, parent;
+	struct pl_id tree;
+	char kind[16]; /* publish, rollback, run, merge, dropped */
+	int64_t time_s;
+	uint32_t time_ns;
+	uint64_t uid;
+	char user[256], host[256];
+	uint64_t added, modified, removed, bytes_new;
+	char *message;		/* NULL: none */
+	struct pl_strings meta; /* KEY=VALUE */
+};
+void pl_record_done(struct pl_record *record);
+/** 0, -ENOMEM; -E2BIG: the message is above PL_MESSAGE_MAX, or all of it above PL_RECORD_MAX; -EINVAL: a
+ * `meta` that is not KEY=VALUE. */
+#define PL_MESSAGE_MAX 65536u
+#define PL_RECORD_MAX (256u << 10)
+int pl_record_encode(const struct pl_record *record, struct pl_buffer *b);
+/** 0, -EBADMSG, -EPROTONOSUPPORT. */
+int pl_record_decode(const void *data, size_t length, struct pl_record *ret_record);
+/** Time now, uid, user name and host of this process. */
+void pl_record_stamp(struct pl_record *record);
+
+/* ---- refs.c ---- */
+
+/** An open ref. */
+struct pl_ref {
+	struct pl_store *store;
+	char name[PLEACH_REF_MAX + 1];
+	char id[25];
+	int fd;		/* refs/<name> */
+	int gen_fd;
+	int lock_fd;	/* -EBADF unless the ref lock is held */
+	struct pl_values values;
+	struct pl_settings settings;
+};
+/** 0; -ENOENT (NOT_FOUND) if there is none, or it is dropped; -EINVAL (USAGE): not a name. */
+int pl_ref_open(struct pl_store *store, const char *name, struct pl_ref *ret_ref,
+		struct pleach_error *error);
+/** The same, made where it is missing: whole in tx, then renamed; durable. */
+int pl_ref_open_or_create(struct pl_txdir *tx, const char *name, struct pl_ref *ret_ref,
+			  struct pleach_error *error);
+void pl_ref_close(struct pl_ref *ref); /* also unlocks */
+/** Names of all refs, sorted; those without a generation too. */
+int pl_ref_list(struct pl_store *store, struct pl_strings *ret_names, struct pleach_error *error);
+/** The ref with this id: 1 and opened, or 0. */
+int pl_ref_find_id(struct pl_store *store, const char *ref_id, struct pl_ref *ret_ref,
+		   struct pleach_error *error);
+/** Takes the ref lock; after it the name still leads to what was locked (else -ESTALE). Waits at most
+ * `timeout_ms` (-1: for ever): -EBUSY. */
+int pl_ref_lock(struct pl_ref *ref, int64_t timeout_ms, struct pleach_error *error);
+/** 1: taken, 0: busy. */
+int pl_ref_try_lock(struct pl_ref *ref, struct pleach_error *error);
+void pl_ref_unlock(struct pl_ref *ref);
+int pl_ref_write_config(struct pl_ref *ref, struct pleach_error *error);
+bool pl_ref_is_locked(const struct pl_ref *ref);
+
+/* ---- head.c ---- */
+
+/** Number of the newest record, 0: none. By galloping from a hint in cache/, which is renewed. */
+int pl_head_number(struct pl_ref *ref, uint64_t *ret_n, struct pleach_error *error);
+/** Reads and verifies record n, that it is of this ref and number. -ENOENT (NOT_FOUND); -EBADMSG. */
+int pl_generation_read(struct pl_ref *ref, uint64_t n, struct pl_record *ret_record,
+		       struct pleach_error *error);
+/** 1 if generation n was dropped. */
+int pl_generation_is_dropped(struct pl_ref *ref, uint64_t n);
+
+/* ---- placing.c: trees/<id>/ ---- */
+
+/** Opens trees/<id>/. -ENOENT without an error text if it is not there. */
+int pl_treedir_open(struct pl_store *store, const struct pl_id *tree);
+/** The placing to use: the highest k that is there. 1, or 0: not placed. */
+int pl_placing_find(int treedir_fd, unsigned *ret_k);
+/** A k that is free, above all that are there. */
+int pl_placing_next(int treedir_fd, unsigned *ret_k);
+/** Opens trees/<id>/<k>/tree. */
+int pl_placing_open(int treedir_fd, unsigned k);
+
+/* ---- pin.c ---- */
+
+/** A shared lock on trees/<id>/pin. */
+struct pl_pin {
+	int fd;		/* of the pin file, locked */
+	int treedir_fd;
+	struct pl_id tree;
+	unsigned k;	/* 0: not placed */
+};
+enum pl_pin_result { PL_PIN_ABSENT = 0, PL_PIN_TAKEN = 1, PL_PIN_BUSY = 2 };
+/** Tries. Looks again after the lock: the name still leads to the locked inode. */
+int pl_pin_try(struct pl_store *store, const struct pl_id *tree, struct pl_pin *ret_pin,
+	       struct pleach_error *error);
+/** Tries as long as it is busy, 10 s at most; then -EBUSY. ABSENT or TAKEN. */
+int pl_pin_wait(struct pl_store *store, const struct pl_id *tree, struct pl_pin *ret_pin,
+		struct pleach_error *error);
+void pl_pin_done(struct pl_pin *pin); /* fine for one that was zeroed with fd -EBADF */
+#define PL_PIN_NONE { .fd = -EBADF, .treedir_fd = -EBADF }
+/** The exclusive lock, tried, by a collector or taker; looked at again. Same results. */
+int pl_pin_try_exclusive(struct pl_store *store, const struct pl_id *tree, struct pl_pin *ret_pin,
+			 struct pleach_error *error);
+/** 1 if somebody else holds a pin on it. */
+int pl_pin_is_held(struct pl_store *store, const struct pl_id *tree);
+
+/* ---- user.c: why a tree is kept ---- */
+
+/** Makes users/<name> (EEXIST is fine) and syncs the directory where files are fsynced one by one. */
+int pl_user_add(struct pl_store *store, int treedir_fd, const char *name, struct pleach_error *error);
+int pl_user_remove(struct pl_store *store, int treedir_fd, const char *name);
+void pl_user_of_generation(const struct pl_ref *ref, uint64_t n, char ret_name[128]);
+void pl_user_of_tag(const struct pl_ref *ref, const char *tag, char ret_name[256]);
+void pl_user_of_attachment(const char *ref_id, const char *path, char ret_name[128]);
+/** Holds a tree until `deadline` (fs clock), which becomes the mtime of a new h.<random>. */
+int pl_user_add_holder(struct pl_store *store, int treedir_fd, const struct timespec *deadline,
+		       struct pleach_error *error);
+enum pl_need { PL_NEED_NOTHING = 0, PL_NEED_TREE = 1, PL_NEED_PLACED = 2 };
+/**
+ * What user `name` needs of `tree` at `now` (the file system's clock): looked up afresh. An answer of
+ * NOTHING: it was found gone. Unreadable or unknown: PL_NEED_PLACED.
+ * *ret_generation: for a generation of `own` (may be NULL) its number, else 0.
+ */
+int pl_user_need(struct pl_store *store, const struct pl_id *tree, const char *name,
+		 const struct timespec *now, const struct pl_ref *own, uint64_t *ret_generation,
+		 struct pleach_error *error);
+/** The highest need of all users of a tree, and the newest generation of `own` among them. */
+int pl_users_need(struct pl_store *store, const struct pl_id *tree, int treedir_fd,
+		  const struct timespec *now, const struct pl_ref *own, uint64_t *ret_generation,
+		  struct pleach_error *error);
+
+/** Hints: which trees are placed for a ref, in cache/placed/<ref id or "none">/<tree id>. */
+void pl_placed_hint_add(struct pl_store *store, const char *ref_id, const struct pl_id *tree);
+void pl_placed_hint_remove(struct pl_store *store, const char *ref_id, const struct pl_id *tree);
+/** The ids (hex); where the hints were deleted they are made anew from trees/. */
+int pl_placed_hint_list(struct pl_store *store, const char *ref_id, struct pl_strings *ret_ids);
+
+/* ---- public.c: the public path ---- */
+
+enum pl_public_state {
+	PL_PUBLIC_MISSING,  /* STORE/<ref> is not there */
+	PL_PUBLIC_OK,	    /* our fixed hop */
+	PL_PUBLIC_FOREIGN,  /* anything else: never touched (G7) */
+};
+int pl_public_state(struct pl_ref *ref, enum pl_public_state *ret_state, struct pleach_error *error);
+/** -EEXIST naming the path and saying what to do, if it is foreign. */
+int pl_public_must_be_ours(struct pl_ref *ref, struct pleach_error *error);
+/** What public/tree names: 1 and tree and k; 0: nothing yet; -EBADMSG: not of our form. */
+int pl_public_read(struct pl_ref *ref, struct pl_id *ret_tree, unsigned *ret_k,
+		   struct pleach_error *error);
+/**
+ * Step 9 of a commit, under the ref lock: public/tree names trees/<tree>/<k>/tree (replaced by
+ * rename), public/ synced, shown/<n> created, STORE/<ref> made if it is missing. Then the head is read
+ * again: if it moved, all of it again for the new head. Returns 0, or 1: recorded but not shown, since
+ * the public path is foreign. `tx` gives room for the temporary name.
+ */
+int pl_public_show(struct pl_ref *ref, struct pl_txdir *tx, uint64_t n, const struct pl_id *tree,
+		   unsigned k, struct pleach_error *error);
+/**
+ * What every command that resolves a ref does first: if the symlink (or shown/) is behind the head, tries
+ * the ref lock, reads the head again, makes and unlinks a name in gen/ and syncs it, and finishes step 9;
+ * finishes a drop whose record is there (then -ENOENT NOT_FOUND). Busy: the holder will; who may not
+ * write: nothing. 0, also where nothing was to be done; then *ret_head is the head's number (0: none).
+ * `tx` may be NULL: one is made only if it is needed.
+ */
+int pl_ref_settle(struct pl_ref *ref, struct pl_txdir *tx, uint64_t *ret_head,
+		  struct pleach_error *error);
+/** Takes the public path (if ours) away, and moves refs/<ref>/ into tx. Under the ref lock, after the
+ * `dropped` record. Idempotent. */
+int pl_ref_remove(struct pl_ref *ref, struct pl_txdir *tx, struct pleach_error *error);
+
+/* ---- tag.c ---- */
+
+struct pl_tag {
+	char name[PLEACH_REF_MAX + 1];
+	uint64_t generation;
+	struct pl_id tree;
+};
+/** 0 or -ENOENT (NOT_FOUND) or -EBADMSG. */
+int pl_tag_read(struct pl_ref *ref, const char *name, struct pl_tag *ret_tag,
+		struct pleach_error *error);
+int pl_tag_list(struct pl_ref *ref, struct pl_strings *ret_names, struct pleach_error *error);
+/** As pleach_tag_set(), `n` being resolved. Takes the ref lock. */
+int pl_tag_set(struct pl_ref *ref, struct pl_txdir *tx, const char *name, uint64_t n, bool force,
+	       struct pleach_error *error);
+int pl_tag_delete(struct pl_ref *ref, const char *name, struct pleach_error *error);
+
+/* ---- attachment.c: the records of attachments ---- */
+
+struct pl_attachment {
+	char ref_id[25];
+	char *path;	     /* absolute */
+	char mode[16];	     /* "symlink" */
+	uint64_t generation; /* 0: follows the head */
+	struct pl_id tree;
+	char *target;
+};
+void pl_attachment_done(struct pl_attachment *attachment);
+int pl_attachment_read(struct pl_ref *ref, const char *path, struct pl_attachment *ret_attachment,
+		       struct pleach_error *error); /* -ENOENT without a text */
+int pl_attachment_write(struct pl_ref *ref, struct pl_txdir *tx, const struct pl_attachment *attachment,
+			struct pleach_error *error);
+int pl_attachment_remove(struct pl_ref *ref, const char *path, struct pleach_error *error);
+/** All of a ref; `*ret` is an array of `*ret_n`, to be freed with pl_attachments_free(). */
+int pl_attachment_list(struct pl_ref *ref, struct pl_attachment **ret, size_t *ret_n,
+		       struct pleach_error *error);
+void pl_attachments_free(struct pl_attachment *attachments, size_t n);
+
+/* ---- rev.c ---- */
+
+struct pl_rev {
+	struct pl_ref ref;	/* open if has_ref */
+	bool has_ref;
+	uint64_t generation;	/* 0 for tree:HEX */
+	uint64_t head;
+	struct pl_id tree;
+	const char *path;	/* into the string given; NULL: no colon */
+};
+/**
+ * Resolves REV[:path] as pleach_resolve(); settles the ref. `in_ref` (may be NULL): a revision that
+ * begins with '@' is of this ref.
+ */
+int pl_rev_resolve(struct pl_store *store, const char *rev, const char *in_ref, struct pl_rev *ret_rev,
+		   struct pleach_error *error);
+void pl_rev_done(struct pl_rev *rev);
+
+#endif

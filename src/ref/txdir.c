@@ -1,0 +1,136 @@
+/*
+ * A directory below tx/ for everything unfinished of one process: made and locked, with what it is
+ * for, its claims, its sync point. Directories of dead processes are txdir_recover.c's, the lock is
+ * lockdir.c's, what lies inside is its owner's.
+ *
+ * X1  sync_fd was opened before anything is written: an error of writing back that happens while the
+ *     transaction runs is then reported by its syncfs, and by none that came before.
+ * X2  Claims are whole entries of 33 bytes, but for the last. After one could not be written nothing
+ *     is appended any more, or the later ones would be read out of step.
+ */
+#include <stdio.h>
+
+#include "ref/ref.h"
+
+#define TRIES	 100
+#define WHAT_MAX 255
+
+/* A directory of our own, whatever recovery does beside us. */
+static int make_dir(struct pl_store *store, char id[25], struct pl_lockdir *ret_dir)
+{
+	int r = -ESTALE;
+
+	for (int i = 0; i < TRIES && (r == -ESTALE || r == -EEXIST); i++) {
+		r = pl_random_name(id);
+		if (r == 0)
+			r = pl_lockdir_make(store->tx_fd, id, ret_dir);
+	}
+	return r;
+}
+
+/* One line, for status. */
+static int write_what(int fd, const char *what)
+{
+	char line[WHAT_MAX + 1];
+	int n = snprintf(line, sizeof(line), "%s", what);
+
+	pl_assert(n >= 0);
+	for (char *c = line; *c; c++) {
+		if ((unsigned char)*c < 0x20 || *c == 0x7f)
+			*c = '?';
+	}
+	return pl_write_file(fd, "what", 0600, line, strlen(line), false);
+}
+
+int pl_txdir_begin(struct pl_store *store, const char *what, struct pl_txdir *ret_tx,
+		   struct pleach_error *error)
+{
+	struct pl_txdir tx = {.store = store, .claims_fd = -EBADF};
+	struct pl_lockdir dir = PL_LOCKDIR_NONE;
+	int r;
+
+	if (store->tx_fd < 0)
+		return pl_store_must_read(store, error);
+	tx.sync_fd = pl_open_dir(store->fd, "."); /* X1 */
+	if (tx.sync_fd < 0)
+		return pl_fail_sys(error, tx.sync_fd, "cannot open '%s/.pleach'", store->path);
+	r = make_dir(store, tx.id, &dir);
+	if (r < 0) {
+		pl_close(tx.sync_fd);
+		return pl_fail_sys(error, r, "cannot make a directory in '%s/.pleach/tx'",
+				   store->path);
+	}
+	tx.fd = dir.fd;
+	tx.lock_fd = dir.lock_fd;
+	r = write_what(tx.fd, what);
+	if (r < 0) {
+		pl_txdir_end(&tx);
+		return pl_fail_sys(error, r, "cannot write in '%s/.pleach/tx'", store->path);
+	}
+	*ret_tx = tx;
+	return 0;
+}
+
+void pl_txdir_end(struct pl_txdir *tx)
+{
+	struct pl_lockdir dir = {.fd = tx->fd, .lock_fd = tx->lock_fd};
+
+	pl_assert(tx->store && strlen(tx->id) == 24);
+	pl_closep(&tx->claims_fd);
+	pl_closep(&tx->sync_fd);
+	(void)pl_lockdir_erase(tx->store->tx_fd, tx->id, &dir);
+	tx->fd = tx->lock_fd = -EBADF;
+	tx->store = NULL;
+}
+
+void pl_txdir_name(struct pl_txdir *tx, const char *prefix, char ret_name[32])
+{
+	int n = snprintf(ret_name, 32, "%s%u", prefix, tx->serial++);
+
+	pl_assert(n > 0 && n < 32);
+}
+
+/* The descriptor, or an error. */
+static int open_claims(struct pl_txdir *tx)
+{
+	if (tx->claims_fd == -EBADF)
+		tx->claims_fd = pl_create(tx->fd, "claims", 0600);
+	return tx->claims_fd;
+}
+
+int pl_txdir_claim(struct pl_txdir *tx, char kind, const struct pl_id *id,
+		   struct pleach_error *error)
+{
+	unsigned char entry[1 + sizeof(id->bytes)];
+	int r = open_claims(tx);
+
+	pl_assert(kind == 'o' || kind == 'n' || kind == 't');
+	entry[0] = (unsigned char)kind;
+	memcpy(entry + 1, id->bytes, sizeof(id->bytes));
+	if (r >= 0)
+		r = pl_write_full(tx->claims_fd, entry, sizeof(entry));
+	if (r == 0 && !tx->store->fs.is_local)
+		r = pl_fsync(tx->claims_fd);
+	if (r == 0)
+		return 0;
+	if (tx->claims_fd >= 0)
+		pl_close(tx->claims_fd);
+	tx->claims_fd = r; /* X2 */
+	pl_assert(tx->claims_fd != -EBADF);
+	return pl_fail_sys(error, r, "cannot write in '%s/.pleach/tx'", tx->store->path);
+}
+
+bool pl_txdir_must_fsync(const struct pl_txdir *tx)
+{
+	return tx->store->settings.durable && !tx->store->fs.has_syncfs_barrier;
+}
+
+int pl_txdir_sync(struct pl_txdir *tx, struct pleach_error *error)
+{
+	int r;
+
+	if (!tx->store->settings.durable || !tx->store->fs.has_syncfs_barrier)
+		return 0;
+	r = pl_syncfs(tx->sync_fd);
+	return r < 0 ? pl_fail_sys(error, r, "cannot sync '%s/.pleach'", tx->store->path) : 0;
+}

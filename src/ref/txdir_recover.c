@@ -1,0 +1,142 @@
+/*
+ * The directories below tx/ of all processes: which are in use, dead or parked, and removing the dead
+ * ones. Nothing of a dead one is ever finished here: what was past its commit point is finished by
+ * whoever takes the ref's lock (public.c).
+ *
+ * R1  What is held is not looked into, and not touched.
+ * R2  A parked one is held by nobody and not dead: it is left alone; it ends by commit, abort, or gc
+ *     when its time is over.
+ * R3  Names that are not of our making stay (G7).
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "ref/ref.h"
+
+static bool is_id(const char *name)
+{
+	return strlen(name) == 24 && pl_is_hex(name, 24);
+}
+
+/* What it was for, as far as that can be read. */
+static void read_what(int fd, char ret_what[256])
+{
+	PL_BUFFER b = {0};
+	const char *what = "?";
+
+	if (fd >= 0 && pl_read_file(fd, "what", 255, &b) == 0 && pl_buffer_string(&b)[0])
+		what = pl_buffer_string(&b);
+	(void)snprintf(ret_what, 256, "%s", what);
+	for (char *c = ret_what; *c; c++) {
+		if ((unsigned char)*c < 0x20 || *c == 0x7f)
+			*c = '?';
+	}
+}
+
+/* Removes one if it is dead: 1. 0 if not, or if it could not be removed. Errors: of locking. */
+static int recover_one(struct pl_store *store, const char *name)
+{
+	struct pl_lockdir dir;
+	char what[256];
+	int r = pl_lockdir_take(store->tx_fd, name, &dir); /* R1 */
+
+	if (r <= 0)
+		return r;
+	if (pl_exists(dir.fd, "parked") != 0) { /* R2, and when in doubt */
+		pl_lockdir_close(&dir);
+		return 0;
+	}
+	read_what(dir.fd, what);
+	r = pl_lockdir_erase(store->tx_fd, name, &dir);
+	if (r < 0)
+		return 0; /* the next one tries again */
+	pl_event_add(store, "removed what a killed \"%s\" had left", what);
+	return 1;
+}
+
+static bool cannot_lock(int r)
+{
+	return r == -ENOLCK || r == -ENOSYS || r == -EOPNOTSUPP || r == -EINVAL;
+}
+
+int pl_txdir_recover(struct pl_store *store, const struct pl_txdir *own, unsigned *ret_n,
+		     struct pleach_error *error)
+{
+	struct pl_listing listing = {0};
+	unsigned n = 0;
+	int r = 0;
+
+	if (store->tx_fd < 0 || pl_list(store->tx_fd, &listing) < 0) {
+		*ret_n = 0;
+		return 0;
+	}
+	for (size_t i = 0; i < listing.n && !cannot_lock(r); i++) {
+		const char *name = listing.entries[i].name;
+
+		if (!is_id(name) || (own && strcmp(name, own->id) == 0)) /* R3 */
+			continue;
+		r = recover_one(store, name);
+		n += r == 1;
+	}
+	pl_listing_done(&listing);
+	if (cannot_lock(r))
+		return pl_fail_sys(error, r, "cannot lock files in '%s/.pleach/tx'", store->path);
+	*ret_n = n;
+	return 0;
+}
+
+/* ---- listing ---- */
+
+/* 1 and what it is; 0: it is gone, or not yet there. */
+static int look(struct pl_store *store, const char *name, struct pl_txdir_info *ret_info)
+{
+	PL_CLOSE int fd = pl_open_dir(store->tx_fd, name);
+	PL_CLOSE int lock_fd = -EBADF;
+	struct pl_txdir_info info = {.state = PL_TX_OPEN};
+	int is_held, is_parked;
+
+	if (fd < 0)
+		return fd == -ENOENT || fd == -ENOTDIR ? 0 : fd;
+	lock_fd = pl_open(fd, "lock", 0);
+	if (lock_fd < 0)
+		return lock_fd == -ENOENT ? 0 : lock_fd;
+	is_held = pl_lock_is_held(lock_fd, PL_LOCK_EXCLUSIVE);
+	is_parked = pl_exists(fd, "parked");
+	if (is_held < 0 || is_parked < 0)
+		return is_held < 0 ? is_held : is_parked;
+	if (!is_held)
+		info.state = is_parked ? PL_TX_PARKED : PL_TX_DEAD;
+	memcpy(info.id, name, sizeof(info.id));
+	read_what(fd, info.what);
+	*ret_info = info;
+	return 1;
+}
+
+int pl_txdir_list(struct pl_store *store, struct pl_txdir_info **ret_infos, size_t *ret_n,
+		  struct pleach_error *error)
+{
+	struct pl_txdir_info *infos = NULL;
+	struct pl_listing listing = {0};
+	size_t n = 0, capacity = 0;
+	int r;
+
+	if (store->tx_fd < 0)
+		return pl_store_must_read(store, error);
+	r = pl_list(store->tx_fd, &listing);
+	for (size_t i = 0; r >= 0 && i < listing.n; i++) {
+		if (!is_id(listing.entries[i].name))
+			continue;
+		r = PL_ARRAY_GROW(infos, capacity, n);
+		if (r == 0)
+			r = look(store, listing.entries[i].name, &infos[n]);
+		n += r == 1;
+	}
+	pl_listing_done(&listing);
+	if (r < 0) {
+		free(infos);
+		return pl_fail_sys(error, r, "cannot read '%s/.pleach/tx'", store->path);
+	}
+	*ret_infos = infos;
+	*ret_n = n;
+	return 0;
+}
