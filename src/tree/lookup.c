@@ -125,7 +125,7 @@ void pl_found_done(struct pl_found *found)
 int pl_lookup_links(const struct pl_node_source *source, const struct pl_id *root, const char *path,
 		    uint64_t *ret_links, struct pleach_error *error)
 {
-	struct pl_found found;
+	struct pl_found found = {0};
 	uint64_t links = 1;
 	bool is_dir;
 	int r = find(source, root, path, &found, &links, error);

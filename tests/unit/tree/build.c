@@ -147,6 +147,26 @@ static void entry_that_overflows_is_refused_and_leaves_no_trace(void **state)
 	pl_node_done(&node);
 }
 
+/* The limits are reached by setting what has been added: pages that nobody touches cost nothing. */
+static void too_many_entries_and_too_many_bytes_are_refused(void **state)
+{
+	struct pl_entry e = file("a", 1);
+	struct pl_totals totals;
+	size_t length = PL_NODE_SIZE_MAX - 10;
+
+	builder.n = PL_NODE_ENTRIES_MAX;
+	assert_int_equal(pl_node_builder_add(&builder, &e), -EOVERFLOW);
+	builder.n = 0;
+	assert_non_null(pl_buffer_reserve(&builder.bodies, length + 1000));
+	builder.bodies.length = length;
+	assert_int_equal(pl_node_builder_add(&builder, &e), -EOVERFLOW);
+	assert_int_equal(builder.bodies.length, length);
+	assert_int_equal(builder.n, 0);
+	builder.bodies.length = 0;
+	end(NULL, &totals);
+	assert_int_equal(totals.entries, 0);
+}
+
 static void totals_of_the_builder_are_those_of_the_node(void **state)
 {
 	struct pl_id id =
@@ -283,6 +303,7 @@ int main(void)
 		CASE(name_that_stands_twice_is_refused_and_named),
 		CASE(empty_directory_has_a_node),
 		CASE(entry_that_overflows_is_refused_and_leaves_no_trace),
+		CASE(too_many_entries_and_too_many_bytes_are_refused),
 		CASE(totals_of_the_builder_are_those_of_the_node),
 		CASE(groups_go_to_the_sink_and_their_ids_into_the_node),
 		CASE(sink_that_fails_fails_the_end),

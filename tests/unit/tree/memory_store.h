@@ -285,7 +285,7 @@ static inline void memory_line_words(struct memory_store *store, struct memory_t
 static inline void memory_text_line(struct memory_store *store, struct memory_text *text,
 				    char *string)
 {
-	char *words[64], *save = NULL;
+	char *words[64] = {0}, *save = NULL;
 	struct memory_line *line;
 	size_t n = 0;
 
@@ -465,7 +465,7 @@ static inline char *memory_store_dump(struct memory_store *store, const struct p
 	struct pl_node_source source = memory_store_source(store);
 	struct pleach_error error = PLEACH_ERROR_INIT;
 	struct pl_buffer b = {0}, groups = {0};
-	struct pl_cursor *cursor;
+	struct pl_cursor *cursor = NULL;
 	int step;
 
 	assert_int_equal(pl_cursor_new(&source, root, true, 1, &cursor, &error), 0);

@@ -231,6 +231,26 @@ static void head_that_breaks_a_rule_is_refused(void **state)
 	expect_refused(&b, "more blocks");
 }
 
+/* A head, and then bytes that nobody has touched. */
+static int read_a_gibibyte_and_one(void *self, const struct pl_id *id, struct pl_buffer *b,
+				   struct pleach_error *e)
+{
+	forge_head(b, NULL, 0, 0);
+	assert_non_null(pl_buffer_reserve(b, PL_NODE_SIZE_MAX + 1 - b->length));
+	b->length = (size_t)PL_NODE_SIZE_MAX + 1;
+	return 0;
+}
+
+static void node_of_more_than_a_gibibyte_is_refused(void **state)
+{
+	struct pl_node_source huge = {.read = read_a_gibibyte_and_one};
+	struct pleach_error error = PLEACH_ERROR_INIT;
+	struct pl_node node;
+
+	assert_int_equal(pl_node_read(&huge, &pl_hash_empty, &node, &error), -EBADMSG);
+	assert_non_null(strstr(error.message, "no valid length"));
+}
+
 /* Just enough bytes for one entry more than there may be, and all of them would be read. */
 static void node_of_too_many_entries_is_refused_before_they_are_read(void **state)
 {
@@ -568,6 +588,7 @@ int main(void)
 		CASE(node_with_a_byte_behind_is_refused),
 		CASE(node_with_any_byte_changed_is_refused_or_canonical),
 		CASE(head_that_breaks_a_rule_is_refused),
+		CASE(node_of_more_than_a_gibibyte_is_refused),
 		CASE(node_of_too_many_entries_is_refused_before_they_are_read),
 		CASE(names_that_are_none_are_refused),
 		CASE(names_out_of_order_are_refused),
