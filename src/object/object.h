@@ -23,7 +23,7 @@ extern const struct pl_id pl_hash_empty;
 
 /* ---- metadata.c: the value and its encoding ---- */
 
-#define PL_XATTRS_MAX (1u << 20)
+#define PL_XATTRS_MAX	   (1u << 20)
 #define PL_XATTR_VALUE_MAX 65536u
 
 /**
@@ -46,7 +46,8 @@ void pl_meta_encode(const struct pl_meta *meta, struct pl_buffer *b);
 int pl_meta_decode(struct pl_reader *r, struct pl_meta *ret_meta);
 /** One xattr after the other: 1 and the next, 0 at the end. `*offset` begins at 0. */
 int pl_meta_xattr_next(const struct pl_meta *meta, uint32_t *offset, const char **ret_name,
-		       size_t *ret_name_length, const unsigned char **ret_value, size_t *ret_length);
+		       size_t *ret_name_length, const unsigned char **ret_value,
+		       size_t *ret_length);
 
 enum pl_rule { PL_RULE_EXACT, PL_RULE_PORTABLE, PL_RULE_CANONICAL };
 int pl_rule_parse(const char *name, enum pl_rule *ret_rule); /* 0 or -EINVAL */
@@ -79,7 +80,8 @@ int pl_meta_may_restore(const struct pl_meta *meta, char kind, const char **ret_
  * Gives an open file or directory that was just made by us this metadata: what it inherited (ACLs,
  * setgid group) off, then owner, xattrs, mode, capabilities, mtime; then reads back and compares.
  * -EPERM: did not take, *ret_why says what (static); -E2BIG: an xattr is too large for this file
- * system (never -ENOSPC for that). Costs no call for what is right already.
+ * system (never -ENOSPC for that). With any other errno *ret_why says at what it was. Costs no call
+ * for what is right already.
  */
 int pl_meta_restore(int fd, const struct pl_meta *meta, char kind, const char **ret_why);
 /** The same for dirfd/name of a kind that cannot be opened: symlink, FIFO, socket, device. */
@@ -89,8 +91,8 @@ int pl_meta_restore_at(int dirfd, const char *name, const struct pl_meta *meta, 
  * Does dirfd/name have this metadata? 1 or 0, or an error. `*ret_what` (static): the first field that
  * differs. An owner that is not recorded matches any.
  */
-int pl_meta_matches_at(int dirfd, const char *name, const struct stat *st, const struct pl_meta *meta,
-		       const char **ret_what);
+int pl_meta_matches_at(int dirfd, const char *name, const struct stat *st,
+		       const struct pl_meta *meta, const char **ret_what);
 
 /* ---- store.c: where objects and nodes are ---- */
 
@@ -112,7 +114,8 @@ int pl_pool_sync(int pool_fd, const struct pl_id *id);
 
 /**
  * Verifies the object file open at `fd`: content against its hash, metadata and kind against the id.
- * 0; -EBADMSG with *ret_why (static) if it does not verify; other errors.
+ * 0; -EBADMSG if it does not verify, and *ret_why (static) is the first that differs: "id", "kind",
+ * "size", "content" or a field as pl_meta_matches_at() names it; other errors.
  */
 int pl_object_verify(int fd, const struct pl_id *id, const struct pl_meta *meta, uint64_t size,
 		     const struct pl_id *content, const char **ret_why);

@@ -118,30 +118,12 @@ static int plain_xattrs(const struct pl_meta *meta, struct pl_buffer *b)
 	return pl_buffer_ok(b) ? 0 : -ENOMEM;
 }
 
-static bool is_plain_wanted(const struct pl_meta *meta, const char *wanted_name)
-{
-	const unsigned char *value;
-	const char *name;
-	size_t name_length, length;
-	uint32_t offset = 0;
-
-	if (pl_xattr_is_acl(wanted_name, strlen(wanted_name)))
-		return false;
-	while (pl_meta_xattr_next(meta, &offset, &name, &name_length, &value, &length))
-		if (strcmp(name, wanted_name) == 0)
-			return true;
-	return false;
-}
-
-/* Takes off what is not wanted, and ACLs in any case: here they can only be inherited. */
+/* On what was just made everything is inherited, even where it is of a wanted name. */
 static int remove_inherited(struct restore *x, const char *const *names, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		int r;
+		int r = pl_inode_remove_xattr(&x->inode, names[i]);
 
-		if (is_plain_wanted(x->meta, names[i]))
-			continue;
-		r = pl_inode_remove_xattr(&x->inode, names[i]);
 		if (r < 0 && r != -ENODATA) {
 			r = failed(x, r, text_inherited);
 			return r == -EOPNOTSUPP || r == -EINVAL ? -EPERM : r;
