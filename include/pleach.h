@@ -1,0 +1,674 @@
+/*
+ * pleach.h - the one public header of libpleach.
+ *
+ * A store keeps every version of a directory tree, sharing every unchanged file. A ref is a name in
+ * a store; each of its values, a generation, is a whole tree. A public path moves from one
+ * generation to the next in one step.
+ *
+ * Conventions, true for every function below unless its comment says otherwise:
+ *
+ *  - The result is 0 or a positive answer (named in the comment), or a negative errno. With a
+ *    negative errno the last parameter, if it is not NULL, is filled in: its `code` tells what kind
+ *    of failure it is (and is the exit status of the command), `message` what and where, `hint` what
+ *    to do. Every function may fail with -ENOMEM, and with any errno of the system calls it makes.
+ *  - Strings are NUL-terminated bytes. Names and paths are what the kernel takes: any bytes but '/'
+ *    and NUL in a name. They need not be UTF-8.
+ *  - Parameters stay the caller's and are copied where they are kept. What a function returns by a
+ *    `ret_...` parameter is written only on success; handles are the caller's to close. Strings in a
+ *    struct filled by `..._next` belong to the iterator and last until the next call on it.
+ *  - Option and result structs begin with `size`: set it to sizeof(struct ...) (the INIT macros do).
+ *    A NULL for options means all defaults; a NULL for a result means that nobody wants it.
+ *  - A handle must be used by one thread at a time; different handles are independent. The library
+ *    prints nothing, never exits (a broken assertion of its own aborts), and touches neither
+ *    signals, umask nor the working directory. A handle does not survive fork(2): a child may only
+ *    close what it inherited.
+ *  - "Durable" means: still there after a power cut, once the function has returned, on a store with
+ *    durability=full (the default).
+ */
+#ifndef PLEACH_H
+#define PLEACH_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define PLEACH_VERSION_MAJOR 0
+#define PLEACH_VERSION_MINOR 1
+#define PLEACH_VERSION_PATCH 0
+
+#if defined(__GNUC__)
+#define PLEACH_API __attribute__((visibility("default")))
+#else
+#define PLEACH_API
+#endif
+
+/* ---- errors --------------------------------------------------------------------------------- */
+
+/** Kinds of failure. The values are the exit statuses of the command. */
+enum pleach_code {
+	PLEACH_OK = 0,
+	PLEACH_FAILED = 1,  /**< a system call failed, or the request cannot be carried out */
+	PLEACH_USAGE = 2,   /**< an argument is not of the form asked for (-EINVAL) */
+	PLEACH_PARTIAL = 3, /**< done, but for what the message names */
+	PLEACH_NOT_FOUND =
+		10,	  /**< no such store, ref, generation, tag or path in a tree (-ENOENT) */
+	PLEACH_BUSY = 11, /**< held by somebody else; try again later (-EBUSY) */
+	PLEACH_CONFLICT = 12,	 /**< the head is another than asked for (-ECANCELED) */
+	PLEACH_CORRUPT = 13,	 /**< something in the store does not verify (-EBADMSG) */
+	PLEACH_NO_SPACE = 14,	 /**< disk, quota or file-size limit (-ENOSPC, -EDQUOT, -EFBIG) */
+	PLEACH_INTERRUPTED = 130 /**< cancelled by pleach_store_cancel() (-EINTR) */
+};
+
+/**
+ * What went wrong. Caller-owned, no cleanup needed. Texts that do not fit are cut at the front of a
+ * path and the end of a sentence.
+ */
+struct pleach_error {
+	size_t size;
+	enum pleach_code code;
+	int err;	    /**< the positive errno behind it, 0 if there is none */
+	char message[3072]; /**< one line, without "pleach:" and without a full stop */
+	char hint[1024];    /**< what to do about it, or "" */
+	char path[4096];    /**< the path it is about, as given or relative to the source, or "" */
+};
+#define PLEACH_ERROR_INIT                                            \
+	{                                                            \
+		sizeof(struct pleach_error), PLEACH_OK, 0, {0}, {0}, \
+		{                                                    \
+			0                                            \
+		}                                                    \
+	}
+
+/** The version of the library in use, as "0.1.0". Static storage. Never fails. */
+PLEACH_API const char *pleach_version(void);
+
+/** Frees a string that a function of this library returned. NULL is fine. */
+PLEACH_API void pleach_free(char *string);
+
+/* ---- stores --------------------------------------------------------------------------------- */
+
+/** An open store. Holds a few descriptors, no lock. */
+struct pleach_store;
+
+struct pleach_init_options {
+	size_t size;
+	const char *metadata; /**< default rule: "exact" (NULL), "portable" or "canonical" */
+	const char *share;    /**< "names" or "content"; NULL: as the metadata rule has it */
+	const char *hash;     /**< "sha256" or NULL */
+	int force;	      /**< also in a directory that holds other things; none is touched */
+};
+#define PLEACH_INIT_OPTIONS_INIT                                        \
+	{                                                               \
+		sizeof(struct pleach_init_options), NULL, NULL, NULL, 0 \
+	}
+
+/**
+ * Makes a store in the directory `dir` (made if missing; its parent must exist).
+ * Atomic: the store is made beside and renamed; killed, it leaves at most a name `.pleach-...` that
+ * the next call removes. Durable.
+ * Returns 0: made; 1: there was a store already, untouched.
+ * -ENOTEMPTY: not empty and `force` not set; -EOPNOTSUPP: the file system has no hard links;
+ * -EINVAL (USAGE): an option has an unknown value.
+ */
+PLEACH_API int pleach_store_init(const char *dir, const struct pleach_init_options *options,
+				 struct pleach_error *error);
+
+/**
+ * Opens the store in `dir`, or with NULL the nearest one in the working directory or above it
+ * (stores below another store's trees/ and tx/ are passed over).
+ * -ENOENT (NOT_FOUND): no store there; -EPROTONOSUPPORT: its format is newer than this library;
+ * -EBADMSG (CORRUPT): its config does not verify.
+ */
+PLEACH_API int pleach_store_open(const char *dir, struct pleach_store **ret_store,
+				 struct pleach_error *error);
+
+/** Closes it. NULL is fine. Everything opened from it must be closed before. */
+PLEACH_API void pleach_store_close(struct pleach_store *store);
+
+/** Absolute path of the store's directory. Belongs to the handle. */
+PLEACH_API const char *pleach_store_path(const struct pleach_store *store);
+
+/**
+ * Makes the call that is under way on this handle, and every later one, end soon with -EINTR
+ * (INTERRUPTED), its work undone unless it was past its commit point. May be called from a signal
+ * handler and from other threads.
+ */
+PLEACH_API void pleach_store_cancel(struct pleach_store *store);
+
+/** How far a long call has come. */
+struct pleach_progress {
+	size_t size;
+	const char *phase;   /**< "scan", "place", "sync", "check", "checkout", "remove"; static */
+	uint64_t done;	     /**< entries so far in this phase */
+	uint64_t total;	     /**< entries in all, 0 if unknown */
+	uint64_t done_bytes; /**< content bytes so far in this phase */
+};
+typedef void (*pleach_progress_fn)(const struct pleach_progress *progress, void *userdata);
+
+/**
+ * Has `fn` called, by the thread that makes a long call, every thousand entries or so. NULL: never.
+ * It must not call the library on the same handle, but for pleach_store_cancel().
+ */
+PLEACH_API void pleach_store_set_progress(struct pleach_store *store, pleach_progress_fn fn,
+					  void *userdata);
+
+/* ---- revisions ------------------------------------------------------------------------------ */
+
+#define PLEACH_REF_MAX	100	   /**< longest name of a ref or tag, bytes */
+#define PLEACH_HEX_MAX	64	   /**< digits of an id */
+#define PLEACH_NO_OWNER UINT32_MAX /**< uid and gid of an entry whose owner is not recorded */
+
+/** A revision, resolved. */
+struct pleach_revision {
+	size_t size;
+	char ref[PLEACH_REF_MAX + 1];  /**< "" for tree:HEX */
+	uint64_t generation;	       /**< 0 for tree:HEX */
+	char tree[PLEACH_HEX_MAX + 1]; /**< id of the whole tree */
+	const char *path; /**< behind the colon, in the string that was given; NULL: none */
+	int is_head;	  /**< the generation is the head of its ref */
+};
+#define PLEACH_REVISION_INIT                                         \
+	{                                                            \
+		sizeof(struct pleach_revision), {0}, 0, {0}, NULL, 0 \
+	}
+
+/**
+ * Resolves `ref`, `ref@N`, `ref@-K`, `ref@TAG` or `tree:HEX`, each also with `:path`. The path is not
+ * looked up. A public path that a killed commit left behind is moved on, where the caller may write.
+ * -EINVAL (USAGE): not a revision; -ENOENT (NOT_FOUND): no such ref, generation, tag or tree, a
+ * generation that was dropped, or a prefix that is not unique; -EBADMSG (CORRUPT).
+ */
+PLEACH_API int pleach_resolve(struct pleach_store *store, const char *rev,
+			      struct pleach_revision *ret_revision, struct pleach_error *error);
+
+/* ---- publishing ----------------------------------------------------------------------------- */
+
+enum pleach_source_kind {
+	PLEACH_SOURCE_DIR = 0, /**< `spec` is the path of a directory */
+	PLEACH_SOURCE_REV = 1  /**< `spec` is a revision, with or without `:path` */
+};
+
+/** One of the sources that a tree is composed from. */
+struct pleach_source {
+	enum pleach_source_kind kind;
+	const char *spec;
+	const char
+		*prefix; /**< where its root lies in the tree: relative path, or NULL: the root */
+};
+
+enum pleach_clash {
+	PLEACH_CLASH_ERROR = 0, /**< two sources that bring one path: -EEXIST, naming both */
+	PLEACH_CLASH_FIRST = 1,
+	PLEACH_CLASH_LAST = 2
+};
+
+struct pleach_publish_options {
+	size_t size;
+	const char *message;	 /**< NULL: none; at most 64 KiB */
+	const char *const *meta; /**< "KEY=VALUE" strings, NULL ends the list; NULL: none */
+	const char *const
+		*exclude; /**< patterns as in .gitignore, NULL ends the list; NULL: none */
+	enum pleach_clash on_clash;
+	int64_t if_head;      /**< the head must be this generation (0: there is none); -1: any */
+	int dry_run;	      /**< say what would change, write nothing into the ref */
+	unsigned jobs;	      /**< threads, 0: as many as there are cores */
+	const char *metadata; /**< rule for this publish; NULL: the ref's setting */
+};
+#define PLEACH_PUBLISH_OPTIONS_INIT                                                              \
+	{                                                                                        \
+		sizeof(struct pleach_publish_options), NULL, NULL, NULL, PLEACH_CLASH_ERROR, -1, \
+			0, 0, NULL                                                               \
+	}
+
+struct pleach_publish_result {
+	size_t size;
+	uint64_t generation; /**< the new one, or the head if unchanged */
+	uint64_t parent;     /**< the one before it, 0: none */
+	char tree[PLEACH_HEX_MAX + 1];
+	uint64_t added, modified, removed; /**< paths, against the parent */
+	uint64_t bytes_new;		   /**< content bytes that the store did not have */
+	int unchanged;			   /**< no generation was made */
+	uint64_t escaping;		   /**< symlinks that lead out of the tree by `..` */
+	char first_escaping[1024];	   /**< path of the first of them, cut */
+};
+#define PLEACH_PUBLISH_RESULT_INIT                                                 \
+	{                                                                          \
+		sizeof(struct pleach_publish_result), 0, 0, {0}, 0, 0, 0, 0, 0, 0, \
+		{                                                                  \
+			0                                                          \
+		}                                                                  \
+	}
+
+/**
+ * Makes the tree composed of `sources` the next generation of `ref` (made if it is not there) and
+ * moves the public path to it. Whatever the head was is replaced: nothing is merged. A tree equal to
+ * the head's, but for the mtimes of directories, makes no generation (`unchanged`).
+ * Atomic, and durable when it returns 0. Any number may run at once, in one process (each with its
+ * own store handle) or many: each becomes a generation.
+ * Returns 0, or PLEACH_PARTIAL: recorded, but not shown, since somebody put something of their own at
+ * the public path meanwhile (`error` says so).
+ * -ECANCELED (CONFLICT): `if_head` does not hold; -EEXIST: the public path is not ours (nothing is
+ * recorded), or two sources clash (`path`); -EPERM: something that this user or file system cannot
+ * restore, by path; -EAGAIN: a file kept changing while it was read, by path; -EACCES: only the
+ * store's owner may; -ENOTDIR, -ENOENT (FAILED): a source that is no directory, or not there; -EINVAL
+ * (USAGE); -EBADMSG (CORRUPT); -ENOSPC, -EDQUOT, -EFBIG (NO_SPACE). -EIO after the commit point:
+ * "published, durability unknown".
+ */
+PLEACH_API int pleach_publish(struct pleach_store *store, const char *ref,
+			      const struct pleach_source *sources, size_t n_sources,
+			      const struct pleach_publish_options *options,
+			      struct pleach_publish_result *ret_result, struct pleach_error *error);
+
+/**
+ * Publishes the tree of an earlier generation again, as a new one. `rev` NULL: the one before the
+ * head; else a revision of any ref of the store, or `@N`, `@-K`, `@TAG` of this one. From `options`
+ * message, meta, if_head and dry_run are used. Atomic, durable; errors as pleach_publish(), and
+ * -ENOENT (NOT_FOUND) where there is no such generation.
+ */
+PLEACH_API int pleach_rollback(struct pleach_store *store, const char *ref, const char *rev,
+			       const struct pleach_publish_options *options,
+			       struct pleach_publish_result *ret_result,
+			       struct pleach_error *error);
+
+/* ---- looking -------------------------------------------------------------------------------- */
+
+struct pleach_generation {
+	size_t size;
+	uint64_t number, parent;
+	char tree[PLEACH_HEX_MAX + 1];
+	int64_t time_s; /**< seconds since 1970, UTC, by the publisher's clock */
+	uint32_t time_ns;
+	const char *kind; /**< "publish", "rollback", "run", "merge" */
+	uint32_t uid;
+	const char *user, *host, *message; /**< "" where unknown */
+	const char *const *meta;	   /**< "KEY=VALUE", NULL ends the list */
+	uint64_t added, modified, removed, bytes_new;
+	const char *const *tags; /**< names, NULL ends the list */
+	int is_dropped;
+};
+#define PLEACH_GENERATION_INIT                           \
+	{                                                \
+		.size = sizeof(struct pleach_generation) \
+	}
+
+struct pleach_log;
+struct pleach_log_options {
+	size_t size;
+	int reverse;		  /**< oldest first */
+	const char *const *paths; /**< only generations that changed one of these; NULL: all */
+};
+#define PLEACH_LOG_OPTIONS_INIT                            \
+	{                                                  \
+		sizeof(struct pleach_log_options), 0, NULL \
+	}
+
+/** Lists the generations of `ref`, newest first. -ENOENT (NOT_FOUND): no such ref. */
+PLEACH_API int pleach_log_open(struct pleach_store *store, const char *ref,
+			       const struct pleach_log_options *options,
+			       struct pleach_log **ret_log, struct pleach_error *error);
+/** Returns 1 and fills `*generation`; 0 at the end. */
+PLEACH_API int pleach_log_next(struct pleach_log *log, struct pleach_generation *generation,
+			       struct pleach_error *error);
+PLEACH_API void pleach_log_close(struct pleach_log *log);
+
+enum pleach_type {
+	PLEACH_FILE = 'f',
+	PLEACH_DIR = 'd',
+	PLEACH_SYMLINK = 'l',
+	PLEACH_FIFO = 'p',
+	PLEACH_SOCKET = 's',
+	PLEACH_CHAR = 'c',
+	PLEACH_BLOCK = 'b'
+};
+
+struct pleach_xattr {
+	const char *name;
+	const unsigned char *value;
+	size_t length;
+};
+
+/** What a tree holds under one path. */
+struct pleach_entry {
+	size_t size;
+	const char *path; /**< relative to the root of the tree */
+	enum pleach_type type;
+	uint32_t mode;	   /**< permission bits, 07777 */
+	uint32_t uid, gid; /**< or PLEACH_NO_OWNER */
+	int64_t mtime_s;
+	uint32_t mtime_ns;
+	uint64_t file_size;		 /**< bytes; of a symlink the length of its target */
+	const char *target;		 /**< of a symlink, else NULL */
+	uint32_t rdev_major, rdev_minor; /**< of devices */
+	uint64_t links;			 /**< names of this tree that share its inode: 1 and more */
+	const struct pleach_xattr *xattrs;
+	size_t n_xattrs;
+	char id[PLEACH_HEX_MAX + 1]; /**< of a file its object, of a directory its node, else "" */
+	char content[PLEACH_HEX_MAX + 1]; /**< of a file the hash of its content, else "" */
+};
+#define PLEACH_ENTRY_INIT                           \
+	{                                           \
+		.size = sizeof(struct pleach_entry) \
+	}
+
+struct pleach_ls;
+/**
+ * Lists what is in `REV[:path]` in byte order of paths: a directory's entries, with `recursive` those
+ * of all directories below it too; anything else is listed itself.
+ * -ENOENT (NOT_FOUND): no such revision or path; -EBADMSG (CORRUPT).
+ */
+PLEACH_API int pleach_ls_open(struct pleach_store *store, const char *rev, int recursive,
+			      struct pleach_ls **ret_ls, struct pleach_error *error);
+/** Returns 1 and fills `*entry`; 0 at the end. */
+PLEACH_API int pleach_ls_next(struct pleach_ls *ls, struct pleach_entry *entry,
+			      struct pleach_error *error);
+PLEACH_API void pleach_ls_close(struct pleach_ls *ls);
+
+struct pleach_file;
+/**
+ * Opens the file `REV:path` for reading from its object. -ENOENT (NOT_FOUND); -EISDIR: a directory;
+ * -EINVAL (USAGE): not a regular file, or no path given; -EBADMSG (CORRUPT): its object is missing.
+ */
+PLEACH_API int pleach_file_open(struct pleach_store *store, const char *rev,
+				struct pleach_file **ret_file, struct pleach_error *error);
+/**
+ * Reads on. Returns the number of bytes, 0 at the end; the whole content has been verified against
+ * its hash before 0 is returned. -EBADMSG (CORRUPT): what was read is not what was published.
+ */
+PLEACH_API ssize_t pleach_file_read(struct pleach_file *file, void *buffer, size_t length,
+				    struct pleach_error *error);
+PLEACH_API void pleach_file_close(struct pleach_file *file);
+
+/** One difference. */
+struct pleach_change {
+	size_t size;
+	const char *path;
+	char change; /**< A added, D removed, M content, T type, P metadata alone, L link group alone */
+	const struct pleach_entry *before, *after; /**< NULL where it is not there */
+};
+#define PLEACH_CHANGE_INIT                                        \
+	{                                                         \
+		sizeof(struct pleach_change), NULL, 0, NULL, NULL \
+	}
+
+struct pleach_diff;
+struct pleach_diff_options {
+	size_t size;
+	const char *directory;	    /**< compare with this directory; `rev_after` must be NULL */
+	const char *const *paths;   /**< only these and what is below them; NULL ends; NULL: all */
+	const char *const *exclude; /**< of `directory`, as for pleach_publish() */
+};
+#define PLEACH_DIFF_OPTIONS_INIT                                     \
+	{                                                            \
+		sizeof(struct pleach_diff_options), NULL, NULL, NULL \
+	}
+
+/**
+ * Lists what turns `rev_before` into `rev_after`, in byte order of paths. `rev_after` NULL and no
+ * directory: what turned the parent of `rev_before` into it. Mtimes of directories are no difference.
+ * Each may be `REV:path` of a directory. Nothing is written. Errors as pleach_ls_open().
+ */
+PLEACH_API int pleach_diff_open(struct pleach_store *store, const char *rev_before,
+				const char *rev_after, const struct pleach_diff_options *options,
+				struct pleach_diff **ret_diff, struct pleach_error *error);
+/** Returns 1 and fills `*change`; 0 at the end. */
+PLEACH_API int pleach_diff_next(struct pleach_diff *diff, struct pleach_change *change,
+				struct pleach_error *error);
+PLEACH_API void pleach_diff_close(struct pleach_diff *diff);
+
+/**
+ * Absolute path of `REV[:path]` in its placed tree; the tree is placed first where it is not (its
+ * owner alone can), and it then stays for the ref's grace at least. The string is the caller's, to
+ * be freed with pleach_free(). -ENOENT (NOT_FOUND); -EACCES: not placed, and not the owner.
+ */
+PLEACH_API int pleach_path(struct pleach_store *store, const char *rev, char **ret_path,
+			   struct pleach_error *error);
+
+/**
+ * Returns 0 when the head of `ref` is newer than generation `after`, with its number. `after` -1: the
+ * head as it is now. `timeout_ms` -1: for ever. -ETIMEDOUT (BUSY): nothing came in time; -EINTR.
+ * A ref that is not there yet is waited for.
+ */
+PLEACH_API int pleach_wait(struct pleach_store *store, const char *ref, int64_t after,
+			   int64_t timeout_ms, uint64_t *ret_generation,
+			   struct pleach_error *error);
+
+struct pleach_ref_status {
+	size_t size;
+	const char *name;
+	uint64_t head; /**< 0: no generation yet */
+	char tree[PLEACH_HEX_MAX + 1];
+	int64_t time_s;
+	uint32_t time_ns;
+	const char *public_path;  /**< absolute */
+	const char *public_state; /**< "ok", "missing", "foreign", "behind"; static */
+	uint64_t generations_kept, generations_placed, pinned; /**< pinned: trees with a held pin */
+	uint64_t queued;				       /**< transactions waiting */
+	const char *const *tags;			       /**< "NAME=N", NULL ends the list */
+	const char *const *attached; /**< "REV MODE PATH", NULL ends the list */
+};
+#define PLEACH_REF_STATUS_INIT                           \
+	{                                                \
+		.size = sizeof(struct pleach_ref_status) \
+	}
+struct pleach_refs;
+/** Lists the refs of the store, by name. */
+PLEACH_API int pleach_refs_open(struct pleach_store *store, struct pleach_refs **ret_refs,
+				struct pleach_error *error);
+PLEACH_API int pleach_refs_next(struct pleach_refs *refs, struct pleach_ref_status *status,
+				struct pleach_error *error);
+PLEACH_API void pleach_refs_close(struct pleach_refs *refs);
+
+/** Something unfinished in tx/ or trash/, or an event of recovery. */
+struct pleach_leftover {
+	size_t size;
+	const char *kind; /**< "open": at work now; "dead": its process is gone; "parked"; "trash";
+			     "recovered": was found and mended, `what` says how and when */
+	const char *id;	  /**< of the transaction or of the trash */
+	const char *what; /**< one line */
+};
+#define PLEACH_LEFTOVER_INIT                                     \
+	{                                                        \
+		sizeof(struct pleach_leftover), NULL, NULL, NULL \
+	}
+struct pleach_leftovers;
+/** Lists what is under way, what was left behind, and what recovery did of late. */
+PLEACH_API int pleach_leftovers_open(struct pleach_store *store, struct pleach_leftovers **ret_list,
+				     struct pleach_error *error);
+PLEACH_API int pleach_leftovers_next(struct pleach_leftovers *list,
+				     struct pleach_leftover *leftover, struct pleach_error *error);
+PLEACH_API void pleach_leftovers_close(struct pleach_leftovers *list);
+
+/* ---- tags, pins, other paths ---------------------------------------------------------------- */
+
+struct pleach_tag {
+	size_t size;
+	const char *name;
+	uint64_t generation;
+};
+#define PLEACH_TAG_INIT                            \
+	{                                          \
+		sizeof(struct pleach_tag), NULL, 0 \
+	}
+struct pleach_tags;
+/** Lists the tags of a ref, by name. -ENOENT (NOT_FOUND): no such ref. */
+PLEACH_API int pleach_tags_open(struct pleach_store *store, const char *ref,
+				struct pleach_tags **ret_tags, struct pleach_error *error);
+PLEACH_API int pleach_tags_next(struct pleach_tags *tags, struct pleach_tag *tag,
+				struct pleach_error *error);
+PLEACH_API void pleach_tags_close(struct pleach_tags *tags);
+/**
+ * Names a generation for good. `rev` NULL: the head; else a revision of this ref (`@N` will do).
+ * Atomic, durable. Returns 0, or 1: it said so already. -EEXIST: the tag names another generation and
+ * `force` is 0; -EINVAL (USAGE): not a name, or it looks like a number; -ENOENT (NOT_FOUND).
+ */
+PLEACH_API int pleach_tag_set(struct pleach_store *store, const char *ref, const char *name,
+			      const char *rev, int force, struct pleach_error *error);
+/** Removes a tag. -ENOENT (NOT_FOUND): no such tag. */
+PLEACH_API int pleach_tag_delete(struct pleach_store *store, const char *ref, const char *name,
+				 struct pleach_error *error);
+
+/** A claim on a placed tree by a held lock: it is not deleted, moved or reused meanwhile. */
+struct pleach_pin;
+/**
+ * Pins `REV[:path]`; places it first where it is not (its owner alone can). The pin ends with
+ * pleach_pin_close() or with the process. -EBUSY: the tree is being taken away just now;
+ * -ENOENT (NOT_FOUND); -EACCES: not placed, and not the owner.
+ */
+PLEACH_API int pleach_pin_open(struct pleach_store *store, const char *rev,
+			       struct pleach_pin **ret_pin, struct pleach_error *error);
+/** Absolute path of what is pinned. Belongs to the pin. */
+PLEACH_API const char *pleach_pin_path(const struct pleach_pin *pin);
+/** Which revision is pinned. Its `path` is NULL. */
+PLEACH_API void pleach_pin_revision(const struct pleach_pin *pin,
+				    struct pleach_revision *ret_revision);
+/** Lets programs started from here on hold the pin as well, until they end. */
+PLEACH_API int pleach_pin_inherit(struct pleach_pin *pin, struct pleach_error *error);
+PLEACH_API void pleach_pin_close(struct pleach_pin *pin);
+
+/**
+ * Publishes `rev` at `path` too, by a symlink: a ref follows its head, a fixed revision (`ref@N`,
+ * `ref@TAG`) stays, and is kept placed until it is detached. `mode` "symlink" or NULL.
+ * Atomic, durable. Returns 0, or 1: it was so already. -EEXIST: something there is not ours;
+ * -EOPNOTSUPP: a mode that this version does not have.
+ */
+PLEACH_API int pleach_attach(struct pleach_store *store, const char *rev, const char *path,
+			     const char *mode, struct pleach_error *error);
+/** Takes it away again, if it is still ours. -ENOENT (NOT_FOUND): no attachment at `path`. */
+PLEACH_API int pleach_detach(struct pleach_store *store, const char *path,
+			     struct pleach_error *error);
+
+/* ---- settings ------------------------------------------------------------------------------- */
+
+struct pleach_setting {
+	size_t size;
+	const char *key, *value; /**< value "" where there is none */
+	const char *where;	 /**< "default", "store" or "ref"; static */
+	const char *meaning;	 /**< one line; static */
+};
+#define PLEACH_SETTING_INIT                                           \
+	{                                                             \
+		sizeof(struct pleach_setting), NULL, NULL, NULL, NULL \
+	}
+struct pleach_config;
+/** Lists every setting, as it holds for `ref`, or with NULL for the store. */
+PLEACH_API int pleach_config_open(struct pleach_store *store, const char *ref,
+				  struct pleach_config **ret_config, struct pleach_error *error);
+PLEACH_API int pleach_config_next(struct pleach_config *config, struct pleach_setting *setting,
+				  struct pleach_error *error);
+PLEACH_API void pleach_config_close(struct pleach_config *config);
+/**
+ * Sets `key` for `ref`, or with NULL as the store's default; `value` NULL: unsets it. Atomic, durable.
+ * -EINVAL (USAGE): no such key, or not a value for it.
+ */
+PLEACH_API int pleach_config_set(struct pleach_store *store, const char *ref, const char *key,
+				 const char *value, struct pleach_error *error);
+
+/* ---- reports: lists of findings ------------------------------------------------------------- */
+
+struct pleach_finding {
+	size_t size;
+	const char *kind; /**< "object", "node", "record", "tree", "placed", "public", "attached",
+				"config", "tag", "metadata", ...; static */
+	const char *path; /**< what it is about, relative to the store or to the checkout */
+	const char *message; /**< one line */
+	const char *ref;     /**< "" where none */
+	uint64_t generation; /**< 0 where none */
+	int is_fault;	     /**< 0: only not verified, or not restored */
+};
+#define PLEACH_FINDING_INIT                           \
+	{                                             \
+		.size = sizeof(struct pleach_finding) \
+	}
+struct pleach_report;
+PLEACH_API int pleach_report_next(struct pleach_report *report, struct pleach_finding *finding,
+				  struct pleach_error *error);
+PLEACH_API void pleach_report_close(struct pleach_report *report);
+
+struct pleach_check_options {
+	size_t size;
+	int quick;		 /**< placed trees by metadata only */
+	const char *const *refs; /**< only what these need; NULL ends; NULL: everything */
+	unsigned jobs;
+};
+#define PLEACH_CHECK_OPTIONS_INIT                               \
+	{                                                       \
+		sizeof(struct pleach_check_options), 0, NULL, 0 \
+	}
+struct pleach_check_counts {
+	size_t size;
+	uint64_t objects, nodes, records, trees, placed, bytes; /**< what was verified */
+	uint64_t faults, unverified;
+};
+#define PLEACH_CHECK_COUNTS_INIT                           \
+	{                                                  \
+		.size = sizeof(struct pleach_check_counts) \
+	}
+/**
+ * Verifies objects, nodes, records, placed trees, symlinks and attachments. Changes nothing.
+ * Returns 0: all is well; PLEACH_PARTIAL: something could not be verified; with -EBADMSG (CORRUPT)
+ * there are faults. In all three cases *ret_report lists the findings.
+ */
+PLEACH_API int pleach_check(struct pleach_store *store, const struct pleach_check_options *options,
+			    struct pleach_check_counts *ret_counts,
+			    struct pleach_report **ret_report, struct pleach_error *error);
+
+struct pleach_checkout_options {
+	size_t size;
+	int update;	   /**< make an existing directory equal to the revision */
+	int delete_others; /**< with update: remove what the revision has not */
+};
+#define PLEACH_CHECKOUT_OPTIONS_INIT                         \
+	{                                                    \
+		sizeof(struct pleach_checkout_options), 0, 0 \
+	}
+/**
+ * Makes an ordinary copy of the directory `REV[:path]` at `directory`, which must be missing or empty.
+ * Content is verified while it is copied. Made beside and renamed, so that a killed one leaves no
+ * half (`update` works in place, each file replaced atomically). Durable.
+ * Returns 0, or PLEACH_PARTIAL: *ret_report lists what this user could not restore; the rest is done.
+ * -ENOTEMPTY: not empty, and not `update`; -EBADMSG (CORRUPT): damage, nothing was made.
+ */
+PLEACH_API int pleach_checkout(struct pleach_store *store, const char *rev, const char *directory,
+			       const struct pleach_checkout_options *options,
+			       struct pleach_report **ret_report, struct pleach_error *error);
+
+/* ---- deleting on purpose -------------------------------------------------------------------- */
+
+struct pleach_drop_options {
+	size_t size;
+	int dry_run;
+	int force; /**< tagged all the same: the tags go too */
+	int now;   /**< do not wait for the grace */
+};
+#define PLEACH_DROP_OPTIONS_INIT                            \
+	{                                                   \
+		sizeof(struct pleach_drop_options), 0, 0, 0 \
+	}
+struct pleach_drop_result {
+	size_t size;
+	uint64_t generations; /**< dropped now, or with dry_run to be dropped */
+	uint64_t trees;	      /**< trees that nothing else holds */
+	uint64_t bytes;	      /**< content bytes in files that only these trees name */
+};
+#define PLEACH_DROP_RESULT_INIT                           \
+	{                                                 \
+		.size = sizeof(struct pleach_drop_result) \
+	}
+/**
+ * Drops one generation (`ref@N`, `ref@TAG`), whose number stays taken, or a whole ref with its public
+ * path and history (`ref`). Atomic, durable.
+ * -EBUSY (BUSY): head, tagged, pinned or attached; the message says by what. -ENOENT (NOT_FOUND).
+ */
+PLEACH_API int pleach_drop(struct pleach_store *store, const char *rev,
+			   const struct pleach_drop_options *options,
+			   struct pleach_drop_result *ret_result, struct pleach_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
