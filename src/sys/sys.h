@@ -159,6 +159,17 @@ const struct pl_dirent *pl_listing_find(const struct pl_listing *listing, const 
 /** 1: no entries, 0: some. */
 int pl_dir_is_empty(int fd);
 
+/* ---- above.c ---- */
+
+/** 1 if the directory `above_fd` is `fd` or an ancestor of it, 0 if not (as far as one may climb). */
+int pl_is_above(int above_fd, int fd);
+
+/* ---- holders.c ---- */
+
+/** Appends " by process 12 (name), ..." for the processes that have this file open, as far as this
+ * user can see them; nothing if there are none. */
+void pl_file_holders(const struct stat *st, struct pl_buffer *b);
+
 /* ---- walk.c ---- */
 
 /**
