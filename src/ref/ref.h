@@ -352,6 +352,8 @@ enum pl_public_state {
 int pl_public_state(struct pl_ref *ref, enum pl_public_state *ret_state, struct pleach_error *error);
 /** -EEXIST naming the path and saying what to do, if it is foreign. */
 int pl_public_must_be_ours(struct pl_ref *ref, struct pleach_error *error);
+/** Makes STORE/<ref> again where it is missing; -EEXIST if it is foreign. Needs no lock. */
+int pl_public_restore(struct pl_ref *ref, struct pleach_error *error);
 /** What public/tree names: 1 and tree and k; 0: nothing yet; -EBADMSG: not of our form. */
 int pl_public_read(struct pl_ref *ref, struct pl_id *ret_tree, unsigned *ret_k,
 		   struct pleach_error *error);

@@ -1,0 +1,66 @@
+/*
+ * The settings of a ref as a file: refs/<ref>/config, which may be missing.
+ */
+#include "ref/ref.h"
+
+int pl_values_decode(const void *data, size_t length, struct pl_values *ret_values)
+{
+	struct pl_values values = {0};
+	struct pl_text text;
+	const char *set;
+	int r = pl_text_open(&text, data, length, "pleach-settings", 1);
+
+	if (r < 0)
+		return r;
+	while (r >= 0 && (set = pl_text_next(&text, "set"))) {
+		const char *space = strchr(set, ' ');
+		PL_BUFFER key = {0};
+
+		pl_buffer_add(&key, set, space ? (size_t)(space - set) : 0);
+		if (!pl_buffer_ok(&key))
+			r = -ENOMEM;
+		else
+			r = space ? pl_values_set(&values, pl_buffer_string(&key), space + 1, NULL)
+				  : -EBADMSG;
+	}
+	if (r >= 0)
+		r = pl_text_close(&text);
+	pl_text_done(&text);
+	if (r < 0) {
+		pl_values_done(&values);
+		return r == -ENOMEM ? r : -EBADMSG;
+	}
+	*ret_values = values;
+	return 0;
+}
+
+int pl_ref_write_config(struct pl_ref *ref, struct pleach_error *error)
+{
+	struct pl_store *store = ref->store;
+	char temporary[25];
+	PL_BUFFER b = {0};
+	int r = pl_random_name(temporary);
+
+	pl_buffer_add_string(&b, "pleach-settings 1\n");
+	for (size_t i = 0; i < ref->values.keys.n; i++) {
+		PL_BUFFER value = {0};
+
+		pl_buffer_add_format(&value, "%s %s", ref->values.keys.items[i],
+				     ref->values.values.items[i]);
+		pl_text_add(&b, "set", pl_buffer_string(&value));
+	}
+	pl_text_end(&b);
+	if (!pl_buffer_ok(&b))
+		return pl_fail_memory(error);
+	if (r >= 0)
+		r = pl_write_file(ref->fd, temporary, 0644, b.data, b.length,
+				  store->settings.durable);
+	if (r >= 0)
+		r = pl_rename(ref->fd, temporary, ref->fd, "config");
+	if (r < 0) {
+		pl_unlink(ref->fd, temporary);
+		return pl_fail_sys(error, r, "cannot write the settings of '%s'", ref->name);
+	}
+	r = pl_store_sync(store, ref->fd);
+	return r < 0 ? pl_fail_sys(error, r, "cannot sync the settings of '%s'", ref->name) : 0;
+}

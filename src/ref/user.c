@@ -1,0 +1,276 @@
+/*
+ * Users: back references from a tree to what keeps it. Each is a name in trees/<id>/users/, made before
+ * its owner relies on the tree, and looked up again whenever somebody wants to take the tree away.
+ *
+ * I1  A user counts until it was found gone. What cannot be read or understood counts in full.
+ * I2  A placed tree is needed by: the head and the newest keep-placed generations of a ref, what its
+ *     public symlink names, a generation whose grace is not over, an attachment, a parked transaction,
+ *     a holder whose time is not over.
+ * I3  Grace counts from when the public path had moved on: from the ctime of shown/<m>, m the first one
+ *     after n that was shown. (model/ref.pml, control GRACE_FROM_RECORD)
+ */
+#include <fcntl.h>
+#include <stdio.h>
+
+#include "ref/ref.h"
+
+int pl_user_add(struct pl_store *store, int treedir_fd, const char *name,
+		struct pleach_error *error)
+{
+	PL_CLOSE int users = pl_open_dir(treedir_fd, "users");
+	int r = users;
+
+	if (r >= 0)
+		r = pl_write_file(users, name, 0600, "", 0, false);
+	if (r == -EEXIST)
+		r = 0;
+	if (r >= 0)
+		r = pl_store_sync(store, users);
+	return r < 0 ? pl_fail_sys(error, r, "cannot note a user of a tree") : 0;
+}
+
+int pl_user_remove(struct pl_store *store, int treedir_fd, const char *name)
+{
+	PL_CLOSE int users = pl_open_dir(treedir_fd, "users");
+	int r = users < 0 ? users : pl_unlink(users, name);
+
+	(void)store; /* not synced: one that comes back is looked up, and found gone */
+	return r == -ENOENT ? 0 : r;
+}
+
+void pl_user_of_generation(const struct pl_ref *ref, uint64_t n, char ret_name[128])
+{
+	snprintf(ret_name, 128, "g.%s.%llu", ref->id, (unsigned long long)n);
+}
+
+void pl_user_of_tag(const struct pl_ref *ref, const char *tag, char ret_name[256])
+{
+	snprintf(ret_name, 256, "t.%s.%s", ref->id, tag);
+}
+
+void pl_user_of_attachment(const char *ref_id, const char *path, char ret_name[128])
+{
+	char hex[PL_ID_HEX + 1];
+	struct pl_id id;
+
+	pl_hash_of(path, strlen(path), &id);
+	snprintf(ret_name, 128, "a.%s.%s", ref_id, pl_id_hex(&id, hex));
+}
+
+int pl_user_add_holder(struct pl_store *store, int treedir_fd, const struct timespec *deadline,
+		       struct pleach_error *error)
+{
+	PL_CLOSE int users = pl_open_dir(treedir_fd, "users");
+	char name[32] = "h.";
+	int r = users < 0 ? users : pl_random_name(name + 2);
+	PL_CLOSE int fd = -EBADF;
+
+	(void)store; /* a holder that a power cut takes away has no reader left either */
+	if (r >= 0) {
+		fd = pl_create(users, name, 0600);
+		r = fd < 0 ? fd : pl_utimens(fd, deadline->tv_sec, (uint32_t)deadline->tv_nsec);
+	}
+	return r < 0 ? pl_fail_sys(error, r, "cannot note a holder of a tree") : 0;
+}
+
+/* ---- what a user needs ---- */
+
+static bool is_before(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
+}
+
+static void add_ms(struct timespec *t, uint64_t ms)
+{
+	t->tv_sec += (time_t)(ms / 1000);
+	t->tv_nsec += (long)(ms % 1000) * 1000000;
+	if (t->tv_nsec >= 1000000000) {
+		t->tv_nsec -= 1000000000;
+		t->tv_sec++;
+	}
+}
+
+/* 1: the grace of generation n, which is not the head, is not over. (I3) */
+static int grace_holds(struct pl_ref *ref, uint64_t n, uint64_t head, const struct timespec *now)
+{
+	PL_CLOSE int shown = pl_open_dir(ref->fd, "shown");
+
+	if (shown < 0)
+		return shown;
+	for (uint64_t m = n + 1; m <= head; m++) {
+		struct timespec end;
+		struct stat st;
+		char name[24];
+		int r;
+
+		snprintf(name, sizeof(name), "%llu", (unsigned long long)m);
+		r = pl_lstat(shown, name, &st);
+		if (r == -ENOENT)
+			continue;
+		if (r < 0)
+			return r;
+		end = st.st_ctim;
+		add_ms(&end, ref->settings.grace_ms);
+		return is_before(now, &end);
+	}
+	return 1; /* the public path has not moved on yet */
+}
+
+/* 1: public/tree names this tree. */
+static int is_shown(struct pl_ref *ref, const struct pl_id *tree)
+{
+	struct pl_id shown;
+	unsigned k;
+	int r = pl_public_read(ref, &shown, &k, NULL);
+
+	return r <= 0 ? r : pl_id_equal(&shown, tree);
+}
+
+/* Of a generation that exists and has this tree. (I2) */
+static int need_of_kept(struct pl_ref *ref, const struct pl_id *tree, uint64_t n, uint64_t head,
+			const struct timespec *now)
+{
+	int dropped = pl_generation_is_dropped(ref, n);
+	int r;
+
+	if (dropped < 0)
+		return dropped;
+	if (!dropped && (n == head || head - n < ref->settings.keep_placed))
+		return PL_NEED_PLACED;
+	r = is_shown(ref, tree);
+	if (r == 0)
+		r = n == head ? 1 : grace_holds(ref, n, head, now);
+	if (r != 0)
+		return r < 0 ? r : PL_NEED_PLACED;
+	return dropped ? PL_NEED_NOTHING : PL_NEED_TREE;
+}
+
+static int need_of_generation(struct pl_ref *ref, const struct pl_id *tree, uint64_t n,
+			      const struct timespec *now, struct pleach_error *error)
+{
+	struct pl_record record;
+	uint64_t head;
+	bool is_its;
+	int r = pl_head_number(ref, &head, error);
+
+	if (r < 0)
+		return r;
+	if (n > head)
+		return PL_NEED_NOTHING; /* a commit that died, or one that holds the pin */
+	r = pl_generation_read(ref, n, &record, error);
+	if (r < 0)
+		return r;
+	is_its = pl_id_equal(&record.tree, tree);
+	pl_record_done(&record);
+	return is_its ? need_of_kept(ref, tree, n, head, now) : PL_NEED_NOTHING;
+}
+
+static int need_of_tag(struct pl_ref *ref, const struct pl_id *tree, const char *tag,
+		       struct pleach_error *error)
+{
+	struct pl_tag t;
+	int r;
+
+	if (!pl_ref_name_is_valid(tag))
+		return PL_NEED_PLACED;
+	r = pl_tag_read(ref, tag, &t, error);
+	if (r == -ENOENT)
+		return PL_NEED_NOTHING;
+	if (r < 0)
+		return r;
+	return pl_id_equal(&t.tree, tree) ? PL_NEED_TREE : PL_NEED_NOTHING;
+}
+
+static int need_of_attachment(struct pl_ref *ref, const char *hash)
+{
+	PL_CLOSE int fd = pl_open_dir(ref->fd, "attached");
+	int r = fd < 0 ? fd : pl_exists(fd, hash);
+
+	return r < 0 ? r : r > 0 ? PL_NEED_PLACED : PL_NEED_NOTHING;
+}
+
+static int need_in_ref(struct pl_ref *ref, const struct pl_id *tree, char kind, const char *rest,
+		       const struct timespec *now, struct pleach_error *error)
+{
+	uint64_t n;
+
+	if (kind == 't')
+		return need_of_tag(ref, tree, rest, error);
+	if (kind == 'a')
+		return need_of_attachment(ref, rest);
+	if (pl_parse_u64(rest, UINT64_MAX / 4, &n) < 0 || n == 0)
+		return PL_NEED_PLACED; /* I1 */
+	return need_of_generation(ref, tree, n, now, error);
+}
+
+static int need_of_holder(struct pl_store *store, const struct pl_id *tree, const char *name,
+			  const struct timespec *now)
+{
+	PL_CLOSE int treedir = pl_treedir_open(store, tree);
+	PL_CLOSE int users = treedir < 0 ? treedir : pl_open_dir(treedir, "users");
+	struct stat st;
+	int r = users < 0 ? users : pl_lstat(users, name, &st);
+
+	if (r < 0)
+		return r == -ENOENT ? PL_NEED_NOTHING : r;
+	return is_before(now, &st.st_mtim) ? PL_NEED_PLACED : PL_NEED_NOTHING;
+}
+
+int pl_user_need(struct pl_store *store, const struct pl_id *tree, const char *name,
+		 const struct timespec *now, const struct pl_ref *own, uint64_t *ret_generation,
+		 struct pleach_error *error)
+{
+	struct pl_ref ref = {.fd = -EBADF, .gen_fd = -EBADF, .lock_fd = -EBADF};
+	char ref_id[25] = "";
+	char kind = name[0];
+	int r;
+
+	*ret_generation = 0;
+	if (strlen(name) < 3 || name[1] != '.')
+		return PL_NEED_PLACED; /* I1 */
+	if (kind == 'h')
+		return need_of_holder(store, tree, name, now);
+	if (kind == 'x') {
+		r = pl_exists(store->tx_fd, name + 2);
+		return r < 0 ? r : r > 0 ? PL_NEED_PLACED : PL_NEED_NOTHING;
+	}
+	if ((kind != 'g' && kind != 't' && kind != 'a') || strlen(name) < 28 || name[26] != '.')
+		return PL_NEED_PLACED; /* I1 */
+	memcpy(ref_id, name + 2, 24);
+	r = pl_ref_find_id(store, ref_id, &ref, error);
+	if (r <= 0)
+		return r < 0 ? r : PL_NEED_NOTHING; /* the ref was dropped */
+	r = need_in_ref(&ref, tree, kind, name + 27, now, error);
+	if (r >= 0 && kind == 'g' && own && strcmp(own->id, ref_id) == 0)
+		(void)pl_parse_u64(name + 27, UINT64_MAX / 4, ret_generation);
+	pl_ref_close(&ref);
+	return r;
+}
+
+int pl_users_need(struct pl_store *store, const struct pl_id *tree, int treedir_fd,
+		  const struct timespec *now, const struct pl_ref *own, uint64_t *ret_generation,
+		  struct pleach_error *error)
+{
+	PL_CLOSE int users = pl_open_dir(treedir_fd, "users");
+	struct pl_listing listing = {0};
+	uint64_t newest = 0;
+	int need = PL_NEED_NOTHING;
+	int r = users < 0 ? users : pl_list(users, &listing);
+
+	if (r < 0)
+		return pl_fail_sys(error, r, "cannot list the users of a tree");
+	for (size_t i = 0; r >= 0 && i < listing.n; i++) {
+		uint64_t n;
+
+		r = pl_user_need(store, tree, listing.entries[i].name, now, own, &n, error);
+		if (r > need)
+			need = r;
+		if (n > newest)
+			newest = n;
+	}
+	pl_listing_done(&listing);
+	if (r < 0)
+		return r;
+	*ret_generation = newest;
+	return need;
+}
