@@ -1,0 +1,340 @@
+/*
+ * Reading one file of a source: its metadata and content, as one consistent reading.
+ *
+ * I1  What is stored is what was there between two looks that agree: fstat before the first byte and
+ *     after the last, on size, mtime and ctime. Else it is read again, TRIES times, then refused.
+ * I2  The content that is hashed is the content that is written: both are the same bytes in memory.
+ * I3  A file that cannot be restored by this user is refused before it is written.
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/sysmacros.h>
+
+#include "source/source.h"
+
+#define TRIES 5
+#define SMALL (1u << 20) /* files up to this size are read whole before anything is written */
+#define CHUNK (256u << 10)
+
+int pl_ingest_init(struct pl_ingest *ingest, struct pl_stage *stage, enum pl_rule rule)
+{
+	*ingest = (struct pl_ingest){.stage = stage, .rule = rule};
+	return pl_hash_new(&ingest->hash);
+}
+
+void pl_ingest_done(struct pl_ingest *ingest)
+{
+	pl_buffer_done(&ingest->xattrs);
+	pl_buffer_done(&ingest->target);
+	pl_buffer_done(&ingest->content);
+	pl_hash_free(ingest->hash);
+	*ingest = (struct pl_ingest){0};
+}
+
+static int refuse(const char *path, const char *why, struct pleach_error *error)
+{
+	pl_fail(error, PLEACH_FAILED, -EPERM, "'%s' could not be restored exactly: %s", path, why);
+	pl_error_path(error, path);
+	pl_hint(error,
+		"run as root, or publish with --metadata=portable, which keeps no owners, times "
+		"and attributes");
+	return -EPERM;
+}
+
+static int may_restore(struct pl_ingest *ingest, const struct pl_meta *meta, char kind,
+		       const char *path, struct pleach_error *error)
+{
+	const char *why = NULL;
+	int r = pl_meta_may_restore(meta, kind, &why);
+
+	if (r < 0 && ingest->stage->mode != PL_STAGE_NOWHERE)
+		return refuse(path, why ? why : "not permitted", error);
+	return 0;
+}
+
+static bool same_reading(const struct stat *a, const struct stat *b)
+{
+	return a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec && a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
+	       a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+/* 0, -EAGAIN if the file has changed since `before` */
+static int unchanged_since(int fd, const struct stat *before)
+{
+	struct stat after;
+	int r = pl_fstat(fd, &after);
+
+	if (r < 0)
+		return r;
+	return same_reading(before, &after) ? 0 : -EAGAIN; /* I1 */
+}
+
+/* Gives the staged file its metadata and keeps it. */
+static int finish_file(struct pl_ingest *ingest, int fd, const char *path, const struct pl_entry *e,
+		       const struct pl_id *object, struct pleach_error *error)
+{
+	const char *why = NULL;
+	int r = pl_meta_restore(fd, &e->meta, PLEACH_FILE, &why);
+
+	if (r == -EPERM || r == -E2BIG)
+		return refuse(path, why ? why : "not permitted", error);
+	if (r < 0) {
+		pl_fail_sys(error, r, "cannot set the metadata of '%s' in the store", path);
+		pl_error_path(error, path);
+		return r;
+	}
+	return pl_stage_keep(ingest->stage, path, fd, object, e->size, error);
+}
+
+static int write_small(struct pl_ingest *ingest, const char *path, const struct pl_entry *e,
+		       const struct pl_id *object, struct pleach_error *error)
+{
+	PL_CLOSE int fd = -EBADF;
+	int r = pl_stage_create(ingest->stage, path, &fd, error);
+
+	if (r < 0)
+		return r;
+	r = pl_write_full(fd, ingest->content.data, ingest->content.length);
+	if (r < 0)
+		return pl_fail_sys(error, r, "cannot write '%s' into the store", path);
+	return finish_file(ingest, fd, path, e, object, error);
+}
+
+/* Small files are read whole: what the store has is then never written. */
+static int read_small(struct pl_ingest *ingest, int fd, const struct stat *st, const char *path,
+		      struct pl_entry *e, struct pleach_error *error)
+{
+	struct pl_buffer *content = &ingest->content;
+	struct pl_id object;
+	ssize_t n;
+	int r;
+
+	pl_buffer_truncate(content, 0);
+	if (!pl_buffer_reserve(content, e->size + 1))
+		return pl_fail_memory(error);
+	n = pl_read_full(fd, content->data, e->size + 1);
+	if (n < 0)
+		return pl_fail_sys(error, (int)n, "cannot read '%s'", path);
+	if ((uint64_t)n != e->size)
+		return -EAGAIN;
+	content->length = (size_t)n;
+	r = unchanged_since(fd, st);
+	if (r < 0)
+		return r;
+	pl_hash_of(content->data, content->length, &e->hash);
+	if (ingest->stage->mode == PL_STAGE_NOWHERE)
+		return 0;
+	pl_entry_object(e, &object);
+	r = pl_stage_has_object(ingest->stage, &object, error);
+	return r == 0 ? write_small(ingest, path, e, &object, error) : r < 0 ? r : 0;
+}
+
+/* Copies data segment by segment, so that holes stay holes, hashing what is read. */
+static int copy_hashed(struct pl_ingest *ingest, int from, int to, uint64_t size)
+{
+	uint64_t done = 0;
+
+	while (done < size) {
+		size_t want = size - done < CHUNK ? (size_t)(size - done) : CHUNK;
+		ssize_t n = pl_pread_full(from, ingest->content.data, want, done);
+		int r = 0;
+
+		if (n < 0)
+			return (int)n;
+		if ((size_t)n != want || ingest->stage->store->cancelled)
+			return (size_t)n != want ? -EAGAIN : -EINTR;
+		pl_hash_add(ingest->hash, ingest->content.data, want); /* I2 */
+		if (to >= 0)
+			r = pl_pwrite_full(to, ingest->content.data, want, done);
+		if (r < 0)
+			return r;
+		done += want;
+	}
+	return 0;
+}
+
+/* A block of zeros in a sparse file stays a hole. */
+static bool is_sparse(const struct stat *st)
+{
+	return (uint64_t)st->st_blocks * 512 < (uint64_t)st->st_size;
+}
+
+/*
+ * A sparse file is cloned segment by segment first, and hashed from the copy, which nobody else can
+ * write: so what is hashed is what is stored (I2).
+ */
+static int copy_sparse(struct pl_ingest *ingest, int from, int to, uint64_t size)
+{
+	int r = pl_copy_content(from, to, size);
+
+	return r < 0 ? r : copy_hashed(ingest, to, -EBADF, size);
+}
+
+static int read_large(struct pl_ingest *ingest, int fd, const struct stat *st, const char *path,
+		      struct pl_entry *e, struct pleach_error *error)
+{
+	bool store = ingest->stage->mode != PL_STAGE_NOWHERE;
+	PL_CLOSE int to = -EBADF;
+	struct pl_id object;
+	int r = 0;
+
+	pl_buffer_truncate(&ingest->content, 0);
+	if (!pl_buffer_reserve(&ingest->content, CHUNK))
+		return pl_fail_memory(error);
+	if (store)
+		r = pl_stage_create(ingest->stage, path, &to, error);
+	if (r < 0)
+		return r;
+	if (store && is_sparse(st))
+		r = copy_sparse(ingest, fd, to, e->size);
+	else
+		r = copy_hashed(ingest, fd, to, e->size);
+	pl_hash_end(ingest->hash, &e->hash);
+	if (r >= 0)
+		r = unchanged_since(fd, st);
+	if (r < 0 && r != -EAGAIN)
+		pl_fail_sys(error, r, "cannot copy '%s' into the store", path);
+	if (r >= 0 && store) {
+		pl_entry_object(e, &object);
+		r = pl_stage_has_object(ingest->stage, &object, error);
+		if (r == 0)
+			return finish_file(ingest, to, path, e, &object, error);
+	}
+	if (store) {
+		int discarded = pl_stage_discard(ingest->stage, path);
+
+		if (r >= 0 && discarded < 0)
+			return pl_fail_sys(error, discarded, "cannot remove a copy of '%s'", path);
+	}
+	return r < 0 ? r : 0;
+}
+
+/* One reading of a regular file. -EAGAIN: it changed meanwhile. 1: it is gone. */
+static int read_file_once(struct pl_ingest *ingest, int dirfd, const char *name, const char *path,
+			  struct stat *st, struct pl_entry *e, struct pleach_error *error)
+{
+	/* O_NONBLOCK: it may have become a FIFO since it was looked at. */
+	PL_CLOSE int fd = pl_open(dirfd, name, O_RDONLY | O_NONBLOCK);
+	int r;
+
+	if (fd == -ENOENT)
+		return 1;
+	if (fd == -ELOOP)
+		return -EAGAIN;
+	if (fd >= 0)
+		r = pl_fstat(fd, st);
+	else
+		r = fd;
+	if (r >= 0 && !S_ISREG(st->st_mode))
+		return -EAGAIN;
+	if (r >= 0)
+		r = pl_meta_read(fd, st, ingest->rule, &ingest->xattrs, &e->meta);
+	if (r == -EAGAIN)
+		return r;
+	if (r < 0) {
+		pl_fail_sys(error, r, "cannot read '%s'", path);
+		pl_error_path(error, path);
+		return r;
+	}
+	pl_meta_reduce(&e->meta, PLEACH_FILE, ingest->rule);
+	r = may_restore(ingest, &e->meta, PLEACH_FILE, path, error); /* I3 */
+	if (r < 0)
+		return r;
+	e->size = (uint64_t)st->st_size;
+	if (e->size == 0) {
+		e->hash = pl_hash_empty;
+		return unchanged_since(fd, st);
+	}
+	if (e->size <= SMALL && !is_sparse(st))
+		return read_small(ingest, fd, st, path, e, error);
+	return read_large(ingest, fd, st, path, e, error);
+}
+
+/* Everything else: no content, metadata by name. */
+static int read_other_once(struct pl_ingest *ingest, int dirfd, const char *name, const char *path,
+			   struct stat *st, struct pl_entry *e, struct pleach_error *error)
+{
+	int r;
+
+	if (e->kind == PLEACH_SYMLINK) {
+		pl_buffer_truncate(&ingest->target, 0);
+		r = pl_readlink(dirfd, name, &ingest->target);
+		if (r == -EINVAL)
+			return -EAGAIN;
+		if (r == -ENOENT)
+			return 1;
+		if (r < 0)
+			return pl_fail_sys(error, r, "cannot read the link '%s'", path);
+		if (ingest->target.length == 0 || ingest->target.length > PL_TARGET_MAX)
+			return pl_fail(error, PLEACH_FAILED, -ENAMETOOLONG,
+				       "the target of the link '%s' is too long", path);
+		e->target = (const char *)ingest->target.data;
+		e->target_length = (uint16_t)ingest->target.length;
+	}
+	e->major = major(st->st_rdev);
+	e->minor = minor(st->st_rdev);
+	r = pl_meta_read_at(dirfd, name, st, ingest->rule, &ingest->xattrs, &e->meta);
+	if (r == -ENOENT)
+		return 1;
+	if (r == -EAGAIN)
+		return r;
+	if (r < 0) {
+		pl_fail_sys(error, r, "cannot read the metadata of '%s'", path);
+		pl_error_path(error, path);
+		return r;
+	}
+	pl_meta_reduce(&e->meta, e->kind, ingest->rule);
+	return may_restore(ingest, &e->meta, e->kind, path, error); /* I3 */
+}
+
+static char kind_of(mode_t mode)
+{
+	switch (mode & S_IFMT) {
+	case S_IFREG:
+		return PLEACH_FILE;
+	case S_IFLNK:
+		return PLEACH_SYMLINK;
+	case S_IFIFO:
+		return PLEACH_FIFO;
+	case S_IFSOCK:
+		return PLEACH_SOCKET;
+	case S_IFCHR:
+		return PLEACH_CHAR;
+	case S_IFBLK:
+		return PLEACH_BLOCK;
+	default:
+		return 0;
+	}
+}
+
+int pl_ingest_entry(struct pl_ingest *ingest, int dirfd, const char *name, const char *path,
+		    struct stat *st, struct pl_entry *ret_entry, struct pleach_error *error)
+{
+	struct pl_entry e;
+	int r = -EAGAIN;
+
+	pl_assert(strlen(name) <= PL_NAME_MAX);
+	for (unsigned i = 0; i < TRIES && r == -EAGAIN; i++) {
+		e = (struct pl_entry){.kind = kind_of(st->st_mode),
+				      .name = name,
+				      .name_length = (uint8_t)strlen(name)};
+		if (e.kind == 0)
+			return pl_fail(error, PLEACH_FAILED, -EAGAIN,
+				       "'%s' has become a directory while it was read", path);
+		if (e.kind == PLEACH_FILE)
+			r = read_file_once(ingest, dirfd, name, path, st, &e, error);
+		else
+			r = read_other_once(ingest, dirfd, name, path, st, &e, error);
+		if (r == -EAGAIN && pl_lstat(dirfd, name, st) == -ENOENT)
+			return 1;
+	}
+	if (r == -EAGAIN) {
+		pl_fail(error, PLEACH_FAILED, r, "'%s' kept changing while it was read", path);
+		pl_error_path(error, path);
+		pl_hint(error, "stop what writes it, or leave it out with --exclude");
+	}
+	if (r == 0)
+		*ret_entry = e;
+	return r;
+}

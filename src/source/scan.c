@@ -1,0 +1,426 @@
+/*
+ * A directory tree read into nodes, in one pass, depth first in the byte order of paths (the order of
+ * pl_cursor and of layouts, so that the first member of a group is the same for all of them).
+ *
+ * I1  Memory: the listings and entries of the directories from the root to where the scan is.
+ * I2  A file whose entry is in the cache, or stands at the same path of the base, is not opened.
+ * I3  What is not the same entry at the same path of the base is claimed (stage.c) before it is looked
+ *     for: with a cache hit, too, since the store may have lost the object since.
+ * I4  A name that vanishes while the scan goes on was never there; nothing else that goes wrong is
+ *     passed over.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdlib.h>
+
+#include "source/source.h"
+
+struct frame {
+	struct pl_listing listing;
+	size_t next;
+	struct pl_meta meta;
+	struct pl_buffer xattrs;
+	struct pl_node_builder builder;
+	struct pl_node base;
+	bool has_base;
+	size_t base_cursor;
+	struct pl_entry base_entry;
+	bool has_base_entry;
+};
+struct scanner {
+	const struct pl_scan *scan;
+	struct pl_scan_result *result;
+	struct pl_node_source base_nodes;
+	struct pl_node_sink sink;
+	struct pl_walk walk;
+	struct frame *frames;
+	size_t n, capacity;
+	struct pl_buffer path, node;
+	struct pl_ingest ingest;
+	struct pl_links *links;
+	struct pl_cache *cache;
+	struct stat store_root;
+	uint64_t done, done_bytes;
+};
+
+static const char *here(struct scanner *s)
+{
+	return s->path.length > 0 ? pl_buffer_string(&s->path) : ".";
+}
+
+static int fail_at(struct scanner *s, int r, const char *what, struct pleach_error *error)
+{
+	pl_fail_sys(error, r, "%s '%s/%s'", what, s->scan->label, here(s));
+	pl_error_path(error, here(s));
+	return r;
+}
+
+/* ---- entering and leaving directories ---- */
+
+static int read_directory_meta(struct scanner *s, struct frame *f, struct pleach_error *error)
+{
+	int fd = pl_walk_fd(&s->walk);
+	const char *why = NULL;
+	struct stat st;
+	int r = pl_fstat(fd, &st);
+
+	if (r >= 0 && pl_same_inode(&st, &s->store_root)) {
+		pl_fail(error, PLEACH_FAILED, -ELOOP,
+			"the store itself lies in the source, at '%s/%s'", s->scan->label, here(s));
+		pl_hint(error, "leave it out: --exclude /%s", here(s));
+		return -ELOOP;
+	}
+	if (r >= 0)
+		r = pl_meta_read(fd, &st, s->scan->rule, &f->xattrs, &f->meta);
+	if (r < 0)
+		return fail_at(s, r, "cannot read the metadata of", error);
+	pl_meta_reduce(&f->meta, PLEACH_DIR, s->scan->rule);
+	if (s->scan->stage->mode == PL_STAGE_NOWHERE)
+		return 0;
+	if (pl_meta_may_restore(&f->meta, PLEACH_DIR, &why) < 0) {
+		pl_fail(error, PLEACH_FAILED, -EPERM, "'%s/%s' could not be restored exactly: %s",
+			s->scan->label, here(s), why);
+		pl_error_path(error, here(s));
+		pl_hint(error, "run as root, or publish with --metadata=portable");
+		return -EPERM;
+	}
+	return 0;
+}
+
+/* The frame of the directory that the walk has just entered. */
+static int push_frame(struct scanner *s, const struct pl_id *base, struct pleach_error *error)
+{
+	struct frame *f;
+	int r;
+
+	if (PL_ARRAY_GROW(s->frames, s->capacity, s->n) < 0)
+		return pl_fail_memory(error);
+	if (s->n > PL_DEPTH_MAX)
+		return pl_fail(error, PLEACH_FAILED, -ELOOP, "'%s' is more than %d levels deep",
+			       s->scan->label, PL_DEPTH_MAX);
+	f = &s->frames[s->n++];
+	*f = (struct frame){0};
+	pl_node_builder_init(&f->builder);
+	r = read_directory_meta(s, f, error);
+	if (r < 0)
+		return r;
+	r = pl_list(pl_walk_fd(&s->walk), &f->listing);
+	if (r < 0)
+		return fail_at(s, r, "cannot list", error);
+	if (base) {
+		r = pl_node_read(&s->base_nodes, base, &f->base, error);
+		f->has_base = r >= 0;
+	}
+	return r < 0 ? r : 0;
+}
+
+static void frame_done(struct frame *f)
+{
+	pl_listing_done(&f->listing);
+	pl_buffer_done(&f->xattrs);
+	pl_node_builder_done(&f->builder);
+	if (f->has_base)
+		pl_node_done(&f->base);
+}
+
+/* The groups of the directory that is being left; may have to walk ahead once. */
+static int collect_groups(struct scanner *s, struct pl_groups *groups, struct pleach_error *error)
+{
+	const char *path = s->path.length > 0 ? pl_buffer_string(&s->path) : "";
+	int r = pl_links_leave(s->links, path, groups);
+
+	if (r == 1) {
+		r = pl_links_walk_ahead(s->links, s->scan->store, s->scan->fd, s->scan->exclude);
+		if (r < 0)
+			return pl_fail_sys(error, r, "cannot look for hard links in '%s'",
+					   s->scan->label);
+		r = pl_links_leave(s->links, path, groups);
+	}
+	if (r < 0)
+		return pl_fail_memory(error);
+	pl_assert(r == 0);
+	return 0;
+}
+
+/* Makes the node of the directory that is done, and its entry in the parent. */
+static int pop_frame(struct scanner *s, struct pleach_error *error)
+{
+	struct frame *f = &s->frames[s->n - 1];
+	struct pl_entry e = {.kind = PLEACH_DIR};
+	struct pl_groups groups = {0};
+	const char *slash;
+	int r = collect_groups(s, &groups, error);
+
+	if (r >= 0) {
+		pl_groups_sort(&groups);
+		r = pl_node_builder_end(&f->builder, &f->meta, &groups, &s->sink, &s->node, &e.hash,
+					&e.totals, error);
+	}
+	pl_groups_done(&groups);
+	if (r >= 0 && !(f->has_base && pl_id_equal(&f->base.id, &e.hash)))
+		r = s->sink.write(s->sink.self, &e.hash, s->node.data, s->node.length, error);
+	if (r < 0)
+		return r;
+	frame_done(f);
+	if (--s->n == 0) {
+		s->result->tree = e.hash;
+		s->result->totals = e.totals;
+		return 0;
+	}
+	slash = strrchr(here(s), '/');
+	e.name = slash ? slash + 1 : here(s);
+	e.name_length = (uint8_t)strlen(e.name);
+	if (pl_node_builder_add(&s->frames[s->n - 1].builder, &e) < 0)
+		return pl_fail(error, PLEACH_FAILED, -EOVERFLOW, "'%s/%s' has too many entries",
+			       s->scan->label, here(s));
+	pl_path_pop(&s->path);
+	r = pl_walk_leave(&s->walk);
+	return r < 0 ? fail_at(s, r, "lost the directory above", error) : 0;
+}
+
+/* ---- names ---- */
+
+/* The base's entry of this name, NULL if it has none. Names are asked for in order. */
+static const struct pl_entry *base_find(struct frame *f, const char *name)
+{
+	struct pl_entry wanted = {.name = name, .name_length = (uint8_t)strlen(name)};
+
+	while (f->has_base) {
+		int c;
+
+		if (!f->has_base_entry) {
+			if (!pl_node_next(&f->base, &f->base_cursor, &f->base_entry))
+				return NULL;
+			f->has_base_entry = true;
+		}
+		c = pl_entry_compare(&f->base_entry, &wanted);
+		if (c == 0)
+			return &f->base_entry;
+		if (c > 0)
+			return NULL;
+		f->has_base_entry = false;
+	}
+	return NULL;
+}
+
+/* 1: the entry can be had without reading the file. */
+static int from_cache(struct scanner *s, struct frame *f, const struct stat *st, const char *name,
+		      struct pl_entry *ret_entry, struct pleach_error *error)
+{
+	const struct pl_entry *base;
+	struct pl_id object;
+	int r;
+
+	if (!s->cache)
+		return 0;
+	r = pl_cache_find(s->cache, here(s), st, ret_entry);
+	if (r <= 0)
+		return r < 0 ? pl_fail_sys(error, r, "cannot read the scan cache") : 0;
+	ret_entry->name = name;
+	ret_entry->name_length = (uint8_t)strlen(name);
+	if (ret_entry->kind != PLEACH_FILE || ret_entry->size == 0 ||
+	    s->scan->stage->mode == PL_STAGE_NOWHERE)
+		return 1;
+	base = base_find(f, name);
+	if (base && pl_entry_equal(base, ret_entry))
+		return 1;
+	pl_entry_object(ret_entry, &object);
+	return pl_stage_has_object(s->scan->stage, &object, error); /* I3 */
+}
+
+static int read_entry(struct scanner *s, struct frame *f, struct stat *st, const char *name,
+		      struct pl_entry *e, struct pleach_error *error)
+{
+	bool is_link = st->st_nlink > 1;
+	const struct pl_entry *first = NULL;
+	int r = is_link ? pl_links_meet(s->links, st, here(s), &first) : 0;
+
+	if (r < 0)
+		return pl_fail_memory(error);
+	if (r == 1) {
+		*e = *first;
+		e->name = name;
+		e->name_length = (uint8_t)strlen(name);
+		return 0;
+	}
+	r = from_cache(s, f, st, name, e, error);
+	if (r < 0)
+		return r;
+	if (r == 1) {
+		s->result->files_cached++;
+	} else {
+		r = pl_ingest_entry(&s->ingest, pl_walk_fd(&s->walk), name, here(s), st, e, error);
+		if (r != 0)
+			return r;
+		s->result->files_read++;
+		s->done_bytes += e->size;
+	}
+	if (is_link && pl_links_set_entry(s->links, e) < 0)
+		return pl_fail_memory(error);
+	return 0;
+}
+
+static void note_escape(struct scanner *s, const struct pl_entry *e)
+{
+	struct pl_scan_result *result = s->result;
+	char target[PL_TARGET_MAX + 1];
+	PL_BUFFER path = {0};
+
+	memcpy(target, e->target, e->target_length);
+	target[e->target_length] = '\0';
+	pl_buffer_add_format(&path, "%s%s%s", s->scan->prefix, s->scan->prefix[0] ? "/" : "",
+			     here(s));
+	if (!pl_buffer_ok(&path) || !pl_path_escapes(pl_buffer_string(&path), target))
+		return;
+	if (result->escaping++ == 0) {
+		size_t n = path.length < sizeof(result->first_escaping)
+				   ? path.length
+				   : sizeof(result->first_escaping) - 1;
+
+		memcpy(result->first_escaping, path.data, n);
+		result->first_escaping[n] = '\0';
+	}
+}
+
+static int visit_other(struct scanner *s, struct stat *st, const char *name,
+		       struct pleach_error *error)
+{
+	struct frame *f = &s->frames[s->n - 1];
+	struct pl_entry e = {0};
+	int r = read_entry(s, f, st, name, &e, error);
+
+	if (r != 0)
+		return r < 0 ? r : 0; /* I4 */
+	if (e.kind == PLEACH_SYMLINK)
+		note_escape(s, &e);
+	if (pl_node_builder_add(&f->builder, &e) < 0)
+		return pl_fail(error, PLEACH_FAILED, -EOVERFLOW, "'%s/%s' has too many entries",
+			       s->scan->label, here(s));
+	if (s->cache && pl_cache_add(s->cache, here(s), st, &e) < 0)
+		return pl_fail(error, PLEACH_NO_SPACE, -ENOSPC, "cannot write the scan cache");
+	return 0;
+}
+
+static int visit_directory(struct scanner *s, const char *name, bool *ret_entered,
+			   struct pleach_error *error)
+{
+	const struct pl_entry *base = base_find(&s->frames[s->n - 1], name);
+	struct pl_id base_id;
+	int r = pl_walk_enter(&s->walk, name);
+
+	if (r == -ENOENT || r == -ENOTDIR)
+		return 0; /* I4 */
+	if (r < 0)
+		return fail_at(s, r, "cannot open", error);
+	*ret_entered = true;
+	if (base && base->kind == PLEACH_DIR)
+		base_id = base->hash;
+	return push_frame(s, base && base->kind == PLEACH_DIR ? &base_id : NULL, error);
+}
+
+static int visit(struct scanner *s, const struct pl_dirent *d, struct pleach_error *error)
+{
+	bool is_dir = d->type == DT_DIR, entered = false;
+	struct stat st = {0};
+	int r = 0;
+
+	pl_path_push(&s->path, d->name, strlen(d->name));
+	if (!pl_buffer_ok(&s->path))
+		return pl_fail_memory(error);
+	if (!is_dir) {
+		r = pl_lstat(pl_walk_fd(&s->walk), d->name, &st);
+		is_dir = r >= 0 && S_ISDIR(st.st_mode);
+	}
+	if (r < 0 && r != -ENOENT)
+		return fail_at(s, r, "cannot look at", error);
+	if (r >= 0 && !(s->scan->exclude && pl_globs_match(s->scan->exclude, here(s), is_dir)))
+		r = is_dir ? visit_directory(s, d->name, &entered, error)
+			   : visit_other(s, &st, d->name, error);
+	else
+		r = 0;
+	if (!entered)
+		pl_path_pop(&s->path);
+	pl_store_progress(s->scan->store, "scan", ++s->done, 0, s->done_bytes);
+	return r;
+}
+
+/* ---- the whole ---- */
+
+static int scanner_init(struct scanner *s, struct pleach_error *error)
+{
+	const struct pl_scan *scan = s->scan;
+	int r = pl_open_dir(scan->fd, ".");
+
+	s->base_nodes = pl_store_nodes(scan->store);
+	s->sink = pl_stage_sink(scan->stage);
+	if (r >= 0)
+		r = pl_walk_init_take(&s->walk, r);
+	if (r < 0)
+		return pl_fail_sys(error, r, "cannot read '%s'", scan->label);
+	r = pl_fstat(scan->store->root_fd, &s->store_root);
+	if (r >= 0)
+		r = pl_ingest_init(&s->ingest, scan->stage, scan->rule);
+	if (r >= 0)
+		r = pl_links_new(scan->store->seed, &s->links);
+	if (r >= 0 && scan->use_cache)
+		r = pl_cache_open(scan->store, scan->stage->tx, scan->fd, scan->rule, &s->cache);
+	return r < 0 ? pl_fail_sys(error, r, "cannot begin to read '%s'", scan->label) : 0;
+}
+
+static void scanner_done(struct scanner *s)
+{
+	while (s->n > 0)
+		frame_done(&s->frames[--s->n]);
+	free(s->frames);
+	pl_walk_done(&s->walk);
+	pl_buffer_done(&s->path);
+	pl_buffer_done(&s->node);
+	pl_ingest_done(&s->ingest);
+	pl_links_free(s->links);
+	pl_cache_close(s->cache);
+}
+
+static int check_left_over(struct scanner *s, struct pleach_error *error)
+{
+	const char *path;
+
+	if (!pl_links_left_over(s->links, &path))
+		return 0;
+	pl_fail(error, PLEACH_FAILED, -EAGAIN,
+		"the hard links of '%s/%s' changed while they were read", s->scan->label, path);
+	pl_error_path(error, path);
+	pl_hint(error, "stop what writes the source, and publish again");
+	return -EAGAIN;
+}
+
+int pl_scan_run(const struct pl_scan *scan, struct pl_scan_result *ret_result,
+		struct pleach_error *error)
+{
+	struct pl_scan_result result = {0};
+	struct scanner s = {.scan = scan, .result = &result};
+	int r = scanner_init(&s, error);
+
+	pl_assert(scan->stage->mode != PL_STAGE_IN_PLACE || scan->prefix[0] == '\0');
+	if (r >= 0)
+		r = push_frame(&s, scan->base, error);
+	while (r >= 0 && s.n > 0) {
+		struct frame *f = &s.frames[s.n - 1];
+
+		r = pl_store_check_cancel(scan->store, error);
+		if (r < 0)
+			break;
+		if (f->next == f->listing.n)
+			r = pop_frame(&s, error);
+		else
+			r = visit(&s, &f->listing.entries[f->next++], error);
+	}
+	if (r >= 0)
+		r = check_left_over(&s, error);
+	if (r >= 0 && s.cache && result.files_read > 0)
+		r = pl_cache_keep(s.cache);
+	scanner_done(&s);
+	if (r < 0)
+		return r;
+	*ret_result = result;
+	return 0;
+}

@@ -1,0 +1,171 @@
+/*
+ * source - what yields a tree: reading a directory (scan.c), its files (ingest.c), its hard links
+ * (links.c), and what is remembered of it between publishes (cache.c).
+ */
+#ifndef PL_SOURCE_H
+#define PL_SOURCE_H
+
+#include "place/place.h"
+#include "ref/ref.h"
+
+/* ---- stage.c: nodes and objects that a transaction has written and not yet named ---- */
+
+/** What becomes of what a scan reads. */
+enum pl_stage_mode {
+	PL_STAGE_IN_PLACE, /* new files are written straight where they will be placed: one source */
+	PL_STAGE_POOL,	   /* new files are written to tx/<id>/o/<object>, for composed trees */
+	PL_STAGE_NOWHERE, /* only hashed; nodes are kept in memory: dry runs, diff with a directory */
+};
+/**
+ * Nodes and objects of a transaction, by id. What is new is claimed before its name in the store is
+ * looked at; what the store has is not written. pl_stage_name() later gives all of it its names.
+ */
+struct pl_stage {
+	struct pl_txdir *tx; /* NULL with NOWHERE */
+	struct pl_store *store;
+	enum pl_stage_mode mode;
+	int nodes_fd;	/* tx/<id>/n, flat */
+	int objects_fd; /* tx/<id>/o, flat; POOL only */
+	int tree_fd;	/* tx/<id>/t/1/tree; IN_PLACE only */
+	int wrapper_fd; /* tx/<id>/t/1 */
+	int spool_fd;	/* IN_PLACE: (object, path) of the files written, tx/<id>/new */
+	struct pl_buffer spool;
+	struct pl_walk walk; /* IN_PLACE: where in tree_fd */
+	bool has_walk;
+	struct pl_map memory; /* NOWHERE: id -> index of nodes */
+	struct pl_buffer *memory_nodes;
+	size_t memory_n, memory_capacity;
+	uint64_t bytes_new; /* content bytes written */
+	uint64_t files_new;
+};
+int pl_stage_begin(struct pl_store *store, struct pl_txdir *tx, enum pl_stage_mode mode,
+		   struct pl_stage *ret_stage, struct pleach_error *error);
+void pl_stage_end(struct pl_stage *stage);
+/** Reads staged nodes first, then the store's. `self` is the stage. */
+struct pl_node_source pl_stage_nodes(struct pl_stage *stage);
+struct pl_node_sink pl_stage_sink(struct pl_stage *stage);
+/** Claims the object, then looks: 1 it is in the store (synced here if it must be), 0 it is not. */
+int pl_stage_has_object(struct pl_stage *stage, const struct pl_id *object,
+			struct pleach_error *error);
+/**
+ * A new empty file for a content that is about to be written: at `path` (IN_PLACE), or under a
+ * temporary name in o/ (POOL). Directories are made on the way. The descriptor is the caller's.
+ */
+int pl_stage_create(struct pl_stage *stage, const char *path, int *ret_fd,
+		    struct pleach_error *error);
+/** The file made last is complete (content and metadata): it is `object`. fsyncs it where that is the way. */
+int pl_stage_keep(struct pl_stage *stage, const char *path, int fd, const struct pl_id *object,
+		  uint64_t size, struct pleach_error *error);
+/** The file made last is not wanted: it is removed. */
+int pl_stage_discard(struct pl_stage *stage, const char *path);
+/**
+ * Step 3, after the first round of sync: every staged object and node gets its name in the store. An
+ * object that has come to be there meanwhile stays as it is (ours is then a private copy).
+ */
+int pl_stage_name(struct pl_stage *stage, struct pleach_error *error);
+
+/* ---- scan.c ---- */
+
+struct pl_scan {
+	struct pl_store *store;
+	struct pl_stage *stage;
+	int fd;		    /* of the directory to read; the caller's */
+	const char *label;  /* the source as the user named it, in front of paths in messages */
+	const char *prefix; /* where it lies in the tree: "" or a path (IN_PLACE: "") */
+	enum pl_rule rule;
+	const struct pl_globs *exclude; /* NULL: none; matched against paths in the source */
+	const struct pl_id
+		*base; /* the tree that is there now, NULL: none; its nodes need no claim */
+	bool use_cache;
+};
+struct pl_scan_result {
+	struct pl_id tree;
+	struct pl_totals totals;
+	uint64_t escaping;
+	char first_escaping[1024];
+	uint64_t files_read, files_cached;
+};
+/**
+ * Reads a directory tree into nodes (staged) and objects (staged where they are new).
+ * -EAGAIN: a file kept changing; -EPERM: cannot be restored by this user; -ELOOP with its text: the
+ * store lies in it; all by path.
+ */
+int pl_scan_run(const struct pl_scan *scan, struct pl_scan_result *ret_result,
+		struct pleach_error *error);
+
+/* ---- ingest.c: one file ---- */
+
+/**
+ * Reads one name that is no directory into an entry: metadata, target or content hash; a file's
+ * content is staged if it is new. One consistent reading, or -EAGAIN. 1: it is gone (ENOENT).
+ * `xattrs` and `target` hold what the entry points to.
+ */
+struct pl_ingest {
+	struct pl_stage *stage;
+	enum pl_rule rule;
+	struct pl_buffer xattrs, target, content;
+	struct pl_hash *hash;
+};
+int pl_ingest_init(struct pl_ingest *ingest, struct pl_stage *stage, enum pl_rule rule);
+void pl_ingest_done(struct pl_ingest *ingest);
+int pl_ingest_entry(struct pl_ingest *ingest, int dirfd, const char *name, const char *path,
+		    struct stat *st, struct pl_entry *ret_entry, struct pleach_error *error);
+
+/* ---- links.c: hard-link groups of a source ---- */
+
+/** Inodes with more than one name, as a scan meets them. */
+struct pl_links;
+int pl_links_new(uint64_t seed, struct pl_links **ret_links);
+void pl_links_free(struct pl_links *links);
+/**
+ * Notes that `path` is a name of (dev, ino). If another name was met before, *ret_body is the encoded
+ * entry (as pl_links_set_entry() got it) and 1 is returned; else 0.
+ */
+int pl_links_meet(struct pl_links *links, const struct stat *st, const char *path,
+		  const struct pl_entry **ret_entry);
+/** The entry of the inode met last; copied. */
+int pl_links_set_entry(struct pl_links *links, const struct pl_entry *entry);
+/** Names of this inode that the tree holds, found by a walk ahead. */
+int pl_links_expect(struct pl_links *links, const struct stat *st);
+/** The walk ahead is done: what was expected is all there is. */
+void pl_links_expected_all(struct pl_links *links);
+/**
+ * The directory `path` is complete. The groups whose lowest common directory it is go to
+ * ret_groups, with paths relative to it. Returns 1 if that cannot be known yet, since an inode has more
+ * names than were met, and two of them lie here with no deeper directory in common: then a walk ahead
+ * must say how many names the source has, and this is called again.
+ */
+int pl_links_leave(struct pl_links *links, const char *path, struct pl_groups *ret_groups);
+/** After the root: 1 if a group was left over (the source changed meanwhile); *ret_path: a member. */
+int pl_links_left_over(struct pl_links *links, const char **ret_path);
+
+/* ---- ahead.c ---- */
+
+/** Counts the names of every inode with more than one, below `fd` (the caller's), into `links`. */
+int pl_links_walk_ahead(struct pl_links *links, struct pl_store *store, int fd,
+			const struct pl_globs *exclude);
+
+/* ---- cache.c: what was read the last time ---- */
+
+/**
+ * For each file of a source directory what lstat(2) said and the entry that was made of it. Written and
+ * read in the order of a scan, so that neither needs memory. A file is believed unchanged if mode, owner,
+ * size, mtime, ctime, device and inode are as they were, and ctime and mtime are older than the
+ * scan that wrote it by more than the clock's grain (as with git's index: "racily clean" entries).
+ * May be deleted at any time; one that does not verify is passed over.
+ */
+struct pl_cache;
+/** Opens the cache of the source for reading, if there is one, and begins a new one in tx (NULL: none). */
+int pl_cache_open(struct pl_store *store, struct pl_txdir *tx, int source_fd, enum pl_rule rule,
+		  struct pl_cache **ret_cache);
+/** 1 and the entry as it was (valid until the next call); 0: not known, or not to be believed. Paths
+ * must be asked for in the order of pl_path_compare(). */
+int pl_cache_find(struct pl_cache *cache, const char *path, const struct stat *st,
+		  struct pl_entry *ret_entry);
+int pl_cache_add(struct pl_cache *cache, const char *path, const struct stat *st,
+		 const struct pl_entry *entry);
+/** The new one takes the place of the old one. Best effort. */
+int pl_cache_keep(struct pl_cache *cache);
+void pl_cache_close(struct pl_cache *cache);
+
+#endif
