@@ -1,0 +1,297 @@
+/*
+ * One name of a layout: which inode it gets.
+ *
+ * In this order: what the scan has written there; the inode of the first member of its group; the
+ * inode that the base has under this name; the object's; a copy of its own.
+ *
+ * I1  share=names: two names of the tree are one inode exactly when they are a group. So
+ *     - the base's inode is taken only if the base's group of that name lies wholly in the new group;
+ *     - an object's inode is taken only if the filter proves that no name of this tree, and of none
+ *       that it is made from, ever was that inode.
+ * I2  EMLINK, EPERM (protected hard links) and ENOSPC from a link (a directory's index may be full) are
+ *     no failures: then it is a private copy.
+ */
+#include <fcntl.h>
+#include <sys/sysmacros.h>
+
+#include "place/inner.h"
+
+int pl_laying_fail(int r, const char *path, const char *why, struct pleach_error *error)
+{
+	if (r != -EPERM && r != -E2BIG)
+		pl_fail_sys(error, r, "cannot set the metadata of '%s'", path);
+	else
+		pl_fail(error, PLEACH_FAILED, r, "'%s' cannot be placed exactly: %s", path,
+			why ? why : "not permitted");
+	if (r == -EPERM || r == -E2BIG)
+		pl_hint(error, "publish with --metadata=portable, which keeps no owners, times and "
+			       "attributes, or use a store on another file system");
+	pl_error_path(error, path);
+	return r;
+}
+
+static bool is_no_link(int r)
+{
+	return r == -EMLINK || r == -EPERM || r == -ENOSPC || r == -EXDEV; /* I2 */
+}
+
+/* ---- groups ---- */
+
+/* Remembers that the group has a first name now. */
+static int note_group(struct pl_laying *l, const struct pl_membership_group *group,
+		      const char *path)
+{
+	size_t offset = l->placed_paths.length;
+
+	if (pl_map_get(&l->placed_groups, &group->number))
+		return 0;
+	pl_buffer_add(&l->placed_paths, path, strlen(path) + 1);
+	if (!pl_buffer_ok(&l->placed_paths))
+		return -ENOMEM;
+	return pl_map_put(&l->placed_groups, &group->number, offset);
+}
+
+/* 1: linked to the first member. 0: this is the first, or that one cannot have more links. */
+static int link_to_group(struct pl_laying *l, const struct pl_membership_group *group,
+			 const char *name)
+{
+	uint64_t *offset = pl_map_get(&l->placed_groups, &group->number);
+	const char *path, *slash;
+	PL_BUFFER dir = {0};
+	int r;
+
+	if (!offset)
+		return 0;
+	path = (const char *)l->placed_paths.data + *offset;
+	slash = strrchr(path, '/');
+	pl_buffer_add(&dir, path, slash ? (size_t)(slash - path) : 0);
+	if (!pl_buffer_ok(&dir))
+		return -ENOMEM;
+	r = pl_walk_goto(&l->links, pl_buffer_string(&dir), false, 0);
+	if (r >= 0)
+		r = pl_link(pl_walk_fd(&l->links), slash ? slash + 1 : path, pl_walk_fd(&l->walk),
+			    name);
+	return r < 0 ? r : 1;
+}
+
+/* Is every member of the base's group a member of the new one? (I1) */
+static bool is_subset(const struct pl_membership_group *base,
+		      const struct pl_membership_group *group)
+{
+	PL_BUFFER a = {0}, b = {0};
+	size_t j = 0;
+
+	for (size_t i = 0; i < base->n_members; i++) {
+		int c = -1;
+
+		pl_buffer_truncate(&a, 0);
+		pl_membership_member(base, i, &a);
+		while (j < group->n_members) {
+			pl_buffer_truncate(&b, 0);
+			pl_membership_member(group, j, &b);
+			if (!pl_buffer_ok(&a) || !pl_buffer_ok(&b))
+				return false;
+			c = strcmp(pl_buffer_string(&b), pl_buffer_string(&a));
+			if (c >= 0)
+				break;
+			j++;
+		}
+		if (j == group->n_members || c != 0)
+			return false;
+	}
+	return true;
+}
+
+static bool base_inode_is_free(struct pl_laying *l, const struct pl_membership_group *group,
+			       const char *path)
+{
+	struct pl_membership_group base;
+
+	if (l->layout->share == PL_SHARE_CONTENT)
+		return true;
+	if (pl_membership_is_empty(l->base_groups) ||
+	    !pl_membership_find(l->base_groups, path, &base))
+		return true;
+	return group && is_subset(&base, group);
+}
+
+/* ---- making ---- */
+
+static int sync_file(struct pl_laying *l, int fd)
+{
+	return pl_txdir_must_fsync(l->layout->tx) ? pl_fsync(fd) : 0;
+}
+
+static int make_copy(struct pl_laying *l, const struct pl_entry *entry, const char *name,
+		     const char *path, struct pleach_error *error)
+{
+	PL_CLOSE int fd = -EBADF;
+	const char *why = NULL;
+	int r = pl_object_copy(l->layout->tx->store, l->layout->staged_objects_fd, entry,
+			       pl_walk_fd(&l->walk), name, &fd, error);
+
+	if (r < 0) {
+		pl_error_prefix(error, "cannot place '%s'", path);
+		return r;
+	}
+	r = pl_meta_restore(fd, &entry->meta, PLEACH_FILE, &why);
+	if (r < 0)
+		return pl_laying_fail(r, path, why, error);
+	r = sync_file(l, fd);
+	if (r < 0)
+		return pl_fail_sys(error, r, "cannot sync '%s'", path);
+	l->counts.private_copies++;
+	return 0;
+}
+
+/* 1: linked. 0: not there, or not to be linked any more. */
+static int link_object(struct pl_laying *l, const struct pl_id *object, const char *name)
+{
+	char hex[PL_ID_HEX + 1], fanout[PL_FANOUT_NAME];
+	int to = pl_walk_fd(&l->walk), r = -ENOENT;
+
+	if (l->layout->staged_objects_fd >= 0)
+		r = pl_link(l->layout->staged_objects_fd, pl_id_hex(object, hex), to, name);
+	if (r == -ENOENT) {
+		pl_fanout_name(object, fanout);
+		r = pl_link(l->layout->tx->store->objects_fd, fanout, to, name);
+	}
+	if (r == -ENOENT || is_no_link(r))
+		return 0;
+	return r < 0 ? r : 1;
+}
+
+static int make_file(struct pl_laying *l, const struct pl_entry *entry, const char *name,
+		     const char *path, struct pleach_error *error)
+{
+	struct pl_id object;
+	int r = 0;
+
+	if (entry->size == 0) { /* has no object */
+		r = make_copy(l, entry, name, path, error);
+		if (r >= 0) {
+			l->counts.private_copies--;
+			l->counts.made++;
+		}
+		return r;
+	}
+	pl_entry_object(entry, &object);
+	if (l->layout->share == PL_SHARE_CONTENT || !pl_filter_has(&l->filter, &object)) /* I1 */
+		r = link_object(l, &object, name);
+	if (r < 0)
+		return pl_fail_sys(error, r, "cannot link '%s'", path);
+	pl_filter_add(&l->filter, &object);
+	if (r == 0)
+		return make_copy(l, entry, name, path, error);
+	l->counts.linked_from_objects++;
+	return 0;
+}
+
+static int make_other(struct pl_laying *l, const struct pl_entry *entry, const char *name,
+		      const char *path, struct pleach_error *error)
+{
+	static const struct {
+		char kind;
+		mode_t type;
+	} types[] = {{PLEACH_FIFO, S_IFIFO},
+		     {PLEACH_SOCKET, S_IFSOCK},
+		     {PLEACH_CHAR, S_IFCHR},
+		     {PLEACH_BLOCK, S_IFBLK}};
+	int dirfd = pl_walk_fd(&l->walk), r = -EINVAL;
+	char target[PL_TARGET_MAX + 1];
+	const char *why = NULL;
+
+	if (entry->kind == PLEACH_SYMLINK) {
+		memcpy(target, entry->target, entry->target_length);
+		target[entry->target_length] = '\0';
+		r = pl_symlink(target, dirfd, name);
+	}
+	for (size_t i = 0; i < PL_ARRAY_LEN(types); i++)
+		if (types[i].kind == entry->kind)
+			r = pl_mknod(dirfd, name, types[i].type | 0600,
+				     makedev(entry->major, entry->minor));
+	if (r == -EPERM)
+		return pl_laying_fail(r, path, "only root may make a device", error);
+	if (r < 0)
+		return pl_fail_sys(error, r, "cannot make '%s'", path);
+	r = pl_meta_restore_at(dirfd, name, &entry->meta, entry->kind, &why);
+	if (r < 0)
+		return pl_laying_fail(r, path, why, error);
+	l->counts.made++;
+	return 0;
+}
+
+/* 1: the base's inode was linked. */
+static int link_base(struct pl_laying *l, struct pl_level *level, const struct pl_entry *entry,
+		     const struct pl_membership_group *group, const char *name, const char *path)
+{
+	const struct pl_entry *base = pl_level_base(level, entry);
+	int r;
+
+	if (!base || !pl_entry_equal(base, entry) || !base_inode_is_free(l, group, path))
+		return 0;
+	r = pl_link(pl_walk_fd(&l->base_walk), name, pl_walk_fd(&l->walk), name);
+	if (r == -ENOENT || is_no_link(r))
+		return 0;
+	return r < 0 ? r : 1;
+}
+
+/* What the scan wrote at this name: the object's inode, once objects get their names. */
+static void note_present(struct pl_laying *l, const struct pl_entry *entry)
+{
+	struct pl_id object;
+
+	pl_assert(entry->kind == PLEACH_FILE && entry->size > 0);
+	pl_entry_object(entry, &object);
+	pl_filter_add(&l->filter, &object);
+	l->counts.present++;
+}
+
+static int make_first(struct pl_laying *l, struct pl_level *level, const struct pl_entry *entry,
+		      const struct pl_membership_group *group, const char *name, const char *path,
+		      struct pleach_error *error)
+{
+	int r;
+
+	if (level->present.n > 0 && pl_listing_find(&level->present, name)) {
+		note_present(l, entry);
+		return 0;
+	}
+	r = link_base(l, level, entry, group, name, path);
+	if (r < 0)
+		return pl_fail_sys(error, r, "cannot link '%s'", path);
+	if (r > 0) {
+		l->counts.linked_from_base++;
+		return 0;
+	}
+	if (entry->kind == PLEACH_FILE)
+		return make_file(l, entry, name, path, error);
+	return make_other(l, entry, name, path, error);
+}
+
+int pl_laying_entry(struct pl_laying *l, struct pl_level *level, const struct pl_entry *entry,
+		    struct pleach_error *error)
+{
+	const struct pl_membership *groups = pl_cursor_membership(l->cursor);
+	const char *path = pl_cursor_path(l->cursor);
+	struct pl_membership_group group;
+	char name[PL_NAME_MAX + 1];
+	bool in_group;
+	int r = 0;
+
+	pl_entry_name(entry, name);
+	in_group = !pl_membership_is_empty(groups) && pl_membership_find(groups, path, &group);
+	if (in_group)
+		r = link_to_group(l, &group, name);
+	if (r == -EMLINK)
+		return pl_fail_sys(error, r, "'%s' has more hard links than this file system takes",
+				   path);
+	if (r < 0)
+		return pl_fail_sys(error, r, "cannot link '%s'", path);
+	if (r > 0)
+		return 0;
+	r = make_first(l, level, entry, in_group ? &group : NULL, name, path, error);
+	if (r >= 0 && in_group && note_group(l, &group, path) < 0)
+		return pl_fail_memory(error);
+	return r;
+}

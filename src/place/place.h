@@ -1,0 +1,117 @@
+/*
+ * place - from a tree to a directory: laying out placed trees, checkouts, and the filter of objects.
+ * What is laid out is always private to its maker (in tx/, or beside a destination): nothing here
+ * changes a directory that was ever public.
+ */
+#ifndef PL_PLACE_H
+#define PL_PLACE_H
+
+#include "ref/ref.h"
+
+/* ---- filter.c: trees/<id>/<k>/filter ---- */
+
+/**
+ * Which objects' inodes a placed tree may hold, so that with share=names a later placing knows
+ * whether it may link one (format.md "filter"). A filter that cannot be believed holds everything.
+ */
+struct pl_filter {
+	struct pl_bloom bloom;
+	bool holds_all;
+};
+/** An empty one with room for `n` objects. */
+int pl_filter_init(struct pl_filter *filter, uint64_t n);
+void pl_filter_done(struct pl_filter *filter);
+void pl_filter_add(struct pl_filter *filter, const struct pl_id *object);
+bool pl_filter_has(const struct pl_filter *filter, const struct pl_id *object);
+/** Reads dirfd/filter; missing or damaged: holds_all. 0 or -ENOMEM, or an error of reading. */
+int pl_filter_read(int dirfd, struct pl_filter *ret_filter);
+/** Writes dirfd/filter, exclusively; fsyncs it if `sync`. */
+int pl_filter_write(const struct pl_filter *filter, int dirfd, bool sync);
+
+/* ---- layout.c ---- */
+
+/**
+ * What a layout is made from. The destination is a directory that may already hold files that this
+ * transaction wrote in their place (source/ingest.c): these are taken as they are.
+ */
+struct pl_layout {
+	struct pl_txdir *tx;
+	const struct pl_node_source *nodes; /* the transaction's own, then the store's */
+	struct pl_id tree;
+	int wrapper_fd; /* <k>/ in tx; its tree/ is the destination, made if missing */
+	enum pl_share share;
+	/* The placed tree that unchanged names keep their inodes from; base_fd -EBADF: none. */
+	struct pl_id base;
+	int base_fd;	     /* its <k>/tree */
+	int base_wrapper_fd; /* its <k>/, for the filter */
+	/* Objects that are written but not yet named: `<hex>` in this directory; -EBADF: none. */
+	int staged_objects_fd;
+	uint64_t total_entries; /* for progress, 0 if unknown */
+};
+struct pl_layout_counts {
+	uint64_t linked_from_base, linked_from_objects, private_copies, made, present, directories;
+};
+/**
+ * Lays the tree out: every entry with its exact metadata (I1 below), directories' metadata last,
+ * from the bottom up; writes the filter beside.
+ * -EPERM: something cannot be restored by this user or on this file system, by path; -EBADMSG: an
+ * object is missing or does not verify.
+ */
+int pl_layout_run(const struct pl_layout *layout, struct pl_layout_counts *ret_counts,
+		  struct pleach_error *error);
+
+/* ---- beside.c: unfinished things outside the store ---- */
+
+/**
+ * A directory `.pleach-<random>` beside a destination, in which something is made whole before it is
+ * renamed to where it belongs. It is locked while in use (its file `lock`), so that the next one to
+ * come by knows which are dead, and removes these.
+ */
+struct pl_beside {
+	int parent_fd, fd, lock_fd;
+	char name[40];
+};
+/** Removes dead ones in the parent first. `parent_fd` stays the caller's. */
+int pl_beside_begin(int parent_fd, struct pl_beside *ret_beside);
+void pl_beside_end(struct pl_beside *beside);
+
+/* ---- checkout.c ---- */
+
+/** A list of what was found; messages of one line. */
+struct pl_finding {
+	const char *kind; /* static */
+	char *path, *message;
+	char ref[PLEACH_REF_MAX + 1];
+	uint64_t generation;
+	bool is_fault;
+};
+struct pl_findings {
+	struct pl_finding *items;
+	size_t n, capacity;
+	uint64_t faults, unverified;
+	uint64_t left_out; /* beyond PL_FINDINGS_MAX: counted, not listed */
+};
+#define PL_FINDINGS_MAX 100000
+void pl_findings_done(struct pl_findings *findings);
+int pl_findings_add(struct pl_findings *findings, bool is_fault, const char *kind, const char *path,
+		    const char *format, ...) PL_PRINTF(5, 6);
+
+struct pl_checkout {
+	struct pl_store *store;
+	struct pl_id tree; /* of the directory */
+	const char *directory;
+	bool update, delete_others;
+};
+/** As pleach_checkout(); findings: what could not be restored. 0 or PLEACH_PARTIAL. */
+int pl_checkout_run(const struct pl_checkout *checkout, struct pl_findings *ret_findings,
+		    struct pleach_error *error);
+
+/**
+ * Writes the content of an object, verified, into a new file dirfd/name (0600, no metadata yet), and
+ * gives its descriptor. -EBADMSG: the object is missing or damaged; nothing is left then.
+ * Shared by layouts (private copies) and checkouts.
+ */
+int pl_object_copy(struct pl_store *store, int staged_fd, const struct pl_entry *entry, int dirfd,
+		   const char *name, int *ret_fd, struct pleach_error *error);
+
+#endif
