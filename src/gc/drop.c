@@ -1,0 +1,370 @@
+/*
+ * Deleting on purpose: one generation, or a ref with its history.
+ *
+ * I1  Refused, with the name of who has it, while anybody does: head, tags, pins, attachments.
+ * I2  The commit point of dropping a generation is the name dropped/<n>; that of dropping a ref is a
+ *     last record of kind `dropped`. Behind it whoever comes by goes on (pl_ref_settle()).
+ * I3  Numbers are never given again: the record stays.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "gc/gc.h"
+
+static void name_of(uint64_t n, char ret_name[24])
+{
+	snprintf(ret_name, 24, "%llu", (unsigned long long)n);
+}
+
+static int refuse(struct pleach_error *error, const char *what, const char *by, const char *hint)
+{
+	pl_fail(error, PLEACH_BUSY, -EBUSY, "cannot drop %s: it is %s", what, by);
+	pl_hint(error, "%s", hint);
+	return -EBUSY;
+}
+
+/* ---- who has it ---- */
+
+/* The tags of a generation (0: any), removed with `force`. */
+static int check_tags(struct pl_ref *ref, uint64_t n, const char *what, bool force, bool dry_run,
+		      struct pleach_error *error)
+{
+	struct pl_strings tags = {0};
+	PL_BUFFER names = {0};
+	int r = pl_tag_list(ref, &tags, error);
+
+	for (size_t i = 0; r >= 0 && i < tags.n; i++) {
+		struct pl_tag tag;
+
+		r = pl_tag_read(ref, tags.items[i], &tag, error);
+		if (r < 0 || (n > 0 && tag.generation != n))
+			continue;
+		if (!force)
+			pl_buffer_add_format(&names, "%s%s", names.length ? ", " : "", tag.name);
+		else if (!dry_run)
+			r = pl_tag_delete(ref, tag.name, error);
+	}
+	pl_strings_done(&tags);
+	if (r >= 0 && names.length > 0) {
+		PL_BUFFER by = {0};
+
+		pl_buffer_add_format(&by, "tagged %s", pl_buffer_string(&names));
+		r = refuse(error, what, pl_buffer_string(&by),
+			   "delete the tags first (pleach tag --delete REF NAME), or use --force");
+	}
+	return r < 0 ? r : 0;
+}
+
+static int check_attachments(struct pl_ref *ref, uint64_t n, const char *what,
+			     struct pleach_error *error)
+{
+	struct pl_attachment *list = NULL;
+	size_t n_list = 0;
+	int r = pl_attachment_list(ref, &list, &n_list, error);
+
+	for (size_t i = 0; r >= 0 && i < n_list; i++) {
+		PL_BUFFER by = {0};
+
+		if (n > 0 && list[i].generation != n)
+			continue;
+		pl_buffer_add_format(&by, "attached at %s", list[i].path);
+		r = refuse(error, what, pl_buffer_string(&by),
+			   "detach it first: pleach detach PATH");
+	}
+	pl_attachments_free(list, n_list);
+	return r < 0 ? r : 0;
+}
+
+static int check_pin(struct pl_store *store, const struct pl_id *tree, const char *what,
+		     struct pleach_error *error)
+{
+	int r = pl_pin_is_held(store, tree);
+
+	if (r > 0) {
+		PL_CLOSE int treedir = pl_treedir_open(store, tree);
+		PL_BUFFER by = {0};
+		struct stat st;
+
+		pl_buffer_add_string(&by, "pinned");
+		if (treedir >= 0 && pl_lstat(treedir, "pin", &st) >= 0)
+			pl_file_holders(&st, &by);
+		return refuse(error, what, pl_buffer_ok(&by) ? pl_buffer_string(&by) : "pinned",
+			      "wait until the pin is released");
+	}
+	return r < 0 ? pl_fail_sys(error, r, "cannot look at the pins of %s", what) : 0;
+}
+
+/* ---- what it frees ---- */
+
+static int count_tree(struct pl_store *store, const struct pl_id *tree,
+		      struct pleach_drop_result *result, struct pleach_error *error)
+{
+	struct pl_node_source nodes = pl_store_nodes(store);
+	struct pl_totals totals;
+	struct pl_node node;
+	int r = pl_node_read(&nodes, tree, &node, error);
+
+	if (r < 0)
+		return r;
+	r = pl_node_totals(&nodes, &node, &totals, error);
+	pl_node_done(&node);
+	if (r >= 0) {
+		result->trees++;
+		result->bytes += totals.bytes;
+	}
+	return r;
+}
+
+/* Would the tree be without a user but for the generation `user`? */
+static int is_last_user(struct pl_store *store, const struct pl_id *tree, const char *user,
+			struct pleach_error *error)
+{
+	PL_CLOSE int treedir = pl_treedir_open(store, tree);
+	PL_CLOSE int users = treedir < 0 ? treedir : pl_open_dir(treedir, "users");
+	struct pl_listing listing = {0};
+	struct timespec now;
+	int r = users, need = PL_NEED_NOTHING;
+
+	if (r >= 0)
+		r = pl_list(users, &listing);
+	if (r >= 0)
+		r = pl_fs_clock(store->cache_fd, &now);
+	if (r < 0)
+		pl_fail_sys(error, r, "cannot list the users of a tree");
+	for (size_t i = 0; r >= 0 && i < listing.n; i++) {
+		uint64_t n;
+
+		if (strcmp(listing.entries[i].name, user) == 0)
+			continue;
+		r = pl_user_need(store, tree, listing.entries[i].name, &now, NULL, &n, error);
+		need = r > need ? r : need;
+	}
+	pl_listing_done(&listing);
+	return r < 0 ? r : need == PL_NEED_NOTHING;
+}
+
+/* ---- a generation ---- */
+
+static int drop_user(struct pl_txdir *tx, struct pl_ref *ref, uint64_t n, const struct pl_id *tree,
+		     bool now, struct pleach_error *error)
+{
+	PL_CLOSE int treedir = pl_treedir_open(tx->store, tree);
+	char user[128];
+
+	if (treedir == -ENOENT)
+		return 0;
+	/* Without --now the generation stays a user until its grace is over: whoever retires it then
+	 * finds that it was dropped. */
+	pl_user_of_generation(ref, n, user);
+	if (treedir >= 0 && now)
+		pl_user_remove(tx->store, treedir, user);
+	return pl_tree_take(tx, tree, error);
+}
+
+static int check_generation(struct pl_ref *ref, uint64_t n, uint64_t head, const struct pl_id *tree,
+			    const struct pleach_drop_options *options, struct pleach_error *error)
+{
+	char what[PLEACH_REF_MAX + 40];
+	int r;
+
+	snprintf(what, sizeof(what), "generation %llu of '%s'", (unsigned long long)n, ref->name);
+	if (n == head)
+		return refuse(error, what, "the head",
+			      "publish something else first, or drop the ref");
+	r = check_attachments(ref, n, what, error);
+	if (r >= 0)
+		r = check_pin(ref->store, tree, what, error);
+	return r < 0 ? r : check_tags(ref, n, what, options->force, options->dry_run, error);
+}
+
+static int mark_dropped(struct pl_ref *ref, uint64_t n, struct pleach_error *error)
+{
+	PL_CLOSE int dropped = pl_open_dir(ref->fd, "dropped");
+	char name[24];
+	int r = dropped;
+
+	name_of(n, name);
+	if (r >= 0)
+		r = pl_write_file(dropped, name, 0644, "", 0, false); /* I2 */
+	if (r == -EEXIST)
+		r = 0;
+	if (r >= 0)
+		r = pl_store_sync(ref->store, dropped);
+	return r < 0 ? pl_fail_sys(error, r, "cannot drop generation %s of '%s'", name, ref->name)
+		     : 0;
+}
+
+int pl_drop_generation(struct pl_txdir *tx, struct pl_ref *ref, uint64_t n,
+		       const struct pleach_drop_options *options,
+		       struct pleach_drop_result *ret_result, struct pleach_error *error)
+{
+	struct pleach_drop_result result = {.size = ret_result->size, .generations = 1};
+	struct pl_record record;
+	struct pl_id tree;
+	char user[128];
+	uint64_t head;
+	int r = pl_ref_lock(ref, -1, error);
+
+	if (r < 0)
+		return r;
+	r = pl_ref_settle(ref, tx, &head, error);
+	if (r >= 0)
+		r = pl_generation_read(ref, n, &record, error);
+	if (r < 0)
+		return r;
+	tree = record.tree;
+	pl_record_done(&record);
+	r = check_generation(ref, n, head, &tree, options, error); /* I1 */
+	pl_user_of_generation(ref, n, user);
+	if (r >= 0)
+		r = is_last_user(tx->store, &tree, user, error);
+	if (r > 0)
+		r = count_tree(tx->store, &tree, &result, error);
+	if (r >= 0 && !options->dry_run)
+		r = mark_dropped(ref, n, error);
+	pl_ref_unlock(ref);
+	if (r < 0)
+		return r;
+	*ret_result = result;
+	return options->dry_run ? 0 : drop_user(tx, ref, n, &tree, options->now, error);
+}
+
+/* ---- a ref ---- */
+
+/* Everything of the ref that must not be in use. Counts what goes. */
+static int check_ref(struct pl_ref *ref, uint64_t head, const struct pleach_drop_options *options,
+		     struct pleach_drop_result *result, struct pleach_error *error)
+{
+	char what[PLEACH_REF_MAX + 8], user[128];
+	int r;
+
+	snprintf(what, sizeof(what), "'%s'", ref->name);
+	r = check_attachments(ref, 0, what, error);
+	for (uint64_t n = 1; r >= 0 && n <= head; n++) {
+		struct pl_record record;
+
+		if (pl_generation_is_dropped(ref, n) > 0)
+			continue;
+		r = pl_generation_read(ref, n, &record, error);
+		if (r < 0)
+			return r;
+		r = check_pin(ref->store, &record.tree, what, error);
+		pl_user_of_generation(ref, n, user);
+		if (r >= 0)
+			r = is_last_user(ref->store, &record.tree, user, error);
+		if (r > 0)
+			r = count_tree(ref->store, &record.tree, result, error);
+		result->generations++;
+		pl_record_done(&record);
+	}
+	return r < 0 ? r : check_tags(ref, 0, what, options->force, options->dry_run, error);
+}
+
+static int link_last_record(struct pl_txdir *tx, struct pl_ref *ref, uint64_t head,
+			    struct pleach_error *error)
+{
+	struct pl_record record;
+	PL_BUFFER b = {0};
+	char name[24];
+	int r = pl_generation_read(ref, head, &record, error);
+
+	if (r < 0)
+		return r;
+	record.parent = head;
+	record.generation = head + 1;
+	snprintf(record.kind, sizeof(record.kind), "dropped");
+	record.added = record.modified = record.removed = record.bytes_new = 0;
+	pl_record_stamp(&record);
+	r = pl_record_encode(&record, &b);
+	pl_record_done(&record);
+	if (r >= 0)
+		r = pl_write_file(tx->fd, "record", 0644, b.data, b.length,
+				  tx->store->settings.durable);
+	name_of(head + 1, name);
+	if (r >= 0)
+		r = pl_link(tx->fd, "record", ref->gen_fd, name); /* I2 */
+	if (r >= 0)
+		r = pl_store_sync(tx->store, ref->gen_fd);
+	return r < 0 ? pl_fail_sys(error, r, "cannot drop '%s'", ref->name) : 0;
+}
+
+/* Readers that have resolved a path keep it for the grace: by a holder, since the ref is gone. */
+static void hold_placed(struct pl_txdir *tx, struct pl_ref *ref, const struct pl_id *tree)
+{
+	PL_CLOSE int treedir = pl_treedir_open(tx->store, tree);
+	struct timespec end;
+	unsigned k;
+
+	if (treedir < 0 || pl_placing_find(treedir, &k) != 1 || pl_fs_clock(tx->fd, &end) < 0)
+		return;
+	end.tv_sec += (time_t)(ref->settings.grace_ms / 1000);
+	pl_user_add_holder(tx->store, treedir, &end, NULL);
+	pl_placed_hint_add(tx->store, NULL, tree);
+}
+
+/* The ids of all trees of the ref, before it is gone. */
+static int list_trees(struct pl_ref *ref, uint64_t head, struct pl_strings *ret_ids,
+		      struct pleach_error *error)
+{
+	int r = 0;
+
+	for (uint64_t n = 1; r >= 0 && n <= head; n++) {
+		struct pl_record record;
+		char hex[PL_ID_HEX + 1];
+
+		r = pl_generation_read(ref, n, &record, error);
+		if (r < 0)
+			return r;
+		r = pl_strings_add(ret_ids, pl_id_hex(&record.tree, hex));
+		pl_record_done(&record);
+	}
+	return r < 0 ? pl_fail_memory(error) : 0;
+}
+
+static int remove_ref(struct pl_txdir *tx, struct pl_ref *ref, uint64_t head, bool now,
+		      struct pleach_error *error)
+{
+	struct pl_strings ids = {0};
+	struct pl_id tree;
+	int r = list_trees(ref, head, &ids, error);
+
+	for (size_t i = 0; r >= 0 && !now && i < ids.n; i++)
+		if (pl_id_parse(ids.items[i], &tree) == 0)
+			hold_placed(tx, ref, &tree);
+	if (r >= 0)
+		r = link_last_record(tx, ref, head, error);
+	if (r >= 0)
+		r = pl_ref_remove(ref, tx, error);
+	pl_ref_unlock(ref);
+	/* The trees of this ref: its users are gone now. */
+	for (size_t i = 0; r >= 0 && i < ids.n; i++)
+		if (pl_id_parse(ids.items[i], &tree) == 0)
+			r = pl_tree_take(tx, &tree, error);
+	pl_strings_done(&ids);
+	return r < 0 ? r : 0;
+}
+
+int pl_drop_ref(struct pl_txdir *tx, struct pl_ref *ref, const struct pleach_drop_options *options,
+		struct pleach_drop_result *ret_result, struct pleach_error *error)
+{
+	struct pleach_drop_result result = {.size = ret_result->size};
+	uint64_t head;
+	int r = pl_ref_lock(ref, -1, error);
+
+	if (r < 0)
+		return r;
+	r = pl_ref_settle(ref, tx, &head, error);
+	if (r >= 0)
+		r = check_ref(ref, head, options, &result, error); /* I1 */
+	if (r < 0)
+		return r;
+	*ret_result = result;
+	if (options->dry_run)
+		return 0;
+	if (head == 0) {
+		r = pl_ref_remove(ref, tx, error);
+		return r;
+	}
+	return remove_ref(tx, ref, head, options->now, error);
+}

@@ -1,0 +1,45 @@
+/*
+ * gc - taking away what nobody needs (retire.c, drop.c), and verifying what is there (check.c).
+ */
+#ifndef PL_GC_H
+#define PL_GC_H
+
+#include "place/place.h"
+#include "ref/ref.h"
+
+/* ---- retire.c ---- */
+
+/**
+ * Takes away the placed trees of `ref` that keep-placed, grace, spares, attachments and pins release:
+ * under the exclusive pin lock, tried, every user is looked up; the rename of the wrapper into tx
+ * happens before the unlock. Also removes holders (`h.`) whose time is over. Best effort: what is
+ * busy is left for the next time. `ref` NULL: what is placed for no ref.
+ */
+int pl_retire_run(struct pl_txdir *tx, struct pl_ref *ref, unsigned *ret_n,
+		  struct pleach_error *error);
+/**
+ * Takes trees/<tree>/ away whole if it has no user left that needs it (exclusive pin tried). 1: taken,
+ * 0: needed or busy. With `now_placed_too` false an unfinished grace counts as a need.
+ */
+int pl_tree_take(struct pl_txdir *tx, const struct pl_id *tree, struct pleach_error *error);
+
+/* ---- drop.c ---- */
+
+int pl_drop_generation(struct pl_txdir *tx, struct pl_ref *ref, uint64_t n,
+		       const struct pleach_drop_options *options,
+		       struct pleach_drop_result *ret_result, struct pleach_error *error);
+int pl_drop_ref(struct pl_txdir *tx, struct pl_ref *ref, const struct pleach_drop_options *options,
+		struct pleach_drop_result *ret_result, struct pleach_error *error);
+
+/* ---- check.c ---- */
+
+struct pl_check {
+	struct pl_store *store;
+	bool quick;
+	const char *const *refs; /* NULL: everything */
+};
+/** As pleach_check(). */
+int pl_check_run(const struct pl_check *check, struct pleach_check_counts *ret_counts,
+		 struct pl_findings *ret_findings, struct pleach_error *error);
+
+#endif

@@ -1,0 +1,198 @@
+/*
+ * Taking placed trees away, and trees that nobody has any more.
+ *
+ * I1  Only under the exclusive pin lock, tried, and only after every user was looked up under it; the
+ *     rename out of trees/ happens before the unlock. (model/place.pml, controls CHECK_BEFORE_LOCK,
+ *     NO_EX, ONE_REF)
+ * I2  What was moved into tx/ is erased afterwards, under no lock; killed, recovery erases it.
+ * I3  Who wants a tree has a pin on it before he looks; so one who is busy is simply left alone.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "gc/gc.h"
+
+/* Moves every wrapper of a tree into tx. Under the exclusive lock. */
+static int move_wrappers(struct pl_txdir *tx, struct pl_pin *pin)
+{
+	unsigned k;
+	int r;
+
+	while ((r = pl_placing_find(pin->treedir_fd, &k)) == 1) {
+		char from[16], to[32];
+
+		snprintf(from, sizeof(from), "%u", k);
+		pl_txdir_name(tx, "retired", to);
+		r = pl_rename(pin->treedir_fd, from, tx->fd, to);
+		if (r < 0)
+			return r;
+	}
+	return r;
+}
+
+/* Users that were found gone, and holders whose time is over. Under the exclusive lock. */
+static int forget_users(struct pl_store *store, struct pl_pin *pin, const struct timespec *now,
+			struct pleach_error *error)
+{
+	PL_CLOSE int users = pl_open_dir(pin->treedir_fd, "users");
+	struct pl_listing listing = {0};
+	int r = users < 0 ? users : pl_list(users, &listing);
+
+	for (size_t i = 0; r >= 0 && i < listing.n; i++) {
+		const char *name = listing.entries[i].name;
+		uint64_t n;
+
+		r = pl_user_need(store, &pin->tree, name, now, NULL, &n, error);
+		if (r == PL_NEED_NOTHING)
+			r = pl_unlink(users, name);
+	}
+	pl_listing_done(&listing);
+	return r < 0 ? r : 0;
+}
+
+int pl_tree_take(struct pl_txdir *tx, const struct pl_id *tree, struct pleach_error *error)
+{
+	struct pl_pin pin = PL_PIN_NONE;
+	char hex[PL_ID_HEX + 1], name[32];
+	struct timespec now;
+	uint64_t n;
+	int r = pl_fs_clock(tx->fd, &now);
+
+	if (r < 0)
+		return pl_fail_sys(error, r, "cannot read the store's clock");
+	r = pl_pin_try_exclusive(tx->store, tree, &pin, error);
+	if (r != PL_PIN_TAKEN)
+		return r < 0 ? r : 0; /* I3 */
+	r = pl_users_need(tx->store, tree, pin.treedir_fd, &now, NULL, &n, error);
+	if (r == PL_NEED_NOTHING) { /* I1 */
+		pl_txdir_name(tx, "tree", name);
+		r = pl_rename(tx->store->trees_fd, pl_id_hex(tree, hex), tx->fd, name);
+		if (r >= 0)
+			r = 1;
+		else
+			pl_fail_sys(error, r, "cannot take tree %s away", hex);
+	} else if (r > 0) {
+		r = 0;
+	}
+	pl_pin_done(&pin);
+	return r;
+}
+
+/* ---- the placed trees of a ref ---- */
+
+struct candidate {
+	struct pl_id tree;
+	uint64_t generation; /* the newest of this ref that has it */
+};
+
+static int newest_first(const void *a, const void *b)
+{
+	uint64_t x = ((const struct candidate *)a)->generation;
+	uint64_t y = ((const struct candidate *)b)->generation;
+
+	return x < y ? 1 : x > y ? -1 : 0;
+}
+
+/* What the tree is needed for. *ret_is_placed false: the hint is stale. */
+static int look(struct pl_store *store, const struct pl_id *tree, const struct timespec *now,
+		const struct pl_ref *ref, uint64_t *ret_generation, bool *ret_is_placed,
+		struct pleach_error *error)
+{
+	PL_CLOSE int treedir = pl_treedir_open(store, tree);
+	unsigned k;
+	int r;
+
+	*ret_is_placed = false;
+	if (treedir < 0)
+		return treedir == -ENOENT ? PL_NEED_NOTHING
+					  : pl_fail_sys(error, treedir, "cannot open a tree");
+	r = pl_placing_find(treedir, &k);
+	if (r < 0)
+		return pl_fail_sys(error, r, "cannot look at a tree");
+	*ret_is_placed = r == 1;
+	return pl_users_need(store, tree, treedir, now, ref, ret_generation, error);
+}
+
+/* Those that nobody needs placed now, newest first. */
+static int find_candidates(struct pl_txdir *tx, struct pl_ref *ref, const struct timespec *now,
+			   struct candidate **ret, size_t *ret_n, struct pleach_error *error)
+{
+	struct pl_store *store = tx->store;
+	struct pl_strings ids = {0};
+	size_t capacity = 0;
+	int r = pl_placed_hint_list(store, ref ? ref->id : NULL, &ids);
+
+	if (r < 0)
+		return pl_fail_sys(error, r, "cannot list placed trees");
+	for (size_t i = 0; r >= 0 && i < ids.n; i++) {
+		struct candidate c;
+		bool is_placed;
+
+		if (pl_id_parse(ids.items[i], &c.tree) < 0)
+			continue;
+		r = look(store, &c.tree, now, ref, &c.generation, &is_placed, error);
+		if (r >= 0 && !is_placed)
+			pl_placed_hint_remove(store, ref ? ref->id : NULL, &c.tree);
+		if (r < 0 || !is_placed || r == PL_NEED_PLACED)
+			continue;
+		r = PL_ARRAY_GROW(*ret, capacity, *ret_n);
+		if (r >= 0)
+			(*ret)[(*ret_n)++] = c;
+	}
+	pl_strings_done(&ids);
+	if (r >= 0 && *ret_n > 1)
+		qsort(*ret, *ret_n, sizeof(**ret), newest_first);
+	return r < 0 ? r : 0;
+}
+
+/* 1: taken. */
+static int retire(struct pl_txdir *tx, const struct pl_id *tree, const struct timespec *now,
+		  struct pleach_error *error)
+{
+	struct pl_pin pin = PL_PIN_NONE;
+	uint64_t n;
+	int r = pl_pin_try_exclusive(tx->store, tree, &pin, error);
+
+	if (r != PL_PIN_TAKEN)
+		return r < 0 ? r : 0;						  /* I3 */
+	r = pl_users_need(tx->store, tree, pin.treedir_fd, now, NULL, &n, error); /* I1 */
+	if (r == PL_NEED_PLACED) {
+		r = 0;
+	} else if (r >= 0) {
+		r = move_wrappers(tx, &pin);
+		if (r < 0)
+			pl_fail_sys(error, r, "cannot take a placed tree away");
+		if (r >= 0)
+			r = forget_users(tx->store, &pin, now, error);
+		r = r < 0 ? r : 1;
+	}
+	pl_pin_done(&pin);
+	return r;
+}
+
+int pl_retire_run(struct pl_txdir *tx, struct pl_ref *ref, unsigned *ret_n,
+		  struct pleach_error *error)
+{
+	struct candidate *candidates = NULL;
+	struct timespec now;
+	uint64_t spares = ref && ref->settings.recycle != PL_RECYCLE_OFF ? ref->settings.spares : 0;
+	size_t n = 0;
+	int r = pl_fs_clock(tx->fd, &now);
+
+	*ret_n = 0;
+	if (r < 0)
+		return pl_fail_sys(error, r, "cannot read the store's clock");
+	r = find_candidates(tx, ref, &now, &candidates, &n, error);
+	for (size_t i = (size_t)(spares < n ? spares : n); r >= 0 && i < n; i++) {
+		r = retire(tx, &candidates[i].tree, &now, error);
+		if (r <= 0)
+			continue;
+		(*ret_n)++;
+		pl_placed_hint_remove(tx->store, ref ? ref->id : NULL, &candidates[i].tree);
+		/* A dropped generation's tree, kept for its grace alone, has no user now. */
+		r = pl_tree_take(tx, &candidates[i].tree, error);
+	}
+	free(candidates);
+	return r < 0 ? r : 0;
+}
