@@ -1,0 +1,546 @@
+/*
+ * The commit: steps 4 to 10 of the protocol (DESIGN.md, "Commit"; model/ref.pml, place.pml, durable.pml).
+ *
+ *   staged --place_tree--> placed in tx --sync, pl_stage_name--> objects named --put_tree--> in trees/
+ *     --sync--> durable --pl_ref_lock, expect_head--> head known --link_record--> COMMITTED
+ *     --pl_public_show--> shown --finish--> done
+ *
+ * I1  A shared lock on the tree's pin is held from before trees/<id>/ has its name until it is shown.
+ *     (model/place.pml, control NO_NEWPIN)
+ * I2  Everything that the record reaches is durable before the record has its name.
+ * I3  The record gets its name with link(2): a number is given once. (model/ref.pml, NO_EXCL)
+ * I4  Behind link_record() the way is only forward: nothing that fails there undoes, and the answer is
+ *     "published", however it ends.
+ * I5  Under the ref lock nothing is done whose cost follows the tree, but a diff with a moved head.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tx/tx.h"
+
+/* What a commit knows on its way. */
+struct committing {
+	struct pl_commit *c;
+	struct pl_store *store;
+	struct pl_pin pin; /* on the new tree (I1) */
+	unsigned k;
+	uint64_t parent; /* the head that the record is written for */
+	struct pl_id parent_tree;
+	struct pl_diff_counts counts;
+	char user[128]; /* name of ours in users/, "" before it is there */
+};
+
+static struct pl_node_source nodes_of(struct committing *m)
+{
+	return m->c->stage ? pl_stage_nodes(m->c->stage) : pl_store_nodes(m->store);
+}
+
+/* ---- 4: placing ---- */
+
+static int open_base(struct committing *m, struct pl_layout *layout, int *ret_wrapper, int *ret_fd)
+{
+	struct pl_pin *base = m->c->base_pin;
+	char name[16];
+
+	if (!base || base->fd < 0 || base->k == 0)
+		return 0;
+	snprintf(name, sizeof(name), "%u", base->k);
+	*ret_wrapper = pl_open_dir(base->treedir_fd, name);
+	*ret_fd = pl_placing_open(base->treedir_fd, base->k);
+	if (*ret_wrapper < 0 || *ret_fd < 0)
+		return 0; /* it is a help, no need */
+	layout->base = base->tree;
+	layout->base_wrapper_fd = *ret_wrapper;
+	layout->base_fd = *ret_fd;
+	return 0;
+}
+
+/* The wrapper 1 in tx/t, made where no stage has made it. */
+static int open_wrapper(struct committing *m, int *ret_fd)
+{
+	PL_CLOSE int t = -EBADF;
+	int r;
+
+	if (m->c->stage)
+		r = 0;
+	else
+		r = pl_mkdir(m->c->tx->fd, "t", 0700);
+	if (r < 0 && r != -EEXIST)
+		return r;
+	t = pl_open_dir(m->c->tx->fd, "t");
+	if (t < 0)
+		return t;
+	r = pl_mkdir(t, "1", 0755);
+	if (r < 0 && r != -EEXIST)
+		return r;
+	*ret_fd = pl_open_dir(t, "1");
+	return *ret_fd < 0 ? *ret_fd : pl_chmod(*ret_fd, 0755);
+}
+
+/* Lays the tree out in tx/t/1/tree. */
+static int place_tree(struct committing *m, struct pleach_error *error)
+{
+	struct pl_node_source nodes = nodes_of(m);
+	PL_CLOSE int wrapper = -EBADF, base_wrapper = -EBADF, base_fd = -EBADF;
+	struct pl_layout layout = {.tx = m->c->tx,
+				   .nodes = &nodes,
+				   .tree = m->c->tree,
+				   .share = m->c->ref->settings.share,
+				   .base_fd = -EBADF,
+				   .base_wrapper_fd = -EBADF,
+				   .total_entries = m->c->total_entries,
+				   .staged_objects_fd =
+					   m->c->stage ? m->c->stage->objects_fd : -EBADF};
+	int r = open_wrapper(m, &wrapper);
+
+	if (r < 0)
+		return pl_fail_sys(error, r, "cannot make room for the tree in the store");
+	open_base(m, &layout, &base_wrapper, &base_fd);
+	layout.wrapper_fd = wrapper;
+	return pl_layout_run(&layout, NULL, error);
+}
+
+/* ---- 4: trees/<id>/ ---- */
+
+static int sync_trees(struct committing *m)
+{
+	return pl_txdir_must_fsync(m->c->tx) ? pl_fsync(m->store->trees_fd) : 0;
+}
+
+static int is_there(int r)
+{
+	return r == -EEXIST ? 0 : r;
+}
+
+/* What trees/<id>/ consists of besides the placing, in tx/t; and the pin, locked (I1). */
+static int furnish_tree(struct committing *m, struct pleach_error *error)
+{
+	PL_CLOSE int t = pl_open_dir(m->c->tx->fd, "t");
+	PL_CLOSE int users = -EBADF;
+	int r = t;
+
+	if (r >= 0)
+		r = is_there(pl_mkdir(t, "users", 0700)); /* from a turn that came too late */
+	if (r >= 0)
+		r = is_there(pl_write_file(t, "pin", 0644, "", 0, pl_txdir_must_fsync(m->c->tx)));
+	if (r >= 0)
+		r = pl_chmod_at(t, "pin", 0644); /* whatever the umask is: readers pin */
+	if (r >= 0)
+		r = pl_chmod(t, 0711);
+	if (r >= 0)
+		r = users = pl_open_dir(t, "users");
+	if (r >= 0)
+		r = is_there(pl_write_file(users, m->user, 0600, "", 0, false));
+	if (r >= 0 && pl_txdir_must_fsync(m->c->tx)) {
+		r = pl_fsync(users);
+		if (r >= 0)
+			r = pl_fsync(t);
+	}
+	if (r >= 0)
+		r = m->pin.fd = pl_open(t, "pin", O_RDONLY);
+	if (r >= 0)
+		r = pl_lock_try(m->pin.fd, PL_LOCK_SHARED);
+	if (r == 0)
+		r = -EBUSY;
+	return r < 0 ? pl_fail_sys(error, r, "cannot finish the tree in the store") : 0;
+}
+
+/* The whole of tx/t gets its name. 1: it has it; 0: such a tree is there already. */
+static int put_new_tree(struct committing *m, struct pleach_error *error)
+{
+	char hex[PL_ID_HEX + 1];
+	int r;
+
+	if (m->pin.fd < 0) {
+		r = furnish_tree(m, error);
+		if (r < 0)
+			return r;
+	}
+	r = pl_rename_new(m->c->tx->fd, "t", m->store->trees_fd, pl_id_hex(&m->c->tree, hex));
+	if (r == -EEXIST || r == -ENOTEMPTY) {
+		pl_pin_done(&m->pin);
+		return 0;
+	}
+	if (r >= 0)
+		r = sync_trees(m);
+	if (r >= 0)
+		r = m->pin.treedir_fd = pl_treedir_open(m->store, &m->c->tree);
+	if (r < 0)
+		return pl_fail_sys(error, r, "cannot put tree %s into the store", hex);
+	m->pin.tree = m->c->tree;
+	m->pin.k = m->k = 1;
+	return 1;
+}
+
+/* The wrapper in tx/t joins a tree that is there and not placed (any more). */
+static int put_placing(struct committing *m, struct pleach_error *error)
+{
+	char name[16];
+	int r = -EEXIST;
+
+	/* Another one may take the same number: then the next. */
+	for (unsigned i = 0; i < 64 && (r == -EEXIST || r == -ENOTEMPTY); i++) {
+		r = pl_placing_next(m->pin.treedir_fd, &m->k);
+		if (r < 0)
+			break;
+		snprintf(name, sizeof(name), "%u", m->k);
+		r = pl_rename_new(m->c->tx->fd, "t/1", m->pin.treedir_fd, name);
+	}
+	if (r >= 0 && pl_txdir_must_fsync(m->c->tx))
+		r = pl_fsync(m->pin.treedir_fd);
+	if (r < 0)
+		return pl_fail_sys(error, r, "cannot place the tree");
+	m->pin.k = m->k;
+	return 0;
+}
+
+/* 1: pinned and placed, with our user. 0: there is no such tree. 2: there is one, not placed. */
+static int join_tree(struct committing *m, struct pleach_error *error)
+{
+	int r = pl_pin_wait(m->store, &m->c->tree, &m->pin, error);
+
+	if (r != PL_PIN_TAKEN)
+		return r;
+	r = pl_user_add(m->store, m->pin.treedir_fd, m->user, error);
+	if (r < 0)
+		return r;
+	/* Whoever put it there may not have come to sync its names yet (I2). */
+	if (pl_txdir_must_fsync(m->c->tx)) {
+		r = pl_fsync(m->pin.treedir_fd);
+		if (r >= 0)
+			r = sync_trees(m);
+		if (r < 0)
+			return pl_fail_sys(error, r, "cannot sync a tree of the store");
+	}
+	m->k = m->pin.k;
+	return m->k > 0 ? 1 : 2;
+}
+
+/*
+ * Steps 3 to 5 from the staged nodes and objects on: a tree that is there is used as it is; else it is
+ * laid out, objects and nodes get their names, it gets its own.
+ */
+static int put_tree(struct committing *m, struct pleach_error *error)
+{
+	bool is_laid_out = false, is_named = m->c->stage == NULL;
+	int r;
+
+	for (unsigned i = 0; i < 16; i++) {
+		r = join_tree(m, error);
+		if (r < 0 || r == 1)
+			return r < 0 ? r : 0;
+		if (!is_laid_out) {
+			r = place_tree(m, error);
+			if (r < 0)
+				return r;
+			is_laid_out = true;
+		}
+		if (!is_named) {
+			r = pl_txdir_sync(m->c->tx, error); /* data before its names */
+			if (r >= 0)
+				r = pl_stage_name(m->c->stage, error);
+			if (r < 0)
+				return r;
+			is_named = true;
+		}
+		if (m->pin.fd >= 0)
+			return put_placing(m, error);
+		r = put_new_tree(m, error);
+		if (r != 0)
+			return r < 0 ? r : 0;
+	}
+	return pl_fail(error, PLEACH_BUSY, -EBUSY, "the tree is taken away again and again");
+}
+
+/* ---- 6: the head, and the record for it ---- */
+
+static int count_changes(struct committing *m, struct pleach_error *error)
+{
+	struct pl_node_source nodes = nodes_of(m);
+
+	return pl_diff_count(&nodes, m->parent > 0 ? &m->parent_tree : NULL, &m->c->tree,
+			     m->store->seed, &m->counts, error);
+}
+
+static int encode_record(struct committing *m, struct pl_buffer *b, struct pleach_error *error)
+{
+	struct pl_commit *c = m->c;
+	struct pl_record record = {.generation = m->parent + 1,
+				   .parent = m->parent,
+				   .tree = c->tree,
+				   .added = m->counts.added,
+				   .modified = m->counts.modified,
+				   .removed = m->counts.removed,
+				   .bytes_new = c->bytes_new};
+	int r = 0;
+
+	snprintf(record.ref, sizeof(record.ref), "%s", c->ref->name);
+	snprintf(record.ref_id, sizeof(record.ref_id), "%s", c->ref->id);
+	snprintf(record.kind, sizeof(record.kind), "%s", c->kind);
+	pl_record_stamp(&record);
+	if (c->message && !(record.message = strdup(c->message)))
+		r = -ENOMEM;
+	for (size_t i = 0; r >= 0 && c->meta && c->meta[i]; i++)
+		r = pl_strings_add(&record.meta, c->meta[i]);
+	if (r >= 0)
+		r = pl_record_encode(&record, b);
+	pl_record_done(&record);
+	if (r == -E2BIG)
+		return pl_fail_usage(error,
+				     "message and meta of a generation are too long together");
+	return r < 0 ? pl_fail_memory(error) : 0;
+}
+
+/* `sync`: no round of sync comes after it. */
+static int write_record(struct committing *m, bool sync, struct pleach_error *error)
+{
+	PL_BUFFER b = {0};
+	int r = encode_record(m, &b, error);
+
+	if (r < 0)
+		return r;
+	r = pl_unlink(m->c->tx->fd, "record"); /* one for a head that has moved */
+	if (r >= 0 || r == -ENOENT)
+		r = pl_write_file(m->c->tx->fd, "record", 0644, b.data, b.length,
+				  sync && m->store->settings.durable);
+	if (r >= 0)
+		r = pl_chmod_at(m->c->tx->fd, "record", 0644);
+	return r < 0 ? pl_fail_sys(error, r, "cannot write the record of the generation") : 0;
+}
+
+static int fail_if_head(struct pl_commit *c, uint64_t head, struct pleach_error *error)
+{
+	if (c->if_head < 0 || (uint64_t)c->if_head == head)
+		return 0;
+	pl_fail(error, PLEACH_CONFLICT, -ECANCELED, "'%s' is at generation %llu, not %lld",
+		c->ref->name, (unsigned long long)head, (long long)c->if_head);
+	pl_hint(error, "look at what came in between: pleach log %s", c->ref->name);
+	return -ECANCELED;
+}
+
+/* The head has moved: the record is made for it, and the tree's user takes the new number. */
+static int follow_head(struct committing *m, uint64_t head, struct pleach_error *error)
+{
+	struct pl_record record;
+	char old_user[128];
+	int r = fail_if_head(m->c, head, error);
+
+	if (r < 0)
+		return r;
+	r = pl_generation_read(m->c->ref, head, &record, error);
+	if (r < 0)
+		return r;
+	m->parent = head;
+	m->parent_tree = record.tree;
+	pl_record_done(&record);
+	memcpy(old_user, m->user, sizeof(old_user));
+	pl_user_of_generation(m->c->ref, head + 1, m->user);
+	r = pl_user_add(m->store, m->pin.treedir_fd, m->user, error);
+	if (r >= 0)
+		pl_user_remove(m->store, m->pin.treedir_fd, old_user);
+	if (r >= 0)
+		r = count_changes(m, error);
+	return r < 0 ? r : write_record(m, true, error);
+}
+
+/* Is the tree what the head has already, but for the mtimes of directories? */
+static bool is_same_as_head(const struct committing *m)
+{
+	return m->parent > 0 &&
+	       (pl_id_equal(&m->parent_tree, &m->c->tree) ||
+		(m->counts.added == 0 && m->counts.modified == 0 && m->counts.removed == 0));
+}
+
+/* ---- 7 and 8: the commit point ---- */
+
+/* 1: committed. 0: another generation has the number. */
+static int link_record(struct committing *m, struct pleach_error *error)
+{
+	char name[24], hex[PL_ID_HEX + 8];
+	int r;
+
+	pl_id_hex(&m->c->tree, hex);
+	memcpy(hex + PL_ID_HEX, "/pin", 5);
+	r = pl_lock_is_current(m->pin.fd, m->store->trees_fd, hex); /* 7 */
+	if (r == 0)
+		return pl_fail(error, PLEACH_FAILED, -ESTALE, "tree %s went away", hex);
+	if (r < 0)
+		return pl_fail_sys(error, r, "cannot look at the tree that is to be published");
+	snprintf(name, sizeof(name), "%llu", (unsigned long long)m->parent + 1);
+	r = pl_link(m->c->tx->fd, "record", m->c->ref->gen_fd, name); /* 8, I3 */
+	if (r == -EEXIST)
+		return 0;
+	return r < 0 ? pl_fail_sys(error, r, "cannot record generation %s of '%s'", name,
+				   m->c->ref->name)
+		     : 1;
+}
+
+/* Under the ref lock: 6 to 8. 0: the head has this tree already. */
+static int commit_locked(struct committing *m, struct pleach_error *error)
+{
+	uint64_t head;
+	int r;
+
+	/* Bounded, though only a lost lock makes a second turn. */
+	for (unsigned i = 0; i < 1000; i++) {
+		r = pl_ref_settle(m->c->ref, m->c->tx, &head, error);
+		if (r >= 0 && head != m->parent)
+			r = follow_head(m, head, error);
+		if (r < 0)
+			return r;
+		if (is_same_as_head(m))
+			return 0;
+		r = link_record(m, error);
+		if (r != 0)
+			return r;
+	}
+	return pl_fail(error, PLEACH_BUSY, -EBUSY, "'%s' is published by others again and again",
+		       m->c->ref->name);
+}
+
+/* ---- 9: shown ---- */
+
+/* Past the commit point (I4). */
+static int show(struct committing *m, struct pleach_error *error)
+{
+	struct pl_ref *ref = m->c->ref;
+	unsigned long long n = m->parent + 1;
+	int r = pl_store_sync(m->store, ref->gen_fd);
+
+	if (r < 0) {
+		pl_fail_sys(error, r, "published '%s' as generation %llu, durability unknown",
+			    ref->name, n);
+		pl_hint(error,
+			"the disk reports errors: look at the kernel's log, then check the store");
+		return r;
+	}
+	pl_placed_hint_add(m->store, ref->id, &m->c->tree);
+	r = pl_public_show(ref, m->c->tx, m->parent + 1, &m->c->tree, m->k, error);
+	if (r == 1) {
+		pl_fail(error, PLEACH_PARTIAL, -EEXIST,
+			"generation %llu of '%s' is recorded, not shown: '%s/%s' is not ours", n,
+			ref->name, m->store->path, ref->name);
+		pl_hint(error, "move it away; the next command on this ref then shows it");
+		return PLEACH_PARTIAL;
+	}
+	if (r < 0) {
+		pl_error_prefix(error, "published '%s' as generation %llu, but not shown yet",
+				ref->name, n);
+		pl_hint(error, "the next command on this ref shows it");
+		return r;
+	}
+	return 0;
+}
+
+/* ---- the whole ---- */
+
+static void fill_result(const struct committing *m, bool unchanged,
+			struct pleach_publish_result *result)
+{
+	result->generation = unchanged ? m->parent : m->parent + 1;
+	result->parent = m->parent;
+	pl_id_hex(unchanged ? &m->parent_tree : &m->c->tree, result->tree);
+	result->added = unchanged ? 0 : m->counts.added;
+	result->modified = unchanged ? 0 : m->counts.modified;
+	result->removed = unchanged ? 0 : m->counts.removed;
+	result->bytes_new = unchanged ? 0 : m->c->bytes_new;
+	result->unchanged = unchanged;
+}
+
+/* Is there nothing to do? Then that must be so for the head as it is now. 1: unchanged. */
+static int compare_with_head(struct committing *m, struct pleach_error *error)
+{
+	for (;;) {
+		struct pl_record record;
+		uint64_t head;
+		int r = count_changes(m, error);
+
+		if (r < 0 || !is_same_as_head(m))
+			return r < 0 ? r : 0;
+		r = pl_ref_settle(m->c->ref, m->c->tx, &head, error);
+		if (r >= 0 && head == m->parent)
+			r = pl_public_restore(m->c->ref, error);
+		if (r < 0 || head == m->parent)
+			return r < 0 ? r : 1;
+		r = fail_if_head(m->c, head, error);
+		if (r >= 0)
+			r = pl_generation_read(m->c->ref, head, &record, error);
+		if (r < 0)
+			return r;
+		m->parent = head;
+		m->parent_tree = record.tree;
+		pl_record_done(&record);
+	}
+}
+
+/* Steps 3 to 5, under no lock. 1: the head has this tree already. */
+static int prepare(struct committing *m, struct pleach_error *error)
+{
+	bool sync = pl_txdir_must_fsync(m->c->tx);
+	int r = compare_with_head(m, error);
+
+	if (r != 0)
+		return r;
+	pl_user_of_generation(m->c->ref, m->parent + 1, m->user);
+	r = put_tree(m, error); /* 3, 4 */
+	if (r >= 0)
+		r = write_record(m, sync, error);
+	if (r >= 0)
+		r = pl_txdir_sync(m->c->tx, error); /* 5, I2 */
+	return r;
+}
+
+/* Steps 6 to 9, under the ref lock. */
+static int commit(struct committing *m, bool *ret_committed, struct pleach_error *error)
+{
+	int r = pl_ref_lock(m->c->ref, -1, error);
+
+	if (r < 0)
+		return r;
+	r = commit_locked(m, error);
+	*ret_committed = r == 1;
+	if (r == 1)
+		r = show(m, error);
+	pl_ref_unlock(m->c->ref); /* 10 */
+	return r;
+}
+
+/* Outside all locks: what is not needed any more goes. Nothing that fails here matters. */
+static void clean_up(struct committing *m, bool committed)
+{
+	struct pleach_error ignored = PLEACH_ERROR_INIT;
+	bool put = m->pin.treedir_fd >= 0;
+	unsigned n;
+
+	if (put && !committed)
+		pl_user_remove(m->store, m->pin.treedir_fd, m->user);
+	pl_pin_done(&m->pin);
+	if (m->c->base_pin)
+		pl_pin_done(m->c->base_pin);
+	if (put && !committed)
+		pl_tree_take(m->c->tx, &m->c->tree, &ignored);
+	if (committed)
+		pl_retire_run(m->c->tx, m->c->ref, &n, &ignored);
+}
+
+int pl_commit_run(struct pl_commit *c, struct pleach_publish_result *ret_result,
+		  struct pleach_error *error)
+{
+	struct committing m = {.c = c,
+			       .store = c->tx->store,
+			       .pin = PL_PIN_NONE,
+			       .parent = c->base,
+			       .parent_tree = c->base_tree};
+	bool committed = false;
+	int r = fail_if_head(c, c->base, error);
+
+	if (r >= 0)
+		r = prepare(&m, error);
+	if (r == 0)
+		r = commit(&m, &committed, error);
+	if (r >= 0)
+		fill_result(&m, !committed, ret_result);
+	clean_up(&m, committed);
+	return r < 0 ? r : committed ? r : 0;
+}
