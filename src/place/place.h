@@ -60,21 +60,6 @@ struct pl_layout_counts {
 int pl_layout_run(const struct pl_layout *layout, struct pl_layout_counts *ret_counts,
 		  struct pleach_error *error);
 
-/* ---- beside.c: unfinished things outside the store ---- */
-
-/**
- * A directory `.pleach-<random>` beside a destination, in which something is made whole before it is
- * renamed to where it belongs. It is locked while in use (its file `lock`), so that the next one to
- * come by knows which are dead, and removes these.
- */
-struct pl_beside {
-	int parent_fd, fd, lock_fd;
-	char name[40];
-};
-/** Removes dead ones in the parent first. `parent_fd` stays the caller's. */
-int pl_beside_begin(int parent_fd, struct pl_beside *ret_beside);
-void pl_beside_end(struct pl_beside *beside);
-
 /* ---- checkout.c ---- */
 
 /** A list of what was found; messages of one line. */

@@ -1,5 +1,6 @@
 /*
- * Making a store. It is made whole in DIR/.pleach-<random>/store, and that is renamed to DIR/.pleach.
+ * Making a store. It is made whole in DIR/.pleach-<random>/store (beside.c), and that is renamed to
+ * DIR/.pleach.
  *
  *	nothing --make directory--> .pleach-<random> (held) --fill--> with a store in it
  *		--rename--> .pleach, and an empty .pleach-<random> --erase--> .pleach
@@ -9,8 +10,7 @@
  * I1  DIR/.pleach gets its name once it is complete and synced; it is never replaced. Of several
  *     processes that make one at once, one wins, and the others find a store.
  * I2  Modes do not depend on the umask, or on what DIR hands down: default ACL and setgid are off.
- * I3  In DIR nothing is removed but dead .pleach-<24 digits> directories that hold a lock file, or are
- *     empty (G7).
+ * I3  In DIR nothing is removed but what beside.c finds dead (G7).
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,11 +18,8 @@
 #include "ref/ref.h"
 
 #define DIR_NAME     ".pleach"
-#define PREFIX	     ".pleach-"
-#define PREFIX_LEN   (sizeof(PREFIX) - 1)
 #define STORE_NAME   "store"
 #define RESERVE_SIZE ((size_t)1 << 20)
-#define TRIES	     100
 
 /* What is being made. */
 struct making {
@@ -30,16 +27,9 @@ struct making {
 	int dir_fd;
 	bool is_new; /* DIR was made by us */
 	bool force;
-	char name[PREFIX_LEN + 25];
-	struct pl_lockdir beside;
+	struct pl_beside beside;
 	struct pl_values values;
 };
-
-static bool is_unfinished(const char *name)
-{
-	return strncmp(name, PREFIX, PREFIX_LEN) == 0 && strlen(name) == PREFIX_LEN + 24 &&
-	       pl_is_hex(name + PREFIX_LEN, 24);
-}
 
 /* ---- the directory ---- */
 
@@ -76,32 +66,23 @@ static int open_dir(struct making *making, struct pleach_error *error)
 	return pl_fail_sys(error, making->dir_fd, "cannot open '%s'", making->dir);
 }
 
-/* I3. Best effort: what cannot be removed now is no hindrance. */
-static void remove_dead(int dir_fd, const char *name)
-{
-	struct pl_lockdir dead;
-
-	if (pl_lockdir_take(dir_fd, name, &dead) == 1)
-		(void)pl_lockdir_erase(dir_fd, name, &dead);
-}
-
 /* 1: there is a store; 0: there is none, and one may be made. */
 static int look_into(const struct making *making, struct pleach_error *error)
 {
 	struct pl_listing listing = {0};
 	bool has_store = false, has_others = false;
-	int r = pl_list(making->dir_fd, &listing);
+	int r = pl_beside_sweep(making->dir_fd); /* I3 */
 
+	if (r == 0)
+		r = pl_list(making->dir_fd, &listing);
 	if (r < 0)
 		return pl_fail_sys(error, r, "cannot read '%s'", making->dir);
 	for (size_t i = 0; i < listing.n; i++) {
 		const char *name = listing.entries[i].name;
 
-		if (is_unfinished(name))
-			remove_dead(making->dir_fd, name);
-		else if (strcmp(name, DIR_NAME) == 0)
+		if (strcmp(name, DIR_NAME) == 0)
 			has_store = true;
-		else
+		else if (!pl_beside_is_name(name)) /* somebody else is at it just now */
 			has_others = true;
 	}
 	pl_listing_done(&listing);
@@ -128,20 +109,6 @@ static int check_existing(const struct making *making, struct pleach_error *erro
 
 /* ---- what is in a store ---- */
 
-/* I2, for the one directory that inherits from a stranger; what is made in it inherits from us. */
-static int take_off_inherited(int fd)
-{
-	static const char *const acls[] = {"system.posix_acl_default", "system.posix_acl_access"};
-	int r = 0;
-
-	for (size_t i = 0; i < PL_ARRAY_LEN(acls) && r == 0; i++) {
-		r = pl_xattr_remove(fd, acls[i]);
-		if (r == -ENODATA || r == -EOPNOTSUPP)
-			r = 0;
-	}
-	return r < 0 ? r : pl_chmod(fd, 0700);
-}
-
 static int make_part(int fd, const char *name, mode_t mode)
 {
 	int r = pl_mkdir(fd, name, 0700);
@@ -153,7 +120,7 @@ static int make_part(int fd, const char *name, mode_t mode)
 
 int pl_store_make_reserve(int dirfd)
 {
-	unsigned char block[16384];
+	unsigned char block[65536];
 	PL_CLOSE int fd = pl_create(dirfd, "reserve", 0600);
 	int r = 0;
 
@@ -200,22 +167,9 @@ static int fill(int fd, const struct pl_values *values)
 
 /* ---- making it ---- */
 
-static int begin_beside(struct making *making, struct pleach_error *error)
-{
-	int r = -ESTALE;
-
-	memcpy(making->name, PREFIX, PREFIX_LEN);
-	for (int i = 0; i < TRIES && (r == -ESTALE || r == -EEXIST); i++) {
-		r = pl_random_name(making->name + PREFIX_LEN);
-		if (r == 0)
-			r = pl_lockdir_make(making->dir_fd, making->name, &making->beside);
-	}
-	return r < 0 ? pl_fail_sys(error, r, "cannot make a directory in '%s'", making->dir) : 0;
-}
-
 static int probe(const struct making *making, struct pleach_error *error)
 {
-	int r = pl_fs_has_links(making->beside.fd);
+	int r = pl_fs_has_links(making->beside.dir.fd);
 
 	if (r == 0)
 		return pl_fail(error, PLEACH_FAILED, -EOPNOTSUPP,
@@ -226,22 +180,21 @@ static int probe(const struct making *making, struct pleach_error *error)
 /* 0: it is there now; 1: another one came first. */
 static int make_store(const struct making *making)
 {
+	int beside_fd = making->beside.dir.fd;
 	PL_CLOSE int fd = -EBADF;
-	int r = take_off_inherited(making->beside.fd);
+	int r = pl_mkdir(beside_fd, STORE_NAME, 0700);
 
 	if (r == 0)
-		r = pl_mkdir(making->beside.fd, STORE_NAME, 0700);
-	if (r == 0)
-		r = pl_chmod_at(making->beside.fd, STORE_NAME, 0700);
+		r = pl_chmod_at(beside_fd, STORE_NAME, 0700); /* I2 */
 	if (r < 0)
 		return r;
-	fd = pl_open_dir(making->beside.fd, STORE_NAME);
+	fd = pl_open_dir(beside_fd, STORE_NAME);
 	if (fd < 0)
 		return fd;
 	r = fill(fd, &making->values);
 	if (r < 0)
 		return r;
-	r = pl_rename_new(making->beside.fd, STORE_NAME, making->dir_fd, DIR_NAME); /* I1 */
+	r = pl_rename_new(beside_fd, STORE_NAME, making->dir_fd, DIR_NAME); /* I1 */
 	if (r == -EEXIST)
 		return 1;
 	return r < 0 ? r : pl_fsync(making->dir_fd);
@@ -255,10 +208,10 @@ static int sync_parent(const struct making *making)
 
 static int make(struct making *making, struct pleach_error *error)
 {
-	int r = begin_beside(making, error);
+	int r = pl_beside_begin(making->dir_fd, &making->beside);
 
 	if (r < 0)
-		return r;
+		return pl_fail_sys(error, r, "cannot make a directory in '%s'", making->dir);
 	r = probe(making, error);
 	if (r == 0) {
 		r = make_store(making);
@@ -267,14 +220,14 @@ static int make(struct making *making, struct pleach_error *error)
 		if (r < 0)
 			r = pl_fail_sys(error, r, "cannot make a store in '%s'", making->dir);
 	}
-	(void)pl_lockdir_erase(making->dir_fd, making->name, &making->beside);
+	pl_beside_end(&making->beside);
 	return r == 1 ? check_existing(making, error) : r;
 }
 
 int pl_store_init(const char *dir, const struct pleach_init_options *options,
 		  struct pleach_error *error)
 {
-	struct making making = {.dir = dir, .dir_fd = -EBADF, .beside = PL_LOCKDIR_NONE};
+	struct making making = {.dir = dir, .dir_fd = -EBADF, .beside = PL_BESIDE_NONE};
 	int r = read_options(options, &making, error);
 
 	if (r == 0)

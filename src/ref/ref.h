@@ -156,6 +156,28 @@ int pl_lockdir_take(int parent_fd, const char *name, struct pl_lockdir *ret_dir)
 int pl_lockdir_erase(int parent_fd, const char *name, struct pl_lockdir *dir);
 void pl_lockdir_close(struct pl_lockdir *dir); /* unlocks */
 
+/* ---- beside.c: unfinished things outside the store ---- */
+
+/**
+ * A directory `.pleach-<random>` beside a destination, in which something is made whole before it is
+ * renamed to where it belongs. It is locked while in use, so that the next one to come by knows which
+ * are dead. What is made in it inherits no ACL and no group from where it lies.
+ */
+struct pl_beside {
+	int parent_fd; /* the caller's */
+	struct pl_lockdir dir;
+	char name[40];
+};
+#define PL_BESIDE_NONE { .parent_fd = -EBADF, .dir = PL_LOCKDIR_NONE }
+/** Is it the name of one? */
+bool pl_beside_is_name(const char *name);
+/** Removes the dead ones of this user in a directory; best effort. 0, or an error of listing it. */
+int pl_beside_sweep(int parent_fd);
+/** Removes the dead ones first. `parent_fd` stays the caller's, and open until the end. */
+int pl_beside_begin(int parent_fd, struct pl_beside *ret_beside);
+/** Removes it and all that is still in it. Nothing for PL_BESIDE_NONE, and a second time. */
+void pl_beside_end(struct pl_beside *beside);
+
 /* ---- txdir.c: a directory below tx/ for everything unfinished ---- */
 
 /*
