@@ -216,9 +216,7 @@ static int ascend(struct eraser *e)
 	const struct frame *parent;
 	int r = pl_walk_leave(&e->walk);
 
-	if (is_refusal(r) && widen_current(e))
-		r = pl_walk_leave(&e->walk);
-	if (r < 0)
+	if (r < 0) /* no want of permissions: where we have been below, we could search */
 		return r;
 	pop_frame(e);
 	parent = &e->frames[e->n - 1];

@@ -225,7 +225,6 @@ static int write_full(int fd, const void *data, size_t length, int64_t offset)
 			return (int)n;
 		if (n == 0) /* it would go on for ever */
 			return -ENOSPC;
-		interruptions = 0;
 		done += (size_t)n;
 	}
 	return 0;

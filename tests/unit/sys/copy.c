@@ -197,6 +197,9 @@ static void a_way_that_is_refused_is_followed_by_the_next(void **state)
 static void what_no_way_can_help_is_an_error(void **state)
 {
 	static const int errors[] = {ENOSPC, EDQUOT, EIO, EFBIG};
+	/* The first that each choice makes: the clone, a range, a clone, a write. */
+	static const enum pl_call calls[] = {PL_CALL_CLONE, PL_CALL_CLONE, PL_CALL_CLONE,
+					     PL_CALL_WRITE};
 	struct scratch *s = *state;
 	PL_CLOSE int from = create(s, "from");
 
@@ -206,8 +209,9 @@ static void what_no_way_can_help_is_an_error(void **state)
 		for (size_t i = 0; i < PL_ARRAY_LEN(errors); i++) {
 			PL_CLOSE int to = create(s, "to");
 
-			pl_seam_arm(&(struct pl_seam_plan){.fail_at = 1, .fail_errno = errors[i]});
+			fail_call(calls[way], 1, errors[i]);
 			assert_int_equal(pl_copy_content(from, to, 300000), -errors[i]);
+			assert_int_equal(pl_seam_count(), 1);
 		}
 	}
 }
