@@ -94,7 +94,8 @@ static int fill(struct pl_cache *cache, size_t length)
 
 	if (have >= length || left == 0)
 		return 0;
-	memmove(cache->window.data, cache->window.data + cache->at, have);
+	if (have > 0)
+		memmove(cache->window.data, cache->window.data + cache->at, have);
 	cache->window.length = have;
 	cache->at = 0;
 	want = want - have > left ? (size_t)left : want - have;
@@ -253,7 +254,7 @@ static bool verifies(struct pl_cache *cache, uint64_t size)
 
 static int open_old(struct pl_cache *cache, enum pl_rule rule)
 {
-	unsigned char head[HEAD_LENGTH];
+	unsigned char head[HEAD_LENGTH] = {0};
 	struct pl_reader r = pl_reader_of(head, sizeof(head));
 	struct stat st;
 

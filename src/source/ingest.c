@@ -3,6 +3,8 @@
  *
  * I1  What is stored is what was there between two looks that agree: fstat before the first byte and
  *     after the last, on size, mtime and ctime. Else it is read again, TRIES times, then refused.
+ *     Two looks within one tick of the clock agree whatever happened between them, so a file that
+ *     changed in the tick in which it is read is read again in a later one.
  * I2  The content that is hashed is the content that is written: both are the same bytes in memory.
  * I3  A file that cannot be restored by this user is refused before it is written.
  */
@@ -12,9 +14,10 @@
 
 #include "source/source.h"
 
-#define TRIES 5
-#define SMALL (1u << 20) /* files up to this size are read whole before anything is written */
-#define CHUNK (256u << 10)
+#define TRIES	 5
+#define GRAIN_NS 10000000   /* no coarser than the clock that stamps files (HZ=100) */
+#define SMALL	 (1u << 20) /* files up to this size are read whole before anything is written */
+#define CHUNK	 (256u << 10)
 
 int pl_ingest_init(struct pl_ingest *ingest, struct pl_stage *stage, enum pl_rule rule)
 {
@@ -59,15 +62,28 @@ static bool same_reading(const struct stat *a, const struct stat *b)
 	       a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
-/* 0, -EAGAIN if the file has changed since `before` */
-static int unchanged_since(int fd, const struct stat *before)
+/* Did the file change so shortly before `now` that a further change may not show in its times? */
+static bool is_unsettled(const struct stat *st, const struct timespec *now)
+{
+	int64_t age_ns = (int64_t)(now->tv_sec - st->st_ctim.tv_sec) * 1000000000 +
+			 (now->tv_nsec - st->st_ctim.tv_nsec);
+
+	/* A time further in the future was set by another clock; the next change gets ours. */
+	return age_ns < GRAIN_NS && age_ns > -GRAIN_NS;
+}
+
+/* 0, or -EAGAIN if the file has changed since `before`, or may have (I1). */
+static int unchanged_since(const struct pl_ingest *ingest, int fd, const struct stat *before)
 {
 	struct stat after;
 	int r = pl_fstat(fd, &after);
 
 	if (r < 0)
 		return r;
-	return same_reading(before, &after) ? 0 : -EAGAIN; /* I1 */
+	if (same_reading(before, &after) && !is_unsettled(before, &ingest->started))
+		return 0;
+	pl_sleep_ms(GRAIN_NS / 1000000 + 1);
+	return -EAGAIN;
 }
 
 /* Gives the staged file its metadata and keeps it. */
@@ -119,7 +135,7 @@ static int read_small(struct pl_ingest *ingest, int fd, const struct stat *st, c
 	if ((uint64_t)n != e->size)
 		return -EAGAIN;
 	content->length = (size_t)n;
-	r = unchanged_since(fd, st);
+	r = unchanged_since(ingest, fd, st);
 	if (r < 0)
 		return r;
 	pl_hash_of(content->data, content->length, &e->hash);
@@ -192,7 +208,7 @@ static int read_large(struct pl_ingest *ingest, int fd, const struct stat *st, c
 		r = copy_hashed(ingest, fd, to, e->size);
 	pl_hash_end(ingest->hash, &e->hash);
 	if (r >= 0)
-		r = unchanged_since(fd, st);
+		r = unchanged_since(ingest, fd, st);
 	if (r < 0 && r != -EAGAIN)
 		pl_fail_sys(error, r, "cannot copy '%s' into the store", path);
 	if (r >= 0 && store) {
@@ -222,6 +238,7 @@ static int read_file_once(struct pl_ingest *ingest, int dirfd, const char *name,
 		return 1;
 	if (fd == -ELOOP)
 		return -EAGAIN;
+	pl_clock_coarse(&ingest->started);
 	if (fd >= 0)
 		r = pl_fstat(fd, st);
 	else
@@ -244,7 +261,7 @@ static int read_file_once(struct pl_ingest *ingest, int dirfd, const char *name,
 	e->size = (uint64_t)st->st_size;
 	if (e->size == 0) {
 		e->hash = pl_hash_empty;
-		return unchanged_since(fd, st);
+		return unchanged_since(ingest, fd, st);
 	}
 	if (e->size <= SMALL && !is_sparse(st))
 		return read_small(ingest, fd, st, path, e, error);

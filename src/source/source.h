@@ -105,6 +105,7 @@ struct pl_ingest {
 	enum pl_rule rule;
 	struct pl_buffer xattrs, target, content;
 	struct pl_hash *hash;
+	struct timespec started; /* when the reading of the current file began */
 };
 int pl_ingest_init(struct pl_ingest *ingest, struct pl_stage *stage, enum pl_rule rule);
 void pl_ingest_done(struct pl_ingest *ingest);
