@@ -96,14 +96,14 @@ static int compare_groups(struct pl_diff *diff, struct frame *frame, struct plea
 	return r < 0 ? pl_fail_memory(error) : 0;
 }
 
-static int new_frame(struct pl_diff *diff, struct frame **ret_frame, struct pleach_error *error)
+/* It is the top one then, of this directory, and still empty. */
+static int new_frame(struct pl_diff *diff, struct pleach_error *error)
 {
 	if (diff->n_frames > PL_DEPTH_MAX)
 		return pl_fail_corrupt(error, "a tree is more than %d levels deep", PL_DEPTH_MAX);
 	if (PL_ARRAY_GROW(diff->frames, diff->capacity, diff->n_frames) < 0)
 		return pl_fail_memory(error);
-	*ret_frame = &diff->frames[diff->n_frames++];
-	**ret_frame = (struct frame){.path_length = diff->path.length};
+	diff->frames[diff->n_frames++] = (struct frame){.path_length = diff->path.length};
 	return 0;
 }
 
@@ -139,12 +139,15 @@ static int enter(struct pl_diff *diff, const struct pl_id *before, const struct 
 		 const struct pl_reach *above, struct pleach_error *error)
 {
 	const struct pl_id *ids[2] = {before, after};
-	struct frame *frame = NULL;
+	struct frame *frame;
 	int r;
 
 	pl_assert(before || after);
 	pl_assert(!before || !after || !pl_id_equal(before, after));
-	r = new_frame(diff, &frame, error);
+	r = new_frame(diff, error);
+	if (r < 0)
+		return r;
+	frame = top(diff);
 	for (int s = BEFORE; s <= AFTER && r >= 0; s++) {
 		struct side *side = &frame->sides[s];
 
@@ -175,9 +178,10 @@ static int enter_equal(struct pl_diff *diff, const struct pl_id *id, const struc
 	int r;
 
 	pl_assert(!pl_reach_is_empty(above));
-	r = new_frame(diff, &frame, error);
+	r = new_frame(diff, error);
 	if (r < 0)
 		return r;
+	frame = top(diff);
 	frame->is_equal = true;
 	if (pl_reach_join(&frame->reach, above) < 0)
 		return pl_fail_memory(error);
@@ -483,12 +487,13 @@ int pl_diff_count(const struct pl_node_source *source, const struct pl_id *befor
 {
 	struct pl_diff_counts counts = {0};
 	struct pl_difference difference;
-	struct pl_diff *diff;
+	struct pl_diff *diff = NULL;
 	int r;
 
 	r = pl_diff_new(source, before, after, seed, &diff, error);
 	if (r < 0)
 		return r;
+	pl_assert(diff);
 	while ((r = pl_diff_next(diff, &difference, error)) > 0) {
 		if (difference.change == 'A')
 			counts.added++;

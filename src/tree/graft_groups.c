@@ -193,6 +193,15 @@ static int part_open(const struct pl_node_source *source, struct pl_overlap_part
 	return 0;
 }
 
+static bool has_marks(const bool *marks, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (marks[i])
+			return true;
+	}
+	return false;
+}
+
 /* Writes down the groups of the part that have marks. */
 static int part_close(struct pl_regrouping *regrouping, const struct pl_overlap_part *part,
 		      const char *directory)
@@ -201,10 +210,9 @@ static int part_close(struct pl_regrouping *regrouping, const struct pl_overlap_
 
 	for (size_t g = 0; g < groups->n; g++) {
 		const bool *is_lost = &part->is_lost[groups->groups[g].first_member];
-		size_t n = groups->groups[g].n_members;
 		int r;
 
-		if (!memchr(is_lost, true, n * sizeof(*is_lost)))
+		if (!has_marks(is_lost, groups->groups[g].n_members))
 			continue;
 		r = add_lost(regrouping, part->source, directory, pl_groups_path(groups, g, 0));
 		if (r >= 0)

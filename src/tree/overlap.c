@@ -148,13 +148,13 @@ int pl_overlap_enter(struct pl_overlap *overlap, struct pleach_error *error)
 	return r;
 }
 
-/* The part whose entry comes first, NULL at the end. */
-static const struct pl_overlap_part *next_part(const struct pl_overlap_frame *frame)
+/* The first part of those whose entry comes first, NULL at the end. */
+static struct pl_overlap_part *next_part(const struct pl_overlap_frame *frame)
 {
-	const struct pl_overlap_part *next = NULL;
+	struct pl_overlap_part *next = NULL;
 
 	for (size_t i = 0; i < frame->n_parts; i++) {
-		const struct pl_overlap_part *part = &frame->parts[i];
+		struct pl_overlap_part *part = &frame->parts[i];
 
 		if (part->has_entry && (!next || pl_entry_compare(&part->entry, &next->entry) < 0))
 			next = part;
@@ -162,25 +162,26 @@ static const struct pl_overlap_part *next_part(const struct pl_overlap_frame *fr
 	return next;
 }
 
-static void gather(struct pl_overlap *overlap, const struct pl_entry *next)
+static void gather(struct pl_overlap *overlap, struct pl_overlap_part *next)
 {
 	struct pl_overlap_frame *frame = pl_overlap_top(overlap);
 
 	overlap->n_bringing = overlap->n_directories = 0;
-	overlap->winner = NULL;
+	overlap->winner = next;
 	for (size_t i = 0; i < frame->n_parts; i++) {
 		struct pl_overlap_part *part = &frame->parts[i];
 
 		pl_assert(!part->is_bringing);
-		if (!part->has_entry || pl_entry_compare(&part->entry, next) != 0)
+		if (!part->has_entry || pl_entry_compare(&part->entry, &next->entry) != 0)
 			continue;
 		part->is_bringing = true;
 		overlap->n_bringing++;
 		overlap->n_directories += part->entry.kind == PLEACH_DIR;
-		if (!overlap->winner || overlap->clash == PLEACH_CLASH_LAST)
+		if (overlap->clash == PLEACH_CLASH_LAST)
 			overlap->winner = part;
 	}
-	pl_assert(overlap->winner && overlap->n_directories <= overlap->n_bringing);
+	pl_assert(overlap->winner->is_bringing);
+	pl_assert(overlap->n_directories <= overlap->n_bringing);
 	overlap->is_directory = overlap->winner->entry.kind == PLEACH_DIR;
 }
 
@@ -209,7 +210,7 @@ static int fail_clash(struct pl_overlap *overlap, struct pleach_error *error)
 int pl_overlap_next(struct pl_overlap *overlap, struct pleach_error *error)
 {
 	struct pl_overlap_frame *frame = pl_overlap_top(overlap);
-	const struct pl_overlap_part *next;
+	struct pl_overlap_part *next;
 
 	pl_buffer_truncate(&overlap->path, frame->path_length); /* O1 */
 	for (size_t i = 0; i < frame->n_parts; i++) {
@@ -225,7 +226,7 @@ int pl_overlap_next(struct pl_overlap *overlap, struct pleach_error *error)
 	pl_path_push(&overlap->path, next->entry.name, next->entry.name_length);
 	if (!pl_buffer_ok(&overlap->path))
 		return pl_fail_memory(error);
-	gather(overlap, &next->entry);
+	gather(overlap, next);
 	if (overlap->clash == PLEACH_CLASH_ERROR && overlap->n_bringing > 1 &&
 	    overlap->n_directories < overlap->n_bringing)
 		return fail_clash(overlap, error);
