@@ -10,6 +10,7 @@
  *  E3  frames[i] belongs to level i + 1 of the walk.
  */
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -75,16 +76,18 @@ static int mount_of(int fd)
 {
 	PL_BUFFER text = {0};
 	char path[40];
-	const char *line;
-	int id;
+	char *id;
+	uint64_t value;
 
 	(void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	if (pl_read_file(AT_FDCWD, path, 4096, &text) < 0)
+	if (pl_read_file(AT_FDCWD, path, 4096, &text) < 0 || text.length == 0)
 		return -ENOSYS;
-	line = strstr(pl_buffer_string(&text), "mnt_id:");
-	if (!line || sscanf(line, "mnt_id: %d", &id) != 1 || id < 0)
+	id = strstr((char *)text.data, "mnt_id:\t");
+	if (!id)
 		return -ENOSYS;
-	return id;
+	id += strlen("mnt_id:\t");
+	id[strcspn(id, "\n")] = '\0';
+	return pl_parse_u64(id, INT_MAX, &value) < 0 ? -ENOSYS : (int)value;
 }
 
 /* Opens directory dirfd/name, keeping E1. */

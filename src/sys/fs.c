@@ -74,17 +74,21 @@ static void unescape(char *s)
  * NULL, or the options of the file system if it is an overlay with this device. */
 static char *overlay_options(char *line, dev_t dev)
 {
-	char *dash = strstr(line, " - "), *save = NULL, *type, *options;
-	unsigned major_number, minor_number;
+	char *dash = strstr(line, " - "), *save = NULL, *field = NULL;
+	char wanted[32];
 
-	if (!dash || sscanf(line, "%*d %*d %u:%u", &major_number, &minor_number) != 2 ||
-	    major_number != major(dev) || minor_number != minor(dev))
+	if (!dash)
 		return NULL;
-	type = strtok_r(dash + 3, " ", &save);
-	if (!type || strcmp(type, "overlay") != 0 || !strtok_r(NULL, " ", &save))
+	*dash = '\0';
+	(void)snprintf(wanted, sizeof(wanted), "%u:%u", major(dev), minor(dev));
+	for (int i = 0; i < 3; i++)
+		field = strtok_r(i == 0 ? line : NULL, " ", &save);
+	if (!field || strcmp(field, wanted) != 0)
 		return NULL;
-	options = strtok_r(NULL, " ", &save);
-	return options;
+	field = strtok_r(dash + 3, " ", &save);
+	if (!field || strcmp(field, "overlay") != 0 || !strtok_r(NULL, " ", &save))
+		return NULL;
+	return strtok_r(NULL, " ", &save);
 }
 
 /* Appends the upper directory of an overlay, as it was named when it was mounted: nothing if it has
@@ -261,7 +265,7 @@ int pl_fs_is_read_only(int fd)
 
 /* ---- where a directory is ---- */
 
-/* Does `path` lead to the directory `dirfd`? Who may not follow it so far cannot tell; the kernel can. */
+/* Does `path` lead to the directory `dirfd`? Who may not follow it has to believe the kernel. */
 static bool path_leads_to(const char *path, int dirfd)
 {
 	struct stat here, there;

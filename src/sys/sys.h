@@ -1,12 +1,12 @@
 /*
- * sys - the library's only system calls. Everything is relative to a directory descriptor, close-on-
- * exec, and follows no symlink unless the name says so. EINTR, short reads and short writes are
- * handled here and nowhere else. No function here makes an error text: they return 0, a positive
- * answer or a negative errno, and the caller, who knows what it was for, makes the text.
+ * sys - the library's only system calls. Everything is relative to a directory descriptor,
+ * close-on-exec, and follows no symlink unless the name says so. EINTR, short reads and short
+ * writes are handled here and nowhere else. No function here makes an error text: they return 0, a
+ * positive answer or a negative errno, and the caller, who knows what it was for, makes the text.
  *
- * The seam. Every call that changes something outside the process passes pl_seam() once, just before
- * it is made. There a test can count it, fail it with an errno, or end the process; a test can also
- * switch off a capability. Nothing else in the library is a global.
+ * The seam. Every call that changes something outside the process passes pl_seam() once, just
+ * before it is made. There a test can count it, fail it with an errno, or end the process; a test
+ * can also switch off a capability. Nothing else in the library is a global.
  */
 #ifndef PL_SYS_H
 #define PL_SYS_H
@@ -23,7 +23,7 @@
 
 /** The kinds of call that pass the seam, so that a test can choose among them. */
 enum pl_call {
-	PL_CALL_OPEN,  /* that creates or truncates */
+	PL_CALL_OPEN, /* that creates or truncates */
 	PL_CALL_WRITE,
 	PL_CALL_LINK,
 	PL_CALL_SYMLINK,
@@ -40,11 +40,11 @@ enum pl_call {
 };
 /** What a test wants to happen. All zero: nothing. Counting starts at 1 with pl_seam_arm(). */
 struct pl_seam_plan {
-	uint64_t exit_at;   /* _exit(99) instead of the call with this number; 0: never */
-	uint64_t fail_at;   /* fail the call with this number; 0: never */
-	bool fail_on;	    /* and every later one */
-	int fail_errno;	    /* positive; EINTR: the call is really interrupted half-way (see file.c) */
-	uint32_t calls;	    /* bit mask of 1 << enum pl_call that count; 0: all */
+	uint64_t exit_at; /* _exit(99) instead of the call with this number; 0: never */
+	uint64_t fail_at; /* fail the call with this number; 0: never */
+	bool fail_on;	  /* and every later one */
+	int fail_errno; /* positive; EINTR: the call is really interrupted half-way (see file.c) */
+	uint32_t calls; /* bit mask of 1 << enum pl_call that count; 0: all */
 	void (*stop)(uint64_t number, enum pl_call call, void *userdata); /* called at every one */
 	void *userdata;
 };
@@ -54,8 +54,8 @@ uint64_t pl_seam_count_of(enum pl_call call);
 
 /** Fast ways that have a plain fallback, each with a switch that turns it off. */
 enum pl_capability {
-	PL_CAP_SYNCFS = 1 << 0,	  /* one syncfs() as a barrier instead of an fsync for each file */
-	PL_CAP_REFLINK = 1 << 1,  /* FICLONE */
+	PL_CAP_SYNCFS = 1 << 0,	 /* one syncfs() as a barrier instead of an fsync for each file */
+	PL_CAP_REFLINK = 1 << 1, /* FICLONE */
 	PL_CAP_COPY_RANGE = 1 << 2,
 	PL_CAP_OPENAT2 = 1 << 3,
 	PL_CAP_XATTR = 1 << 4,
@@ -67,17 +67,17 @@ bool pl_seam_has(enum pl_capability capability);
 
 /* ---- file.c ---- */
 
-void pl_closep(int *fd);			 /* for PL_CLOSE: closes if not negative, keeps errno */
+void pl_closep(int *fd); /* for PL_CLOSE: closes if not negative, keeps errno */
 #define PL_CLOSE PL_CLEANUP(pl_closep)
-int pl_close(int fd); /* asserts that the descriptor was valid; always returns -EBADF */
+int pl_close(int fd);	 /* asserts that the descriptor was valid; always returns -EBADF */
 int pl_take_fd(int *fd); /* returns it and sets -EBADF, the only way out of a PL_CLOSE scope */
 
 int pl_open(int dirfd, const char *name, int flags); /* no O_CREAT; adds O_CLOEXEC|O_NOFOLLOW */
 int pl_open_follow(int dirfd, const char *name, int flags); /* the same, but follows symlinks */
-int pl_open_dir(int dirfd, const char *name);	     /* O_RDONLY|O_DIRECTORY, no symlink */
-int pl_create(int dirfd, const char *name, mode_t mode); /* O_RDWR|O_CREAT|O_EXCL|O_NOFOLLOW */
+int pl_open_dir(int dirfd, const char *name);		    /* O_RDONLY|O_DIRECTORY, no symlink */
+int pl_create(int dirfd, const char *name, mode_t mode);    /* O_RDWR|O_CREAT|O_EXCL|O_NOFOLLOW */
 int pl_open_or_create(int dirfd, const char *name, int flags, mode_t mode); /* not exclusive */
-int pl_dup(int fd);						     /* close-on-exec, 3 and above */
+int pl_dup(int fd);		/* close-on-exec, 3 and above */
 int pl_set_inheritable(int fd); /* clears close-on-exec */
 
 /** Reads until `length` or the end. Returns the number of bytes. */
@@ -86,31 +86,41 @@ ssize_t pl_pread_full(int fd, void *buffer, size_t length, uint64_t offset);
 /** Writes all. 0 or an error; after an error a part may be written. */
 int pl_write_full(int fd, const void *data, size_t length);
 int pl_pwrite_full(int fd, const void *data, size_t length, uint64_t offset);
-/** The whole file, if it is regular and has at most `max` bytes (else -EFBIG). Appends to `b`. */
+/** The whole file, if it is regular (else -EISDIR or -EINVAL) and has at most `max` bytes (else
+ * -EFBIG). Appends to `b`; nothing on failure. */
 int pl_read_file(int dirfd, const char *name, size_t max, struct pl_buffer *b);
-/** A new file with this content, synced if `sync`. -EEXIST if the name is taken. */
-int pl_write_file(int dirfd, const char *name, mode_t mode, const void *data, size_t length, bool sync);
+/** A new file with this content, synced if `sync`. -EEXIST if the name is taken. After another
+ * failure the name is taken away again. The umask applies, as to all that is created here. */
+int pl_write_file(int dirfd, const char *name, mode_t mode, const void *data, size_t length,
+		  bool sync);
 
 int pl_fstat(int fd, struct stat *ret_st);
-int pl_lstat(int dirfd, const char *name, struct stat *ret_st); /* no symlink followed */
-int pl_stat(int dirfd, const char *name, struct stat *ret_st);	 /* symlinks followed */
+int pl_lstat(int dirfd, const char *name, struct stat *ret_st);	   /* no symlink followed */
+int pl_stat(int dirfd, const char *name, struct stat *ret_st);	   /* symlinks followed */
 int pl_readlink(int dirfd, const char *name, struct pl_buffer *b); /* appends the target */
-int pl_exists(int dirfd, const char *name); /* 1, 0 or an error */
+int pl_exists(int dirfd, const char *name);			   /* 1, 0 or an error */
 bool pl_same_inode(const struct stat *a, const struct stat *b);
 
 /**
- * link(2), and after a failure the outcome is asked, not believed: over NFS a success can be reported
- * as EEXIST. Source and target being one inode is success.
+ * link(2), and after a failure the outcome is asked, not believed: over NFS a success can be
+ * reported as EEXIST. Source and target being one inode is success.
  */
 int pl_link(int old_dirfd, const char *old_name, int new_dirfd, const char *new_name);
 /** The inode behind a descriptor gets a name (through /proc/self/fd; needs nlink > 0). */
 int pl_link_fd(int fd, int new_dirfd, const char *new_name);
+/** A symlink with this very target that is there already is success: it elects nobody. */
 int pl_symlink(const char *target, int dirfd, const char *name);
+/** The outcome cannot be asked: a directory that is there may be anybody's. */
 int pl_mkdir(int dirfd, const char *name, mode_t mode);
 int pl_mknod(int dirfd, const char *name, mode_t mode, dev_t dev); /* FIFOs, sockets, devices */
 int pl_unlink(int dirfd, const char *name);
 int pl_rmdir(int dirfd, const char *name);
-/** rename(2), replacing; a failure is asked after as with pl_link(). */
+/**
+ * rename(2), replacing. After a failure other than -ENOENT the outcome is asked: a source that is
+ * gone, with something under the target, was renamed, as long as nobody else moves that source.
+ * -ENOENT stays: the source may never have been there. The two must not be names of one inode, for
+ * then the kernel says 0 and does nothing.
+ */
 int pl_rename(int old_dirfd, const char *old_name, int new_dirfd, const char *new_name);
 /** Never replaces: a directory onto a name that is there is -EEXIST (empty directories too). */
 int pl_rename_new(int old_dirfd, const char *old_name, int new_dirfd, const char *new_name);
@@ -135,7 +145,8 @@ int pl_xattr_set(int fd, const char *name, const void *value, size_t length);
 int pl_xattr_remove(int fd, const char *name);
 int pl_xattr_list_at(int dirfd, const char *name, struct pl_buffer *ret_names);
 int pl_xattr_get_at(int dirfd, const char *name, const char *xattr, struct pl_buffer *ret_value);
-int pl_xattr_set_at(int dirfd, const char *name, const char *xattr, const void *value, size_t length);
+int pl_xattr_set_at(int dirfd, const char *name, const char *xattr, const void *value,
+		    size_t length);
 int pl_xattr_remove_at(int dirfd, const char *name, const char *xattr);
 
 /* ---- dir.c ---- */
@@ -161,7 +172,7 @@ int pl_dir_is_empty(int fd);
 
 /* ---- above.c ---- */
 
-/** 1 if the directory `above_fd` is `fd` or an ancestor of it, 0 if not (as far as one may climb). */
+/** 1 if directory `above_fd` is `fd` or an ancestor of it, 0 if not (as far as one may climb). */
 int pl_is_above(int above_fd, int fd);
 
 /* ---- holders.c ---- */
@@ -235,7 +246,8 @@ int pl_copy_content(int from_fd, int to_fd, uint64_t length);
 enum pl_lock_kind { PL_LOCK_SHARED, PL_LOCK_EXCLUSIVE };
 /** Tries. 1: taken, 0: held by somebody else. */
 int pl_lock_try(int fd, enum pl_lock_kind kind);
-/** Waits at most `timeout_ms` (-1: for ever). 1: taken, 0: not in time; -EINTR if *cancel became true. */
+/** Waits at most `timeout_ms` (-1: for ever). 1: taken, 0: not in time; -EINTR once *cancel is
+ * true. */
 int pl_lock_wait(int fd, enum pl_lock_kind kind, int64_t timeout_ms, const volatile int *cancel);
 int pl_unlock(int fd);
 /** Does dirfd/name still lead to the inode of `fd`? 1, 0 or an error. */
@@ -278,7 +290,7 @@ bool pl_fs_is_mount_root(int dirfd, const char *name); /* another device than it
 int pl_fs_free_bytes(int dirfd, uint64_t *ret_bytes);
 /** 1 if the mount that `fd` was opened through, or its file system, is read-only, else 0. */
 int pl_fs_is_read_only(int fd);
-/** Appends the absolute path of an open directory (O_PATH will do). -ENOENT if it has none any more. */
+/** Appends the absolute path of an open directory (O_PATH will do); -ENOENT if it has none now. */
 int pl_real_path(int dirfd, struct pl_buffer *b);
 
 #endif

@@ -41,7 +41,7 @@ static void a_deep_tree_goes_with_few_descriptors(void **state)
 	assert_int_equal(make_deep(s, 2000, 0755), 0);
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &saved), 0);
 	limit = saved;
-	limit.rlim_cur = (rlim_t)(s->fd + PL_WALK_OPEN + 4);
+	limit.rlim_cur = (rlim_t)s->fd + PL_WALK_OPEN + 4;
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	r = pl_erase(s->fd, "tree", NULL);
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &saved), 0);
