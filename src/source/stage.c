@@ -352,7 +352,7 @@ static int name_all_in(struct pl_stage *stage, int staged_fd, int pool_fd, bool 
 /* One line of the spool. 1: done, 0: the end. */
 static int name_spooled(struct pl_stage *stage, uint64_t *offset, struct pl_buffer *path, bool sync)
 {
-	unsigned char head[36];
+	unsigned char head[36] = {0};
 	struct pl_reader reader = pl_reader_of(head, sizeof(head));
 	int pool = stage->store->objects_fd;
 	struct pl_id object;

@@ -44,7 +44,7 @@ static int must_be_apart(struct publishing *p, int fd, const char *label,
 	return -ELOOP;
 }
 
-static int scan_directory(struct publishing *p, const struct pleach_source *source, bool in_place,
+static int scan_directory(struct publishing *p, const struct pleach_source *source, bool is_whole,
 			  struct pl_id *ret_tree, struct pleach_error *error)
 {
 	struct pl_scan scan = {.store = p->store,
@@ -70,7 +70,7 @@ static int scan_directory(struct publishing *p, const struct pleach_source *sour
 	if (r < 0)
 		return r;
 	scan.fd = fd;
-	scan.base = in_place && p->base > 0 ? &p->base_tree : NULL;
+	scan.base = is_whole && p->base > 0 ? &p->base_tree : NULL;
 	r = pl_scan_run(&scan, &result, error);
 	if (r < 0)
 		return r;
@@ -230,8 +230,10 @@ static int find_base(struct publishing *p, struct pleach_error *error)
 static int make_tree(struct publishing *p, const struct pleach_source *sources, size_t n,
 		     struct pleach_error *error)
 {
-	bool in_place = n == 1 && sources[0].kind == PLEACH_SOURCE_DIR &&
+	bool is_whole = n == 1 && sources[0].kind == PLEACH_SOURCE_DIR &&
 			(!sources[0].prefix || sources[0].prefix[0] == '\0');
+	/* With share=content equal files of one scan must be one object before any is placed. */
+	bool in_place = is_whole && p->ref && p->ref->settings.share == PL_SHARE_NAMES;
 	enum pl_stage_mode mode = !p->tx     ? PL_STAGE_NOWHERE
 				  : in_place ? PL_STAGE_IN_PLACE
 					     : PL_STAGE_POOL;
@@ -239,7 +241,7 @@ static int make_tree(struct publishing *p, const struct pleach_source *sources, 
 
 	if (r < 0)
 		return r;
-	return in_place ? scan_directory(p, &sources[0], true, &p->tree, error)
+	return is_whole ? scan_directory(p, &sources[0], true, &p->tree, error)
 			: compose(p, sources, n, error);
 }
 
