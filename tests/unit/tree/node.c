@@ -1,6 +1,8 @@
 /* Nodes that are read: every rule of docs/format.md, "Nodes", and what must be refused. */
 #include "tree/forge.h"
 
+#include <malloc.h>
+
 static struct memory_store store;
 static struct pl_node_source source;
 
@@ -231,39 +233,44 @@ static void head_that_breaks_a_rule_is_refused(void **state)
 	expect_refused(&b, "more blocks");
 }
 
-/* A head, and then bytes that nobody has touched. */
-static int read_a_gibibyte_and_one(void *self, const struct pl_id *id, struct pl_buffer *b,
-				   struct pleach_error *e)
+/* A head, and then bytes that nobody has touched, up to `length`. */
+struct huge {
+	uint32_t n_entries;
+	size_t length;
+};
+
+static int read_huge(void *self, const struct pl_id *id, struct pl_buffer *b,
+		     struct pleach_error *error)
 {
-	forge_head(b, NULL, 0, 0);
-	assert_non_null(pl_buffer_reserve(b, PL_NODE_SIZE_MAX + 1 - b->length));
-	b->length = (size_t)PL_NODE_SIZE_MAX + 1;
+	const struct huge *huge = self;
+
+	forge_head(b, NULL, 0, huge->n_entries);
+	assert_non_null(pl_buffer_reserve(b, huge->length - b->length));
+	b->length = huge->length;
 	return 0;
+}
+
+static void expect_huge_refused(uint32_t n_entries, size_t length, const char *part)
+{
+	struct huge huge = {n_entries, length};
+	struct pl_node_source from = {.read = read_huge, .self = &huge};
+	struct pleach_error error = PLEACH_ERROR_INIT;
+	struct pl_node node;
+
+	assert_int_equal(pl_node_read(&from, &pl_hash_empty, &node, &error), -EBADMSG);
+	assert_non_null(strstr(error.message, part));
 }
 
 static void node_of_more_than_a_gibibyte_is_refused(void **state)
 {
-	struct pl_node_source huge = {.read = read_a_gibibyte_and_one};
-	struct pleach_error error = PLEACH_ERROR_INIT;
-	struct pl_node node;
-
-	assert_int_equal(pl_node_read(&huge, &pl_hash_empty, &node, &error), -EBADMSG);
-	assert_non_null(strstr(error.message, "no valid length"));
+	expect_huge_refused(0, (size_t)PL_NODE_SIZE_MAX + 1, "no valid length");
 }
 
-/* Just enough bytes for one entry more than there may be, and all of them would be read. */
+/* There is room for one entry more than there may be. */
 static void node_of_too_many_entries_is_refused_before_they_are_read(void **state)
 {
-	struct pl_buffer b = {0};
-	size_t length = (size_t)(PL_NODE_ENTRIES_MAX + 1) * 29;
-	void *entries;
-
-	forge_head(&b, NULL, 0, PL_NODE_ENTRIES_MAX + 1);
-	entries = pl_buffer_reserve(&b, length);
-	assert_non_null(entries);
-	memset(entries, 0, length);
-	b.length += length;
-	expect_refused(&b, "more entries");
+	expect_huge_refused(PL_NODE_ENTRIES_MAX + 1, (size_t)(PL_NODE_ENTRIES_MAX + 2) * 29,
+			    "more entries");
 }
 
 static void names_that_are_none_are_refused(void **state)
@@ -606,5 +613,7 @@ int main(void)
 		CASE(blocks_that_are_missing_fail_the_sum),
 	};
 
+	/* Gibibytes that nobody touches cost nothing, unless each is filled for the sake of tests. */
+	mallopt(M_PERTURB, 0);
 	return cmocka_run_group_tests_name("tree/node", tests, NULL, NULL);
 }
