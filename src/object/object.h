@@ -119,5 +119,12 @@ int pl_pool_sync(int pool_fd, const struct pl_id *id);
  */
 int pl_object_verify(int fd, const struct pl_id *id, const struct pl_meta *meta, uint64_t size,
 		     const struct pl_id *content, const char **ret_why);
+/**
+ * The same for an object file of which nothing is known but its name: that the id is the one of its
+ * own content and metadata, its owner recorded or not. *ret_st: its fstat, also with -EBADMSG. *ret_why
+ * is "kind", "size", "extended attributes", or "id", which may be content or metadata.
+ */
+int pl_object_verify_alone(int fd, const struct pl_id *id, struct stat *ret_st,
+			   const char **ret_why);
 
 #endif

@@ -2,6 +2,9 @@
  * verify.c - does an object file still hold what its id says? Read only, and trusts nothing that it
  * has not read itself. What does not verify is named by its field: "id", "kind", "size", "content", or
  * as pl_meta_difference() does.
+ *
+ * With an entry that says what must be there, the field that differs can be told; alone, an object is
+ * right or not, since its id is one hash over all of it.
  */
 #include <stdlib.h>
 
@@ -94,4 +97,53 @@ int pl_object_verify(int fd, const struct pl_id *id, const struct pl_meta *meta,
 	/* Content first: who changed it has mostly changed the mtime too, and that tells less. */
 	r = verify_content(fd, size, content, ret_why);
 	return r < 0 ? r : verify_metadata(fd, &st, meta, ret_why);
+}
+
+/* Is it the id of this, its owner recorded or not? */
+static bool has_id(const struct pl_meta *meta, uint64_t size, const struct pl_id *content,
+		   const struct pl_id *id)
+{
+	struct pl_meta of_nobody = *meta;
+	struct pl_id found;
+
+	pl_object_id(meta, size, content, &found);
+	if (pl_id_equal(&found, id))
+		return true;
+	of_nobody.uid = of_nobody.gid = PLEACH_NO_OWNER;
+	pl_object_id(&of_nobody, size, content, &found);
+	return pl_id_equal(&found, id);
+}
+
+int pl_object_verify_alone(int fd, const struct pl_id *id, struct stat *ret_st,
+			   const char **ret_why)
+{
+	PL_BUFFER xattrs = {0};
+	struct pl_hash *hash;
+	struct pl_id content;
+	struct pl_meta meta;
+	int64_t length;
+	int r;
+
+	pl_assert(fd >= 0);
+	r = pl_fstat(fd, ret_st);
+	if (r < 0)
+		return r;
+	if (!S_ISREG(ret_st->st_mode))
+		return differs("kind", ret_why);
+	if (ret_st->st_size <= 0) /* an empty file has none */
+		return differs("size", ret_why);
+	r = pl_meta_read(fd, ret_st, PL_RULE_EXACT, &xattrs, &meta);
+	if (r == -E2BIG)
+		return differs("extended attributes", ret_why);
+	if (r >= 0)
+		r = pl_hash_new(&hash);
+	if (r < 0)
+		return r;
+	length = hash_file(fd, (uint64_t)ret_st->st_size, hash, &content);
+	pl_hash_free(hash);
+	if (length < 0)
+		return (int)length;
+	if (length != ret_st->st_size)
+		return differs("size", ret_why);
+	return has_id(&meta, (uint64_t)length, &content, id) ? 0 : differs("id", ret_why);
 }
