@@ -162,16 +162,23 @@ static int fail_open(const struct pl_ref *ref, int r, struct pleach_error *error
 	return pl_fail_sys(error, r, "cannot open the attachments of '%s'", ref->name);
 }
 
-int pl_attachment_read(struct pl_ref *ref, const char *path, struct pl_attachment *ret_attachment,
-		       struct pleach_error *error)
+int pl_attachment_read_named(struct pl_ref *ref, const char *hash,
+			     struct pl_attachment *ret_attachment, struct pleach_error *error)
 {
 	PL_CLOSE int fd = open_attached(ref);
-	char name[PL_ID_HEX + 1];
 
 	if (fd < 0)
 		return fd == -ENOENT ? fd : fail_open(ref, fd, error);
+	return read_record(ref, fd, hash, ret_attachment, error);
+}
+
+int pl_attachment_read(struct pl_ref *ref, const char *path, struct pl_attachment *ret_attachment,
+		       struct pleach_error *error)
+{
+	char name[PL_ID_HEX + 1];
+
 	name_of(path, name);
-	return read_record(ref, fd, name, ret_attachment, error);
+	return pl_attachment_read_named(ref, name, ret_attachment, error);
 }
 
 /* All of attached/, which was listed. One that goes away meanwhile was detached. */

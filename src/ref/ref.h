@@ -429,6 +429,9 @@ struct pl_attachment {
 void pl_attachment_done(struct pl_attachment *attachment);
 int pl_attachment_read(struct pl_ref *ref, const char *path, struct pl_attachment *ret_attachment,
 		       struct pleach_error *error); /* -ENOENT without a text */
+/** The same by the name of its record, the hash of the path. */
+int pl_attachment_read_named(struct pl_ref *ref, const char *hash,
+			     struct pl_attachment *ret_attachment, struct pleach_error *error);
 int pl_attachment_write(struct pl_ref *ref, struct pl_txdir *tx, const struct pl_attachment *attachment,
 			struct pleach_error *error);
 int pl_attachment_remove(struct pl_ref *ref, const char *path, struct pleach_error *error);
