@@ -1,0 +1,83 @@
+/*
+ * How a finding of a check comes to be: what is a fault, what is only not verified, and what stops
+ * the check (K2).
+ */
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "gc/checking.h"
+
+int pl_checking_add(struct pl_checking *c, struct pleach_error *error, bool is_fault,
+		    const char *kind, const char *path, const char *format, ...)
+{
+	struct pl_findings *findings = c->findings;
+	size_t n = findings->n;
+	char message[1024];
+	va_list args;
+
+	pl_assert(strncmp(path, "/", 1) != 0);
+	va_start(args, format);
+	if (vsnprintf(message, sizeof(message), format, args) < 0)
+		message[0] = '\0';
+	va_end(args);
+	if (pl_findings_add(findings, is_fault, kind, path, "%s", message) < 0)
+		return pl_fail_memory(error);
+	if (findings->n > n && c->ref) {
+		struct pl_finding *f = &findings->items[n];
+
+		(void)snprintf(f->ref, sizeof(f->ref), "%s", c->ref);
+		f->generation = c->generation;
+	}
+	return 0;
+}
+
+int pl_checking_cannot(struct pl_checking *c, int r, const char *kind, const char *path,
+		       struct pleach_error *error)
+{
+	struct pleach_error cause = PLEACH_ERROR_INIT;
+	bool is_allowed = r != -EACCES && r != -EPERM;
+
+	pl_assert(r < 0);
+	if (r == -ENOMEM)
+		return pl_fail_memory(error);
+	if (r == -EMFILE || r == -ENFILE || r == -EINTR)
+		return pl_fail_sys(error, r, "cannot check '%s'", path);
+	pl_fail_sys(&cause, r, "cannot be read");
+	return pl_checking_add(c, error, is_allowed, kind, path, "%s", cause.message);
+}
+
+int pl_checking_step(struct pl_checking *c, uint64_t bytes, struct pleach_error *error)
+{
+	c->counts.bytes += bytes;
+	pl_store_progress(c->store, "check", ++c->done, 0, c->counts.bytes);
+	return pl_store_check_cancel(c->store, error);
+}
+
+int pl_checking_stray(struct pl_checking *c, const char *directory, const char *name,
+		      struct pleach_error *error)
+{
+	PL_BUFFER path = {0};
+
+	pl_buffer_add_format(&path, "%s/%s", directory, name);
+	if (!pl_buffer_ok(&path))
+		return pl_fail_memory(error);
+	return pl_checking_fault(c, error, "name", pl_buffer_string(&path),
+				 "is no part of a store");
+}
+
+int pl_checking_empty_file(struct pl_checking *c, int dirfd, const char *name, const char *kind,
+			   const char *directory, struct pleach_error *error)
+{
+	PL_BUFFER path = {0};
+	struct stat st;
+	int r = pl_lstat(dirfd, name, &st);
+
+	if (r == -ENOENT || (r >= 0 && S_ISREG(st.st_mode) && st.st_size == 0))
+		return 0;
+	pl_buffer_add_format(&path, "%s/%s", directory, name);
+	if (!pl_buffer_ok(&path))
+		return pl_fail_memory(error);
+	if (r < 0)
+		return pl_checking_cannot(c, r, kind, pl_buffer_string(&path), error);
+	return pl_checking_fault(c, error, kind, pl_buffer_string(&path), "is no empty file");
+}

@@ -1,0 +1,217 @@
+/*
+ * Objects: every file in objects/ by itself, and those that something needs and that are not there.
+ * Also what is known of inodes, so that none is read twice (K5).
+ *
+ * What is known of an object is one number: its inode, and two bits on top.
+ *
+ *	          first look                     needed
+ *	unknown ------------> verified     missing: 0, told
+ *	        ------------> unread       (not permitted: told)
+ *	        ------------> bad          (told)
+ *
+ * O1  A file that has the inode of a verified object, and whose entry has that object's id, is right in
+ *     content and metadata: both are in the id, and were read from this inode.
+ * O2  An object that is not there when objects/ is listed may be there when it is needed: it is looked
+ *     for by name before it is called missing (K3).
+ */
+#include <fcntl.h>
+#include <stdio.h>
+
+#include "gc/checking.h"
+
+#define UNREAD	 (UINT64_C(1) << 62)
+#define BAD	 (UINT64_C(1) << 63)
+#define INO_MASK (UNREAD - 1)
+
+void pl_checking_pool_path(const char *pool, const struct pl_id *id, char ret_path[PL_POOL_PATH])
+{
+	char name[PL_FANOUT_NAME];
+	int n;
+
+	pl_fanout_name(id, name);
+	n = snprintf(ret_path, PL_POOL_PATH, ".pleach/%s/%s", pool, name);
+	pl_assert(n > 0 && n < PL_POOL_PATH);
+}
+
+/* ---- the names in a pool ---- */
+
+/* One of the 256 directories. */
+static int check_fanout(struct pl_checking *c, const char *pool, int pool_fd, const char *digits,
+			int (*visit)(struct pl_checking *c, const struct pl_id *id,
+				     struct pleach_error *error),
+			struct pleach_error *error)
+{
+	PL_CLOSE int fd = pl_open_dir(pool_fd, digits);
+	struct pl_listing listing = {0};
+	char path[64];
+	int r = fd < 0 ? fd : pl_list(fd, &listing);
+
+	(void)snprintf(path, sizeof(path), ".pleach/%s/%.2s", pool, digits);
+	if (r < 0 && r != -ENOENT)
+		r = pl_checking_cannot(c, r, "name", path, error);
+	else
+		r = 0;
+	for (size_t i = 0; r >= 0 && i < listing.n; i++) {
+		const char *name = listing.entries[i].name;
+		char hex[PL_ID_HEX + 1];
+		struct pl_id id;
+		bool is_id = strlen(name) == PL_ID_HEX - 2;
+
+		if (pl_checking_is_leftover(name))
+			continue;
+		if (is_id) {
+			(void)snprintf(hex, sizeof(hex), "%.2s%s", digits, name);
+			is_id = pl_id_parse(hex, &id) == 0;
+		}
+		r = is_id ? visit(c, &id, error) : pl_checking_stray(c, path, name, error);
+	}
+	pl_listing_done(&listing);
+	return r;
+}
+
+int pl_checking_pool(struct pl_checking *c, const char *pool, int pool_fd,
+		     int (*visit)(struct pl_checking *c, const struct pl_id *id,
+				  struct pleach_error *error),
+		     struct pleach_error *error)
+{
+	struct pl_listing listing = {0};
+	char path[32];
+	int r = pl_list(pool_fd, &listing);
+
+	(void)snprintf(path, sizeof(path), ".pleach/%s", pool);
+	if (r < 0)
+		r = pl_checking_cannot(c, r, "name", path, error);
+	for (size_t i = 0; r >= 0 && i < listing.n; i++) {
+		const char *name = listing.entries[i].name;
+
+		if (pl_checking_is_leftover(name))
+			continue;
+		if (strlen(name) == 2 && pl_is_hex(name, 2))
+			r = check_fanout(c, pool, pool_fd, name, visit, error);
+		else
+			r = pl_checking_stray(c, path, name, error);
+	}
+	pl_listing_done(&listing);
+	return r;
+}
+
+/* ---- one object ---- */
+
+static int note(struct pl_checking *c, const struct pl_id *id, uint64_t what,
+		struct pleach_error *error)
+{
+	return pl_map_put(&c->objects, id, what) < 0 ? pl_fail_memory(error) : 0;
+}
+
+/* The inode, as far as it can be told apart by its number alone. */
+static uint64_t inode_of(struct pl_checking *c, const struct stat *st)
+{
+	if (c->objects_dev == 0)
+		c->objects_dev = st->st_dev;
+	return st->st_dev == c->objects_dev && st->st_ino <= INO_MASK ? st->st_ino : 0;
+}
+
+static int tell_bad(struct pl_checking *c, const char *path, const char *why,
+		    struct pleach_error *error)
+{
+	if (strcmp(why, "kind") == 0)
+		return pl_checking_fault(c, error, "object", path, "is no regular file");
+	if (strcmp(why, "size") == 0)
+		return pl_checking_fault(c, error, "object", path, "has a size that no object has");
+	return pl_checking_fault(c, error, "object", path,
+				 "is not what its name says: content or metadata were changed");
+}
+
+/* Looks at one for the first time: 1, or 0 if there is no such. */
+static int look(struct pl_checking *c, const struct pl_id *id, struct pleach_error *error)
+{
+	PL_CLOSE int fd = pl_pool_open(c->store->objects_fd, id);
+	char path[PL_POOL_PATH];
+	const char *why = "";
+	struct stat st = {0};
+	uint64_t what = 0;
+	int r = fd;
+
+	if (fd == -ENOENT)
+		return 0;
+	pl_checking_pool_path("objects", id, path);
+	if (fd >= 0)
+		r = pl_object_verify_alone(fd, id, &st, &why);
+	else if (fd == -EACCES &&
+		 pl_lstat(c->store->objects_fd, path + strlen(".pleach/objects/"), &st) >= 0)
+		what = UNREAD;
+	if (r >= 0) {
+		c->counts.objects++;
+	} else if (r == -EBADMSG) {
+		what = BAD;
+		r = tell_bad(c, path, why, error);
+	} else {
+		what = what ? what : BAD;
+		r = pl_checking_cannot(c, r, "object", path, error);
+	}
+	if (r >= 0)
+		r = note(c, id, what | inode_of(c, &st), error);
+	if (r >= 0)
+		r = pl_checking_step(c, (uint64_t)st.st_size, error);
+	return r < 0 ? r : 1;
+}
+
+static int visit(struct pl_checking *c, const struct pl_id *id, struct pleach_error *error)
+{
+	int r = pl_map_get(&c->objects, id) ? 0 : look(c, id, error);
+
+	return r < 0 ? r
+		     : 0; /* one that went away meanwhile was needed by nobody, or will be missed */
+}
+
+int pl_check_objects(struct pl_checking *c, struct pleach_error *error)
+{
+	return pl_checking_pool(c, "objects", c->store->objects_fd, visit, error);
+}
+
+int pl_checking_object(struct pl_checking *c, const struct pl_id *object,
+		       const struct pl_node *node, const struct pl_entry *entry,
+		       struct pleach_error *error)
+{
+	char path[PL_POOL_PATH], hex[PL_ID_HEX + 1], name[PL_NAME_MAX + 1];
+	int r = pl_map_get(&c->objects, object) ? 1 : look(c, object, error); /* O2 */
+
+	if (r != 0)
+		return r < 0 ? r : 0;
+	pl_checking_pool_path("objects", object, path);
+	pl_entry_name(entry, name);
+	r = pl_checking_fault(c, error, "object", path, "is missing: node %s needs it for '%s'",
+			      pl_id_hex(&node->id, hex), name);
+	return r < 0 ? r : note(c, object, BAD, error);
+}
+
+/* ---- inodes ---- */
+
+bool pl_checking_is_object(const struct pl_checking *c, const struct pl_id *object,
+			   const struct stat *st)
+{
+	const uint64_t *what = pl_map_get(&c->objects, object);
+
+	return what && (*what & INO_MASK) != 0 && (*what & INO_MASK) == st->st_ino &&
+	       c->objects_dev == st->st_dev;
+}
+
+bool pl_checking_is_verified(const struct pl_checking *c, const struct pl_id *object,
+			     const struct stat *st)
+{
+	const uint64_t *what = pl_map_get(&c->objects, object);
+	struct pl_copy_key key = {.dev = st->st_dev, .ino = st->st_ino, .object = *object};
+
+	if (what && !(*what & (UNREAD | BAD)) && pl_checking_is_object(c, object, st)) /* O1 */
+		return true;
+	return pl_map_get(&c->copies, &key) != NULL;
+}
+
+int pl_checking_note_copy(struct pl_checking *c, const struct pl_id *object, const struct stat *st,
+			  struct pleach_error *error)
+{
+	struct pl_copy_key key = {.dev = st->st_dev, .ino = st->st_ino, .object = *object};
+
+	_Static_assert(sizeof(key) == 48, "no padding: it is hashed as it is");
+	return pl_map_put(&c->copies, &key, 1) < 0 ? pl_fail_memory(error) : 0;
+}
