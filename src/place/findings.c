@@ -1,0 +1,76 @@
+/*
+ * A list of findings: of a check, or of what a checkout could not restore.
+ *
+ * F1  A message is one line and printable: it may quote names and attributes, which come from strangers.
+ * F2  No more than PL_FINDINGS_MAX are kept, so that a tree of a million entries that this user may
+ *     not restore takes no memory for each; all are counted.
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "place/place.h"
+
+#define MESSAGE_SIZE 1024 /* what is longer is cut */
+
+void pl_findings_done(struct pl_findings *findings)
+{
+	for (size_t i = 0; i < findings->n; i++) {
+		free(findings->items[i].path);
+		free(findings->items[i].message);
+	}
+	free(findings->items);
+	*findings = (struct pl_findings){0};
+}
+
+/* F1. */
+static void make_printable(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+			*text = '?';
+}
+
+static int append(struct pl_findings *findings, const struct pl_finding *finding)
+{
+	pl_assert(finding->path && finding->message && finding->kind);
+	if (PL_ARRAY_GROW(findings->items, findings->capacity, findings->n) < 0)
+		return -ENOMEM;
+	findings->items[findings->n++] = *finding;
+	return 0;
+}
+
+int pl_findings_add(struct pl_findings *findings, bool is_fault, const char *kind, const char *path,
+		    const char *format, ...)
+{
+	struct pl_finding finding = {.kind = kind, .is_fault = is_fault};
+	char message[MESSAGE_SIZE];
+	va_list args;
+	int r = -ENOMEM;
+
+	va_start(args, format);
+	if (vsnprintf(message, sizeof(message), format, args) < 0)
+		message[0] = '\0';
+	va_end(args);
+	make_printable(message);
+	if (findings->n == PL_FINDINGS_MAX) { /* F2 */
+		findings->left_out++;
+		r = 0;
+	} else {
+		finding.path = strdup(path);
+		finding.message = strdup(message);
+		if (finding.path && finding.message)
+			r = append(findings, &finding);
+		if (r < 0) {
+			free(finding.path);
+			free(finding.message);
+			return r;
+		}
+	}
+	if (is_fault)
+		findings->faults++;
+	else
+		findings->unverified++;
+	pl_assert(findings->faults + findings->unverified == findings->n + findings->left_out);
+	return r;
+}
