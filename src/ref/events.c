@@ -39,19 +39,20 @@ static void drop_older_half(int cache_fd)
 		(void)pl_unlink(cache_fd, NEW_NAME);
 }
 
-/* "TIME TEXT\n" in one piece, so that the lines of two processes do not mix. */
-static size_t make_line(char line[LINE_MAX], const char *format, va_list args)
+/* The time, and a blank. Returns how long that is. */
+static size_t begin_line(char line[LINE_MAX])
 {
 	struct timespec now;
-	size_t at = PL_TIME_TEXT - 1;
-	int n;
 
 	pl_clock_wall(&now);
 	pl_time_text(now.tv_sec, (uint32_t)now.tv_nsec, line);
-	line[at++] = ' ';
-	n = vsnprintf(line + at, LINE_MAX - at - 1, format, args);
-	if (n < 0)
-		return 0;
+	line[PL_TIME_TEXT - 1] = ' ';
+	return PL_TIME_TEXT;
+}
+
+/* Makes what follows `at` printable, and ends it. Returns how long all is. */
+static size_t end_line(char line[LINE_MAX], size_t at)
+{
 	for (; line[at]; at++) {
 		if ((unsigned char)line[at] < 0x20 || line[at] == 0x7f)
 			line[at] = '?';
@@ -67,15 +68,21 @@ void pl_event_add(struct pl_store *store, const char *format, ...)
 	char line[LINE_MAX];
 	struct stat st;
 	va_list args;
-	size_t n;
+	size_t at;
+	int n;
 
 	if (store->cache_fd < 0)
 		return;
+	at = begin_line(line);
 	va_start(args, format);
-	n = make_line(line, format, args);
+	n = vsnprintf(line + at, sizeof(line) - at - 1, format, args);
 	va_end(args);
+	if (n < 0)
+		return;
+	at = end_line(line, at);
 	fd = pl_open_or_create(store->cache_fd, NAME, O_WRONLY | O_APPEND | O_NONBLOCK, 0600);
-	if (fd < 0 || pl_write_full(fd, line, n) < 0)
+	/* In one piece, so that the lines of two processes do not mix. */
+	if (fd < 0 || pl_write_full(fd, line, at) < 0)
 		return;
 	if (pl_fstat(fd, &st) == 0 && st.st_size > EVENTS_MAX) /* E1 */
 		drop_older_half(store->cache_fd);

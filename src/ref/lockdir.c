@@ -101,6 +101,17 @@ int pl_lockdir_make(int parent_fd, const char *name, struct pl_lockdir *ret_dir)
 	return r;
 }
 
+/* Killed between making it and setting its mode, under a umask that takes the owner's bits, a maker
+ * leaves one that not even he may open. Who holds it does not mind the mode. */
+static int open_lock(int dir_fd)
+{
+	int fd = pl_open(dir_fd, LOCK_NAME, O_RDWR | O_NONBLOCK);
+
+	if (fd == -EACCES && pl_chmod_at(dir_fd, LOCK_NAME, 0600) == 0)
+		fd = pl_open(dir_fd, LOCK_NAME, O_RDWR | O_NONBLOCK);
+	return fd;
+}
+
 int pl_lockdir_take(int parent_fd, const char *name, struct pl_lockdir *ret_dir)
 {
 	struct pl_lockdir dir = PL_LOCKDIR_NONE;
@@ -108,7 +119,7 @@ int pl_lockdir_take(int parent_fd, const char *name, struct pl_lockdir *ret_dir)
 
 	dir.fd = pl_open_dir(parent_fd, name);
 	if (dir.fd >= 0)
-		dir.lock_fd = pl_open(dir.fd, LOCK_NAME, O_RDWR | O_NONBLOCK);
+		dir.lock_fd = open_lock(dir.fd);
 	if (dir.fd == -EACCES || dir.lock_fd == -ENOENT)
 		(void)pl_rmdir(parent_fd, name); /* L2 */
 	if (dir.lock_fd < 0) {

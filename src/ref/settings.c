@@ -9,7 +9,8 @@
 
 #include "ref/ref.h"
 
-#define ALL UINT64_MAX /* of `keep` */
+#define ALL	UINT64_MAX /* of `keep` */
+#define KEY_MAX 31	   /* bytes; longer ones are none of the table */
 
 /* ---- what is a value ---- */
 
@@ -105,21 +106,34 @@ static int validate_metadata(const char *value)
 	return pl_rule_parse(value, &rule);
 }
 
-/* `GLOB:POLICY`, blanks between; a glob may hold colons, its policy stands behind the last. */
+/* One of `merge`: GLOB:POLICY. A glob may hold colons; the policy stands behind the last. */
+static bool is_merge_rule(const char *rule, size_t length)
+{
+	static const char *const policies[] = {"fail", "append", "ours", "theirs", "ignore"};
+	const char *colon = memrchr(rule, ':', length);
+	size_t rest;
+
+	if (!colon || colon == rule)
+		return false;
+	rest = length - (size_t)(colon + 1 - rule);
+	for (size_t i = 0; i < PL_ARRAY_LEN(policies); i++) {
+		if (strlen(policies[i]) == rest && memcmp(policies[i], colon + 1, rest) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* With blanks between, and at least one. */
 static int validate_merge(const char *value)
 {
-	static const char *const policies[] = {"fail", "append", "ours", "theirs", "ignore", NULL};
-	PL_FREE char *copy = strdup(value);
-	char *rest = NULL, *rule;
 	int n = 0;
 
-	if (!copy)
-		return -ENOMEM;
-	for (rule = strtok_r(copy, " ", &rest); rule; rule = strtok_r(NULL, " ", &rest)) {
-		char *colon = strrchr(rule, ':');
+	for (value += strspn(value, " "); *value; value += strspn(value, " ")) {
+		size_t length = strcspn(value, " ");
 
-		if (!colon || colon == rule || parse_word(colon + 1, policies) < 0)
+		if (!is_merge_rule(value, length))
 			return -EINVAL;
+		value += length;
 		n++;
 	}
 	return n > 0 ? 0 : -EINVAL;
@@ -237,6 +251,7 @@ static int replace(struct pl_values *values, size_t at, const char *value)
 
 	if (!copy)
 		return -ENOMEM;
+	pl_assert(values->values.items && at < values->values.n);
 	free(values->values.items[at]);
 	values->values.items[at] = copy;
 	return 0;
@@ -256,8 +271,6 @@ int pl_values_set(struct pl_values *values, const char *key, const char *value,
 		return r;
 	}
 	r = value ? known->validate(value) : 0;
-	if (r == -ENOMEM)
-		return pl_fail_memory(error);
 	if (r < 0) {
 		r = pl_fail_usage(error, "'%s' is not a value for setting '%s'", value, key);
 		pl_hint(error, "%s: %s", key, known->meaning);
@@ -292,27 +305,33 @@ void pl_values_add_to_text(const struct pl_values *values, struct pl_buffer *b)
 	}
 }
 
-/* One "KEY VALUE", from outside. `previous`: the key before it, "" for the first. */
+/* Not passed over: it may be one that keeps things. */
+static int fail_unknown(const char *set, struct pleach_error *error)
+{
+	return pl_fail_corrupt(error, "setting '%s' is not one that is known here", set);
+}
+
+/* One "KEY VALUE", from outside. */
 static int read_value(struct pl_values *values, const char *set, struct pleach_error *error)
 {
 	const char *space = strchr(set, ' ');
 	const char *previous = values->keys.n > 0 ? values->keys.items[values->keys.n - 1] : "";
-	PL_FREE char *key = NULL;
+	char key[KEY_MAX + 1] = "";
+	size_t length;
 	int r;
 
 	if (!space)
 		return pl_fail_corrupt(error, "setting '%s' has no value", set);
-	key = strndup(set, (size_t)(space - set));
-	if (!key)
-		return pl_fail_memory(error);
+	length = (size_t)(space - set);
+	if (length > KEY_MAX)
+		return fail_unknown(set, error);
+	memcpy(key, set, length);
 	if (strcmp(previous, key) >= 0)
 		return pl_fail_corrupt(error, "setting '%s' is out of order", key);
 	r = pl_values_set(values, key, space + 1, NULL);
 	if (r == -ENOMEM)
 		return pl_fail_memory(error);
-	/* An unknown key is not passed over: it may be one that keeps things. */
-	return r < 0 ? pl_fail_corrupt(error, "setting '%s' is not one that is known here", set)
-		     : 0;
+	return r < 0 ? fail_unknown(set, error) : 0;
 }
 
 int pl_values_read_text(struct pl_text *text, struct pl_values *ret_values,

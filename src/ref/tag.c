@@ -261,7 +261,7 @@ static int set_locked(struct pl_ref *ref, struct pl_txdir *tx, struct pl_tag *ta
 {
 	PL_CLOSE int tags_fd = make_tags(ref);
 	struct pl_tag old = {0};
-	bool has_old;
+	bool has_old = false;
 	int r;
 
 	pl_assert(pl_ref_is_locked(ref));

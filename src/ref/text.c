@@ -314,10 +314,12 @@ static bool unescape(const char *from, size_t length, struct pl_buffer *b)
 
 const char *pl_text_next(struct pl_text *text, const char *key)
 {
-	const char *line = text->data + text->offset, *end;
-	size_t left = text->length - text->offset, key_length = strlen(key);
+	size_t left, key_length = strlen(key);
+	const char *line, *end;
 
 	pl_assert(text->data && text->offset <= text->length);
+	line = text->data + text->offset;
+	left = text->length - text->offset;
 	if (text->failed || left <= key_length || memcmp(line, key, key_length) != 0 ||
 	    line[key_length] != ' ')
 		return NULL;

@@ -33,10 +33,11 @@ static void read_what(int fd, char ret_what[256])
 	}
 }
 
-/* Removes one if it is dead: 1. 0 if not, or if it could not be removed. Errors: of locking. */
+/* Removes one if it is dead: 1. 0 if not, if it was empty, or could not be removed. Errors: of locking. */
 static int recover_one(struct pl_store *store, const char *name)
 {
 	struct pl_lockdir dir;
+	bool is_begun;
 	char what[256];
 	int r = pl_lockdir_take(store->tx_fd, name, &dir); /* R1 */
 
@@ -46,10 +47,12 @@ static int recover_one(struct pl_store *store, const char *name)
 		pl_lockdir_close(&dir);
 		return 0;
 	}
+	/* Without it nothing else is there: its maker may live, and begins again (lockdir.c). */
+	is_begun = pl_exists(dir.fd, "what") == 1;
 	read_what(dir.fd, what);
 	r = pl_lockdir_erase(store->tx_fd, name, &dir);
-	if (r < 0)
-		return 0; /* the next one tries again */
+	if (r < 0 || !is_begun)
+		return 0; /* the next one tries again; or nobody has lost anything */
 	pl_event_add(store, "removed what a killed \"%s\" had left", what);
 	return 1;
 }
