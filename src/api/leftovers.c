@@ -1,0 +1,143 @@
+/*
+ * pleach_leftovers_*(): what is under way, what was left behind, and what was mended of late.
+ */
+#include <stdlib.h>
+
+#include "api/inner.h"
+
+struct item {
+	const char *kind;
+	char *id, *what;
+};
+struct pleach_leftovers {
+	struct item *items;
+	size_t n, capacity, at;
+};
+
+static int add(struct pleach_leftovers *list, const char *kind, const char *id, const char *what)
+{
+	struct item item = {.kind = kind, .id = strdup(id), .what = strdup(what)};
+
+	if (item.id && item.what && PL_ARRAY_GROW(list->items, list->capacity, list->n) == 0) {
+		list->items[list->n++] = item;
+		return 0;
+	}
+	free(item.id);
+	free(item.what);
+	return -ENOMEM;
+}
+
+static const char *kind_of(const struct pl_txdir_info *info)
+{
+	switch (info->state) {
+	case PL_TX_OPEN:
+		return "open";
+	case PL_TX_DEAD:
+		return "dead";
+	case PL_TX_PARKED:
+		return "parked";
+	}
+	pl_assert(false);
+	return "";
+}
+
+static int add_transactions(struct pleach_leftovers *list, struct pl_store *store,
+			    struct pleach_error *error)
+{
+	struct pl_txdir_info *infos;
+	size_t n;
+	int r;
+
+	if (store->tx_fd < 0)
+		return 0; /* not for other users to see */
+	r = pl_txdir_list(store, &infos, &n, error);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; r >= 0 && i < n; i++)
+		r = add(list, kind_of(&infos[i]), infos[i].id, infos[i].what);
+	free(infos);
+	return r < 0 ? pl_fail_memory(error) : 0;
+}
+
+static int add_trash(struct pleach_leftovers *list, struct pl_store *store,
+		     struct pleach_error *error)
+{
+	struct pl_listing listing;
+	int r;
+
+	if (store->trash_fd < 0)
+		return 0;
+	r = pl_list(store->trash_fd, &listing);
+	if (r < 0)
+		return pl_fail_sys(error, r, "cannot read '%s/.pleach/trash'", store->path);
+	for (size_t i = 0; r >= 0 && i < listing.n; i++)
+		r = add(list, "trash", listing.entries[i].name, "taken out, not erased yet");
+	pl_listing_done(&listing);
+	return r < 0 ? pl_fail_memory(error) : 0;
+}
+
+static int add_events(struct pleach_leftovers *list, struct pl_store *store,
+		      struct pleach_error *error)
+{
+	struct pl_strings lines;
+	int r = pl_event_list(store, &lines);
+
+	if (r < 0)
+		return pl_fail_memory(error);
+	for (size_t i = 0; r >= 0 && i < lines.n; i++)
+		r = add(list, "recovered", "", lines.items[i]);
+	pl_strings_done(&lines);
+	return r < 0 ? pl_fail_memory(error) : 0;
+}
+
+int pleach_leftovers_open(struct pleach_store *store, struct pleach_leftovers **ret_list,
+			  struct pleach_error *error)
+{
+	struct pleach_leftovers *list = calloc(1, sizeof(*list));
+	int r;
+
+	pl_assert(store && ret_list);
+	if (!list)
+		return pl_fail_memory(error);
+	r = add_transactions(list, store->inner, error);
+	if (r >= 0)
+		r = add_trash(list, store->inner, error);
+	if (r >= 0)
+		r = add_events(list, store->inner, error);
+	if (r < 0) {
+		pleach_leftovers_close(list);
+		return r;
+	}
+	*ret_list = list;
+	return 0;
+}
+
+int pleach_leftovers_next(struct pleach_leftovers *list, struct pleach_leftover *leftover,
+			  struct pleach_error *error)
+{
+	struct pleach_leftover l = PLEACH_LEFTOVER_INIT;
+	const struct item *item;
+
+	pl_assert(list && leftover);
+	(void)error; /* all of it is here already */
+	if (list->at == list->n)
+		return 0;
+	item = &list->items[list->at++];
+	l.kind = item->kind;
+	l.id = item->id;
+	l.what = item->what;
+	PL_GIVE(leftover, l);
+	return 1;
+}
+
+void pleach_leftovers_close(struct pleach_leftovers *list)
+{
+	if (!list)
+		return;
+	for (size_t i = 0; i < list->n; i++) {
+		free(list->items[i].id);
+		free(list->items[i].what);
+	}
+	free(list->items);
+	free(list);
+}

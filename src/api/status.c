@@ -1,0 +1,281 @@
+/*
+ * pleach_refs_*(): the refs of a store, and how each is.
+ */
+#include <stdlib.h>
+
+#include "api/inner.h"
+
+struct pleach_refs {
+	struct pl_store *store;
+	struct pl_strings names;
+	size_t at;
+	struct pleach_ref_status status; /* of the ref handed out last */
+	struct pl_buffer public_path;
+	struct pl_strings tags, attached;
+};
+
+int pleach_refs_open(struct pleach_store *store, struct pleach_refs **ret_refs,
+		     struct pleach_error *error)
+{
+	struct pleach_refs *refs = calloc(1, sizeof(*refs));
+	int r;
+
+	pl_assert(store && ret_refs);
+	if (!refs)
+		return pl_fail_memory(error);
+	refs->store = store->inner;
+	r = pl_ref_list(store->inner, &refs->names, error);
+	if (r < 0) {
+		free(refs);
+		return r;
+	}
+	*ret_refs = refs;
+	return 0;
+}
+
+/* ---- parts of a status ---- */
+
+static int find_head(struct pleach_refs *refs, struct pl_ref *ref, struct pl_id *ret_tree,
+		     struct pleach_error *error)
+{
+	struct pleach_ref_status *s = &refs->status;
+	struct pl_record record;
+	int r = pl_ref_settle(ref, NULL, &s->head, error);
+
+	if (r < 0 || s->head == 0)
+		return r;
+	r = pl_generation_read(ref, s->head, &record, error);
+	if (r < 0)
+		return r;
+	*ret_tree = record.tree;
+	pl_id_hex(&record.tree, s->tree);
+	s->time_s = record.time_s;
+	s->time_ns = record.time_ns;
+	pl_record_done(&record);
+	return 0;
+}
+
+static int find_public(struct pleach_refs *refs, struct pl_ref *ref, const struct pl_id *head,
+		       struct pleach_error *error)
+{
+	enum pl_public_state state;
+	struct pl_id shown;
+	unsigned k;
+	int r = pl_public_state(ref, &state, error);
+
+	if (r < 0)
+		return r;
+	pl_buffer_truncate(&refs->public_path, 0);
+	pl_buffer_add_format(&refs->public_path, "%s/%s", ref->store->path, ref->name);
+	refs->status.public_path = pl_buffer_string(&refs->public_path);
+	if (!refs->status.public_path)
+		return pl_fail_memory(error);
+	switch (state) {
+	case PL_PUBLIC_MISSING:
+		refs->status.public_state = "missing";
+		break;
+	case PL_PUBLIC_FOREIGN:
+		refs->status.public_state = "foreign";
+		break;
+	case PL_PUBLIC_OK:
+		r = pl_public_read(ref, &shown, &k, NULL);
+		refs->status.public_state = r == 1 && pl_id_equal(&shown, head) ? "ok" : "behind";
+		break;
+	}
+	return 0;
+}
+
+#define IS_PLACED 1u
+
+/* One tree, looked at once however many generations have it. */
+static int look_at_tree(struct pleach_refs *refs, struct pl_map *trees, const struct pl_id *tree,
+			bool *ret_placed)
+{
+	uint64_t *known = pl_map_get(trees, tree->bytes), flags = 0;
+	PL_CLOSE int treedir = -EBADF;
+	unsigned k;
+	int r;
+
+	if (known) {
+		*ret_placed = (*known & IS_PLACED) != 0;
+		return 0;
+	}
+	treedir = pl_treedir_open(refs->store, tree);
+	if (treedir < 0 && treedir != -ENOENT)
+		return treedir;
+	r = treedir < 0 ? 0 : pl_placing_find(treedir, &k);
+	if (r < 0)
+		return r;
+	flags = r > 0 ? IS_PLACED : 0;
+	r = pl_pin_is_held(refs->store, tree);
+	if (r < 0)
+		return r;
+	refs->status.pinned += r > 0;
+	*ret_placed = flags != 0;
+	r = pl_map_put(trees, tree->bytes, flags);
+	return r < 0 ? r : 0;
+}
+
+static int count_generations(struct pleach_refs *refs, struct pl_ref *ref,
+			     struct pleach_error *error)
+{
+	struct pl_map trees;
+	int r = 0;
+
+	pl_map_init(&trees, sizeof(struct pl_id), refs->store->seed);
+	for (uint64_t n = refs->status.head; r >= 0 && n > 0; n--) {
+		struct pl_record record;
+		bool is_placed = false;
+
+		r = pl_generation_is_dropped(ref, n);
+		if (r > 0)
+			continue;
+		if (r >= 0)
+			r = pl_store_check_cancel(refs->store, error);
+		if (r >= 0)
+			r = pl_generation_read(ref, n, &record, error);
+		if (r < 0)
+			break;
+		r = look_at_tree(refs, &trees, &record.tree, &is_placed);
+		pl_record_done(&record);
+		if (r < 0)
+			pl_fail_sys(error, r, "cannot look at generation %llu of '%s'",
+				    (unsigned long long)n, ref->name);
+		refs->status.generations_kept++;
+		refs->status.generations_placed += is_placed;
+	}
+	pl_map_done(&trees);
+	return r < 0 ? r : 0;
+}
+
+static int list_tags(struct pleach_refs *refs, struct pl_ref *ref, struct pleach_error *error)
+{
+	struct pl_strings names = {0};
+	int r = pl_tag_list(ref, &names, error);
+
+	for (size_t i = 0; r >= 0 && i < names.n; i++) {
+		PL_BUFFER line = {0};
+		struct pl_tag tag;
+
+		r = pl_tag_read(ref, names.items[i], &tag, error);
+		if (r == -ENOENT) { /* deleted meanwhile */
+			pl_error_clear(error);
+			r = 0;
+			continue;
+		}
+		if (r < 0)
+			break;
+		pl_buffer_add_format(&line, "%s=%llu", tag.name,
+				     (unsigned long long)tag.generation);
+		if (!pl_buffer_ok(&line) ||
+		    pl_strings_add(&refs->tags, pl_buffer_string(&line)) < 0)
+			r = pl_fail_memory(error);
+	}
+	pl_strings_done(&names);
+	return r;
+}
+
+static int list_attached(struct pleach_refs *refs, struct pl_ref *ref, struct pleach_error *error)
+{
+	struct pl_attachment *list;
+	size_t n;
+	int r = pl_attachment_list(ref, &list, &n, error);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; r >= 0 && i < n; i++) {
+		PL_BUFFER line = {0};
+
+		pl_buffer_add_string(&line, ref->name);
+		if (list[i].generation > 0)
+			pl_buffer_add_format(&line, "@%llu",
+					     (unsigned long long)list[i].generation);
+		pl_buffer_add_format(&line, " %s ", list[i].mode);
+		pl_buffer_add_string(&line, list[i].path);
+		if (!pl_buffer_ok(&line) ||
+		    pl_strings_add(&refs->attached, pl_buffer_string(&line)) < 0)
+			r = pl_fail_memory(error);
+	}
+	pl_attachments_free(list, n);
+	return r;
+}
+
+/* Tickets of transactions that wait. Other users may not see them. */
+static int count_queue(struct pleach_refs *refs, struct pl_ref *ref, struct pleach_error *error)
+{
+	PL_CLOSE int queue = pl_open_dir(ref->fd, "queue");
+	struct pl_listing listing;
+	int r;
+
+	if (queue == -ENOENT || queue == -EACCES)
+		return 0;
+	r = queue < 0 ? queue : pl_list(queue, &listing);
+	if (r < 0)
+		return pl_fail_sys(error, r, "cannot read the queue of '%s'", ref->name);
+	refs->status.queued = listing.n;
+	pl_listing_done(&listing);
+	return 0;
+}
+
+/* ---- listing ---- */
+
+static int fill_in(struct pleach_refs *refs, struct pl_ref *ref, struct pleach_error *error)
+{
+	struct pl_id head = {{0}};
+	int r = find_head(refs, ref, &head, error);
+
+	if (r >= 0)
+		r = find_public(refs, ref, &head, error);
+	if (r >= 0)
+		r = count_generations(refs, ref, error);
+	if (r >= 0)
+		r = list_tags(refs, ref, error);
+	if (r >= 0)
+		r = list_attached(refs, ref, error);
+	if (r >= 0)
+		r = count_queue(refs, ref, error);
+	refs->status.tags = pl_strings_list(&refs->tags);
+	refs->status.attached = pl_strings_list(&refs->attached);
+	return r;
+}
+
+int pleach_refs_next(struct pleach_refs *refs, struct pleach_ref_status *status,
+		     struct pleach_error *error)
+{
+	pl_assert(refs && status);
+	while (refs->at < refs->names.n) {
+		struct pleach_ref_status empty = PLEACH_REF_STATUS_INIT;
+		const char *name = refs->names.items[refs->at++];
+		struct pl_ref ref;
+		int r = pl_ref_open(refs->store, name, &ref, error);
+
+		pl_strings_done(&refs->tags);
+		pl_strings_done(&refs->attached);
+		refs->status = empty;
+		refs->status.name = name;
+		if (r >= 0) {
+			r = fill_in(refs, &ref, error);
+			pl_ref_close(&ref);
+		}
+		if (r == -ENOENT) { /* dropped meanwhile */
+			pl_error_clear(error);
+			continue;
+		}
+		if (r < 0)
+			return r;
+		PL_GIVE(status, refs->status);
+		return 1;
+	}
+	return 0;
+}
+
+void pleach_refs_close(struct pleach_refs *refs)
+{
+	if (!refs)
+		return;
+	pl_strings_done(&refs->names);
+	pl_strings_done(&refs->tags);
+	pl_strings_done(&refs->attached);
+	pl_buffer_done(&refs->public_path);
+	free(refs);
+}
