@@ -183,8 +183,8 @@ static void every_single_byte_change_is_found(void **state)
 	end_world(&w);
 }
 
-/* A text of these lines under the name of path /a. */
-static int read_body(struct world *w, const char *format)
+/* A text of these lines under the name of a path. */
+static int read_body_of(struct world *w, const char *path, const char *lines)
 {
 	char name[PL_ID_HEX + 16] = "attached/";
 	struct pl_attachment back;
@@ -192,16 +192,21 @@ static int read_body(struct world *w, const char *format)
 	struct pl_id id;
 	int r;
 
-	pl_hash_of("/a", 2, &id);
+	pl_hash_of(path, strlen(path), &id);
 	pl_id_hex(&id, name + strlen(name));
-	pl_buffer_add_format(&b, "pleach-attachment 1\nref-id %s\n%s", w->ref.id, format);
+	pl_buffer_add_format(&b, "pleach-attachment 1\nref-id %s\n%s", w->ref.id, lines);
 	pl_text_end(&b);
 	(void)pl_unlink(w->ref.fd, name);
 	assert_int_equal(pl_write_file(w->ref.fd, name, 0644, b.data, b.length, false), 0);
-	r = pl_attachment_read(&w->ref, "/a", &back, NULL);
+	r = pl_attachment_read(&w->ref, path, &back, NULL);
 	if (r == 0)
 		pl_attachment_done(&back);
 	return r;
+}
+
+static int read_body(struct world *w, const char *lines)
+{
+	return read_body_of(w, "/a", lines);
 }
 
 #define TIME "time 2009-02-13T23:31:30.000000042Z\n"
@@ -230,6 +235,9 @@ static void a_record_that_verifies_but_breaks_a_rule_is_refused(void **state)
 		if (read_body(&w, bad[i]) != -EBADMSG)
 			fail_msg("not refused: %s", bad[i]);
 	}
+	assert_int_equal(read_body_of(&w, "a",
+				      "path a\nmode symlink\ngeneration 0\ntarget x\n" TIME),
+			 -EBADMSG);
 	end_world(&w);
 }
 

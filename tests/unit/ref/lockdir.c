@@ -198,6 +198,70 @@ static void a_directory_that_was_moved_is_not_taken_under_its_old_name(void **st
 	assert_int_equal(pl_exists(s->fd, "e/lock"), 1);
 }
 
+/* What happens just before take gets its lock. */
+struct meanwhile {
+	struct scratch *s;
+	void (*happens)(struct scratch *s);
+};
+
+static void happen(uint64_t number, enum pl_call call, void *userdata)
+{
+	const struct meanwhile *meanwhile = userdata;
+
+	if (number == 1 && call == PL_CALL_LOCK)
+		meanwhile->happens(meanwhile->s);
+}
+
+static int take_while(struct scratch *s, void (*happens)(struct scratch *s))
+{
+	struct meanwhile meanwhile = {.s = s, .happens = happens};
+	struct pl_lockdir dir;
+	int r;
+
+	assert_int_equal(pl_lockdir_make(s->fd, "d", &dir), 0);
+	pl_lockdir_close(&dir);
+	pl_seam_arm(&(struct pl_seam_plan){.stop = happen, .userdata = &meanwhile});
+	r = pl_lockdir_take(s->fd, "d", &dir);
+	pl_seam_arm(NULL);
+	return r;
+}
+
+static void another_takes_and_erases_it(struct scratch *s)
+{
+	struct pl_lockdir dir;
+
+	assert_int_equal(pl_lockdir_take(s->fd, "d", &dir), 1);
+	assert_int_equal(pl_lockdir_erase(s->fd, "d", &dir), 0);
+}
+
+static void another_is_killed_over_erasing_it(struct scratch *s)
+{
+	assert_int_equal(unlinkat(s->fd, "d/lock", 0), 0);
+}
+
+static void it_is_moved_and_the_name_given_again(struct scratch *s)
+{
+	struct pl_lockdir dir;
+
+	assert_int_equal(renameat(s->fd, "d", s->fd, "e"), 0);
+	assert_int_equal(pl_lockdir_make(s->fd, "d", &dir), 0);
+	pl_lockdir_close(&dir);
+}
+
+static void what_changed_before_the_lock_was_had_is_not_taken(void **state)
+{
+	struct scratch *s = *state;
+
+	assert_int_equal(take_while(s, another_takes_and_erases_it), 0);
+	assert_int_equal(pl_exists(s->fd, "d"), 0);
+	assert_int_equal(take_while(s, another_is_killed_over_erasing_it), 0);
+	assert_int_equal(count_names(s->fd, "d"), 0);
+	assert_int_equal(pl_rmdir(s->fd, "d"), 0);
+	assert_int_equal(take_while(s, it_is_moved_and_the_name_given_again), 0);
+	assert_int_equal(count_names(s->fd, "d"), 1);
+	assert_int_equal(count_names(s->fd, "e"), 1);
+}
+
 static void errors_of_locking_are_told(void **state)
 {
 	struct scratch *s = *state;
@@ -237,6 +301,7 @@ int main(void)
 		TEST(whoever_is_taken_for_dead_while_making_begins_again),
 		TEST(whoever_finds_the_lock_busy_begins_again_and_touches_nothing),
 		TEST(a_directory_that_was_moved_is_not_taken_under_its_old_name),
+		TEST(what_changed_before_the_lock_was_had_is_not_taken),
 		TEST(errors_of_locking_are_told),
 		TEST(no_descriptor_is_left_open),
 	};

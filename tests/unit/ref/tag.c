@@ -293,6 +293,54 @@ static void a_damaged_tag_can_be_replaced_by_force_or_deleted(void **state)
 
 /* ---- killed, failed, raced ---- */
 
+struct watcher {
+	struct pl_ref *other; /* the same ref, opened again */
+	int n_busy, n_free;
+};
+
+/* Is the ref locked when a call changes tags or users? */
+static void watch_lock(uint64_t number, enum pl_call call, void *userdata)
+{
+	struct watcher *watcher = userdata;
+	int r;
+
+	if (call != PL_CALL_LINK && call != PL_CALL_UNLINK && call != PL_CALL_RENAME)
+		return;
+	r = pl_ref_try_lock(watcher->other, NULL);
+	watcher->n_busy += r == 0;
+	watcher->n_free += r != 0;
+	pl_ref_unlock(watcher->other);
+}
+
+static void tags_change_under_the_ref_lock_alone(void **state)
+{
+	struct world w = make_world(*state);
+	struct watcher watcher = {0};
+	struct pl_ref other;
+
+	assert_int_equal(pl_ref_open(w.store, "site", &other, NULL), 0);
+	watcher.other = &other;
+	pl_seam_arm(&(struct pl_seam_plan){.stop = watch_lock, .userdata = &watcher});
+	assert_int_equal(set(&w, "v1", 1, false), 0);
+	assert_int_equal(set(&w, "v1", 2, true), 0);
+	assert_int_equal(pl_tag_delete(&w.ref, "v1", NULL), 0);
+	pl_seam_arm(NULL);
+	assert_true(watcher.n_busy >= 5 && watcher.n_free == 0);
+	pl_ref_close(&other);
+	end_world(&w);
+}
+
+static void a_ref_that_is_locked_already_stays_locked(void **state)
+{
+	struct world w = make_world(*state);
+
+	assert_int_equal(pl_ref_lock(&w.ref, 0, NULL), 0);
+	assert_int_equal(set(&w, "v1", 1, false), 0);
+	assert_int_equal(pl_tag_delete(&w.ref, "v1", NULL), 0);
+	assert_true(pl_ref_is_locked(&w.ref));
+	end_world(&w);
+}
+
 static int move_tag(struct scratch *s)
 {
 	STORE *store = NULL;
@@ -425,6 +473,8 @@ int main(void)
 		TEST(every_single_byte_change_of_a_tag_is_found),
 		TEST(a_tag_of_another_name_or_ref_is_damage),
 		TEST(a_damaged_tag_can_be_replaced_by_force_or_deleted),
+		TEST(tags_change_under_the_ref_lock_alone),
+		TEST(a_ref_that_is_locked_already_stays_locked),
 		TEST(killed_at_every_call_a_tag_is_old_or_new_and_has_its_user),
 		TEST(failed_at_every_call_a_tag_is_old_or_new_and_has_its_user),
 		TEST(of_many_at_once_each_tag_is_made_by_one),

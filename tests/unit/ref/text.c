@@ -133,6 +133,18 @@ static void another_spelling_is_refused_even_with_the_right_sum(void **state)
 	assert_int_equal(TAKE(""), -EBADMSG);
 }
 
+static void a_sum_that_is_no_line_of_its_own_is_refused(void **state)
+{
+	static const char body[] = "pleach-tag 1\nname x";
+	char hex[PL_ID_HEX + 1];
+	PL_BUFFER b = {0};
+	struct pl_id sum;
+
+	pl_hash_of(body, strlen(body), &sum);
+	pl_buffer_add_format(&b, "%ssum sha256:%s\n", body, pl_id_hex(&sum, hex));
+	assert_int_equal(read_example(b.data, b.length), -EBADMSG);
+}
+
 static int take_number(const char *value)
 {
 	PL_BUFFER b = {0};
@@ -376,6 +388,7 @@ int main(void)
 		cmocka_unit_test(every_single_byte_change_is_refused),
 		cmocka_unit_test(every_cut_and_every_addition_is_refused),
 		cmocka_unit_test(another_spelling_is_refused_even_with_the_right_sum),
+		cmocka_unit_test(a_sum_that_is_no_line_of_its_own_is_refused),
 		cmocka_unit_test(numbers_and_ids_have_one_spelling),
 		cmocka_unit_test(keys_are_taken_in_order_and_what_is_not_there_is_not_consumed),
 		cmocka_unit_test(a_newer_version_is_told_before_anything_else_is_read),

@@ -238,6 +238,56 @@ static void free_bytes_are_told(void **state)
 	assert_int_equal(pl_fs_free_bytes(-1, &bytes), -EBADF);
 }
 
+static int ask_of_a_read_only_mount(struct scratch *s)
+{
+	if (private_mounts(s) < 0 || mount(s->path, s->path, NULL, MS_BIND, NULL) < 0 ||
+	    mount(NULL, s->path, NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL) < 0)
+		return 77;
+	CHECK(pl_fs_is_read_only(s->fd) == 0); /* opened before, by the other mount */
+	close(s->fd);
+	s->fd = open(s->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	CHECK(pl_fs_is_read_only(s->fd) == 1);
+	return 0;
+}
+
+static void a_mount_is_read_only_or_not(void **state)
+{
+	struct scratch *s = *state;
+	int r;
+
+	assert_int_equal(pl_fs_is_read_only(s->fd), 0);
+	assert_int_equal(pl_fs_is_read_only(-1), -EBADF);
+	if (geteuid() != 0)
+		SKIP("skip: mounting needs root");
+	r = in_child(ask_of_a_read_only_mount, s);
+	if (r == 77)
+		SKIP("skip: no mounts here");
+	assert_int_equal(r, 0);
+}
+
+static void the_path_of_a_directory_is_told_as_long_as_it_has_one(void **state)
+{
+	struct scratch *s = *state;
+	PL_CLOSE int fd = -EBADF, path_fd = -EBADF;
+	char real[4096], expected[4200];
+	PL_BUFFER b = {0};
+
+	assert_non_null(realpath(s->path, real));
+	(void)snprintf(expected, sizeof(expected), "before %s/a (deleted)", real);
+	assert_int_equal(mkdirat(s->fd, "a (deleted)", 0755), 0);
+	fd = pl_open_dir(s->fd, "a (deleted)");
+	path_fd = pl_open(s->fd, "a (deleted)", O_PATH | O_DIRECTORY);
+	for (int i = 0; i < 2; i++) {
+		pl_buffer_truncate(&b, 0);
+		pl_buffer_add_string(&b, "before ");
+		assert_int_equal(pl_real_path(i ? path_fd : fd, &b), 0);
+		assert_string_equal(pl_buffer_string(&b), expected);
+	}
+	assert_int_equal(unlinkat(s->fd, "a (deleted)", AT_REMOVEDIR), 0);
+	assert_int_equal(pl_real_path(fd, &b), -ENOENT);
+	assert_string_equal(pl_buffer_string(&b), expected); /* nothing was added */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -250,6 +300,8 @@ int main(void)
 		TEST(probes_leave_nothing_unless_they_cannot_remove_it),
 		TEST(a_file_system_without_links_is_found_by_trying),
 		TEST(free_bytes_are_told),
+		TEST(a_mount_is_read_only_or_not),
+		TEST(the_path_of_a_directory_is_told_as_long_as_it_has_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
