@@ -311,7 +311,7 @@ int pl_store_must_write(const struct pl_store *store, struct pleach_error *error
 {
 	if (!store->is_owner)
 		return pl_fail(error, PLEACH_FAILED, -EACCES,
-			       "only its owner (uid %lu) may change this store",
+			       "only its owner may change this store: uid %lu",
 			       (unsigned long)store->uid);
 	if (!store->is_writable)
 		return pl_fail(error, PLEACH_FAILED, -EROFS,

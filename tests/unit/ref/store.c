@@ -337,7 +337,7 @@ static int look_as_a_stranger(struct scratch *s)
 	CHECK(store->refs_fd >= 0 && store->trees_fd >= 0);
 	CHECK(pl_exists(store->trees_fd, "x") == 1); /* followed, not listed */
 	CHECK(pl_store_must_write(store, &error) == -EACCES);
-	(void)snprintf(expected, sizeof(expected), "only its owner (uid 0) may change this store");
+	(void)snprintf(expected, sizeof(expected), "only its owner may change this store: uid 0");
 	CHECK(strcmp(error.message, expected) == 0 && error.code == PLEACH_FAILED);
 	CHECK(pl_store_must_read(store, &error) == -EACCES);
 	CHECK(strcmp(error.message, "only its owner may look into this store") == 0);
