@@ -162,17 +162,22 @@ int pl_public_restore(struct pl_ref *ref, struct pleach_error *error)
 	return r == 1 ? fail_foreign(ref, error) : r;
 }
 
+/* shown/ comes last: while it is missing, whoever comes by does all of it again. 1: foreign. */
 static int show_one(struct pl_ref *ref, struct pl_txdir *tx, uint64_t n, const struct pl_id *tree,
 		    unsigned k, struct pleach_error *error)
 {
-	int r = replace_symlink(ref, tx, tree, k);
+	int r = replace_symlink(ref, tx, tree, k), hop = 0;
 
-	if (r >= 0)
-		r = mark_shown(ref, n);
+	if (r >= 0) {
+		hop = make_hop(ref, error);
+		if (hop < 0)
+			return hop;
+		r = mark_shown(ref, n); /* also where the hop is foreign: attachments have moved */
+	}
 	if (r < 0)
 		return pl_fail_sys(error, r, "cannot show generation %llu of '%s'",
 				   (unsigned long long)n, ref->name);
-	return make_hop(ref, error);
+	return hop;
 }
 
 /* The tree of generation n and where it is placed. -EBADMSG: it is not placed. */
@@ -245,16 +250,16 @@ static int is_behind(struct pl_ref *ref, uint64_t head, bool *ret_dropped,
 	return r < 0 ? pl_fail_sys(error, r, "cannot look at ref '%s'", ref->name) : r == 0;
 }
 
-/* A name is made and unlinked in gen/, so that there is something to sync, and it is synced. (I2) */
+/* A name is made and unlinked in gen/, so that there is something to sync, and it is synced (I2).
+ * Always the same one, a leftover by its form: killed here, the next one takes it away. */
 static int sync_again(struct pl_ref *ref, struct pleach_error *error)
 {
-	char name[25];
-	int r = pl_random_name(name);
+	int r;
 
-	if (r >= 0)
-		r = pl_write_file(ref->gen_fd, name, 0600, "", 0, false);
-	if (r >= 0)
-		r = pl_unlink(ref->gen_fd, name);
+	pl_assert(pl_ref_is_locked(ref));
+	r = pl_write_file(ref->gen_fd, ".sync", 0600, "", 0, false);
+	if (r >= 0 || r == -EEXIST)
+		r = pl_unlink(ref->gen_fd, ".sync");
 	if (r >= 0)
 		r = pl_store_sync(ref->store, ref->gen_fd);
 	return r < 0 ? pl_fail_sys(error, r, "cannot sync the generations of '%s'", ref->name) : 0;

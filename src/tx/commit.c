@@ -421,7 +421,7 @@ static int show(struct committing *m, struct pleach_error *error)
 		pl_fail(error, PLEACH_PARTIAL, -EEXIST,
 			"generation %llu of '%s' is recorded, not shown: '%s/%s' is not ours", n,
 			ref->name, m->store->path, ref->name);
-		pl_hint(error, "move it away; the next command on this ref then shows it");
+		pl_hint(error, "move it away; the next publish then shows it");
 		return PLEACH_PARTIAL;
 	}
 	if (r < 0) {
