@@ -290,9 +290,10 @@ struct pleach_generation {
 	const char *const *tags; /**< names, NULL ends the list */
 	int is_dropped;
 };
-#define PLEACH_GENERATION_INIT                           \
-	{                                                \
-		.size = sizeof(struct pleach_generation) \
+#define PLEACH_GENERATION_INIT                                                                \
+	{                                                                                     \
+		sizeof(struct pleach_generation), 0, 0, {0}, 0, 0, NULL, 0, NULL, NULL, NULL, \
+			NULL, 0, 0, 0, 0, NULL, 0                                             \
 	}
 
 struct pleach_log;
@@ -349,9 +350,13 @@ struct pleach_entry {
 	char id[PLEACH_HEX_MAX + 1]; /**< of a file its object, of a directory its node, else "" */
 	char content[PLEACH_HEX_MAX + 1]; /**< of a file the hash of its content, else "" */
 };
-#define PLEACH_ENTRY_INIT                           \
-	{                                           \
-		.size = sizeof(struct pleach_entry) \
+#define PLEACH_ENTRY_INIT                                                                        \
+	{                                                                                        \
+		sizeof(struct pleach_entry), NULL, PLEACH_FILE, 0, 0, 0, 0, 0, 0, NULL, 0, 0, 0, \
+			NULL, 0, {0},                                                            \
+		{                                                                                \
+			0                                                                        \
+		}                                                                                \
 	}
 
 struct pleach_ls;
@@ -407,7 +412,7 @@ struct pleach_diff_options {
 	}
 
 /**
- * Lists what turns `rev_before` into `rev_after`, in byte order of paths. `rev_after` NULL and no
+ * Lists what turns `rev_before` into `rev_after`, in the order of a walk (of paths, '/' below all bytes). `rev_after` NULL and no
  * directory: what turned the parent of `rev_before` into it. Mtimes of directories are no difference.
  * Each may be `REV:path` of a directory. Nothing is written. Errors as pleach_ls_open().
  */
@@ -450,9 +455,10 @@ struct pleach_ref_status {
 	const char *const *tags;			       /**< "NAME=N", NULL ends the list */
 	const char *const *attached; /**< "REV MODE PATH", NULL ends the list */
 };
-#define PLEACH_REF_STATUS_INIT                           \
-	{                                                \
-		.size = sizeof(struct pleach_ref_status) \
+#define PLEACH_REF_STATUS_INIT                                                                \
+	{                                                                                     \
+		sizeof(struct pleach_ref_status), NULL, 0, {0}, 0, 0, NULL, NULL, 0, 0, 0, 0, \
+			NULL, NULL                                                            \
 	}
 struct pleach_refs;
 /** Lists the refs of the store, by name. */
@@ -579,9 +585,9 @@ struct pleach_finding {
 	uint64_t generation; /**< 0 where none */
 	int is_fault;	     /**< 0: only not verified, or not restored */
 };
-#define PLEACH_FINDING_INIT                           \
-	{                                             \
-		.size = sizeof(struct pleach_finding) \
+#define PLEACH_FINDING_INIT                                                 \
+	{                                                                   \
+		sizeof(struct pleach_finding), NULL, NULL, NULL, NULL, 0, 0 \
 	}
 struct pleach_report;
 PLEACH_API int pleach_report_next(struct pleach_report *report, struct pleach_finding *finding,
@@ -603,9 +609,9 @@ struct pleach_check_counts {
 	uint64_t objects, nodes, records, trees, placed, bytes; /**< what was verified */
 	uint64_t faults, unverified;
 };
-#define PLEACH_CHECK_COUNTS_INIT                           \
-	{                                                  \
-		.size = sizeof(struct pleach_check_counts) \
+#define PLEACH_CHECK_COUNTS_INIT                                           \
+	{                                                                  \
+		sizeof(struct pleach_check_counts), 0, 0, 0, 0, 0, 0, 0, 0 \
 	}
 /**
  * Verifies objects, nodes, records, placed trees, symlinks and attachments. Changes nothing.
@@ -654,9 +660,9 @@ struct pleach_drop_result {
 	uint64_t trees;	      /**< trees that nothing else holds */
 	uint64_t bytes;	      /**< content bytes in files that only these trees name */
 };
-#define PLEACH_DROP_RESULT_INIT                           \
-	{                                                 \
-		.size = sizeof(struct pleach_drop_result) \
+#define PLEACH_DROP_RESULT_INIT                            \
+	{                                                  \
+		sizeof(struct pleach_drop_result), 0, 0, 0 \
 	}
 /**
  * Drops one generation (`ref@N`, `ref@TAG`), whose number stays taken, or a whole ref with its public
