@@ -196,12 +196,13 @@ static int compare_with_old(const struct pl_ref *ref, int tags_fd, const struct 
 	return r;
 }
 
-/* T1: the tree's user, made under a pin, so that the tree is not taken away meanwhile. */
-static int add_user(const struct pl_ref *ref, const struct pl_tag *tag, struct pleach_error *error)
+/* T1: the tree's user, made under a pin that is held until the tag is there: meanwhile the tree is not
+ * taken away, nor the user, which until then would be found to be nobody's. */
+static int add_user(const struct pl_ref *ref, const struct pl_tag *tag, struct pl_pin *ret_pin,
+		    struct pleach_error *error)
 {
-	struct pl_pin pin = PL_PIN_NONE;
 	char user[256];
-	int r = pl_pin_wait(ref->store, &tag->tree, &pin, error);
+	int r = pl_pin_wait(ref->store, &tag->tree, ret_pin, error);
 
 	if (r < 0)
 		return r;
@@ -210,9 +211,7 @@ static int add_user(const struct pl_ref *ref, const struct pl_tag *tag, struct p
 				       "the tree of generation %" PRIu64 " of '%s' is missing",
 				       tag->generation, ref->name);
 	pl_user_of_tag(ref, tag->name, user);
-	r = pl_user_add(ref->store, pin.treedir_fd, user, error);
-	pl_pin_done(&pin);
-	return r;
+	return pl_user_add(ref->store, ret_pin->treedir_fd, user, error);
 }
 
 /* Best effort: a user that stays without its tag is found gone. */
@@ -260,6 +259,7 @@ static int set_locked(struct pl_ref *ref, struct pl_txdir *tx, struct pl_tag *ta
 		      struct pleach_error *error)
 {
 	PL_CLOSE int tags_fd = make_tags(ref);
+	struct pl_pin pin = PL_PIN_NONE;
 	struct pl_tag old = {0};
 	bool has_old = false;
 	int r;
@@ -275,9 +275,10 @@ static int set_locked(struct pl_ref *ref, struct pl_txdir *tx, struct pl_tag *ta
 		return r < 0 ? pl_fail_sys(error, r, "cannot sync the tags of '%s'", ref->name) : 1;
 	}
 	if (r == 0)
-		r = add_user(ref, tag, error);
+		r = add_user(ref, tag, &pin, error);
 	if (r == 0)
 		r = put_in_place(ref, tags_fd, tx, tag, force, error);
+	pl_pin_done(&pin);
 	if (r == 0 && has_old && !pl_id_equal(&old.tree, &tag->tree))
 		remove_user(ref, &old);
 	return r;
