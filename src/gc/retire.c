@@ -31,7 +31,8 @@ static int move_wrappers(struct pl_txdir *tx, struct pl_pin *pin)
 	return r;
 }
 
-/* Users that were found gone, and holders whose time is over. Under the exclusive lock. */
+/* Users that were found gone, and holders whose time is over. Under the exclusive lock: whoever makes a
+ * user has a pin until what it stands for is there. */
 static int forget_users(struct pl_store *store, struct pl_pin *pin, const struct timespec *now,
 			struct pleach_error *error)
 {
@@ -73,7 +74,7 @@ int pl_tree_take(struct pl_txdir *tx, const struct pl_id *tree, struct pleach_er
 		else
 			pl_fail_sys(error, r, "cannot take tree %s away", hex);
 	} else if (r > 0) {
-		r = 0;
+		r = forget_users(tx->store, &pin, &now, error);
 	}
 	pl_pin_done(&pin);
 	return r;

@@ -12,6 +12,9 @@
  * I4  Behind link_record() the way is only forward: nothing that fails there undoes, and the answer is
  *     "published", however it ends.
  * I5  Under the ref lock nothing is done whose cost follows the tree, but a diff with a moved head.
+ * I6  No user is taken off a tree here. It may be another's: 1. two commits of one tree for the same
+ *     number give it one user, 2. the first is recorded, 3. the second finds the number taken. A user
+ *     that is nobody's is found gone by whoever has the pin exclusively (gc/retire.c).
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -28,7 +31,7 @@ struct committing {
 	uint64_t parent; /* the head that the record is written for */
 	struct pl_id parent_tree;
 	struct pl_diff_counts counts;
-	char user[128]; /* name of ours in users/, "" before it is there */
+	char user[128]; /* name of ours in users/ */
 };
 
 static struct pl_node_source nodes_of(struct committing *m)
@@ -319,11 +322,10 @@ static int fail_if_head(struct pl_commit *c, uint64_t head, struct pleach_error 
 	return -ECANCELED;
 }
 
-/* The head has moved: the record is made for it, and the tree's user takes the new number. */
+/* The head has moved: the record is made for it, and the tree gets a user of the new number. (I6) */
 static int follow_head(struct committing *m, uint64_t head, struct pleach_error *error)
 {
 	struct pl_record record;
-	char old_user[128];
 	int r = fail_if_head(m->c, head, error);
 
 	if (r < 0)
@@ -334,11 +336,8 @@ static int follow_head(struct committing *m, uint64_t head, struct pleach_error 
 	m->parent = head;
 	m->parent_tree = record.tree;
 	pl_record_done(&record);
-	memcpy(old_user, m->user, sizeof(old_user));
 	pl_user_of_generation(m->c->ref, head + 1, m->user);
 	r = pl_user_add(m->store, m->pin.treedir_fd, m->user, error);
-	if (r >= 0)
-		pl_user_remove(m->store, m->pin.treedir_fd, old_user);
 	if (r >= 0)
 		r = count_changes(m, error);
 	return r < 0 ? r : write_record(m, true, error);
@@ -513,9 +512,7 @@ static void clean_up(struct committing *m, bool committed)
 	bool put = m->pin.treedir_fd >= 0;
 	unsigned n;
 
-	if (put && !committed)
-		pl_user_remove(m->store, m->pin.treedir_fd, m->user);
-	pl_pin_done(&m->pin);
+	pl_pin_done(&m->pin); /* I6 */
 	if (m->c->base_pin)
 		pl_pin_done(m->c->base_pin);
 	if (put && !committed)
