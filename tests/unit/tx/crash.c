@@ -1,0 +1,694 @@
+/*
+ * G2: whatever ends a command, wherever: its ref is at the old generation or at the new one, whole.
+ *
+ * A scenario is a store and one command on it. Its mutating calls are counted once; then, for every
+ * k up to that count, on a fresh copy of the store each:
+ *
+ *	killed    the process ends in the place of call k
+ *	EIO ...   call k fails with this: the command succeeds, or says what is wrong
+ *
+ * Afterwards, always: an outsider sees the old tree or the new one; so does the next command, and never
+ * the old one where the new one was seen; a publish succeeds; check is silent; nothing is left in tx/.
+ * In the process where a call failed no descriptor and no lock is left.
+ *
+ * In memory files are synced one by one; with one sync for all of them, which not every file system
+ * has, less is tried, on the disk. PLEACH_CRASH_FULL=1: all on the disk, larger trees, both ways to
+ * sync. PLEACH_CRASH_CASE="SCENARIO/FAULT/K" runs just one, as a failure prints it.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tx/yard.h"
+
+#define WORKERS 4
+#define KILLED	99
+
+/* ---- scenarios ---- */
+
+struct scenario {
+	const char *name;
+	void (*prepare)(const struct yard *y, const char *store);
+	int (*run)(const struct yard *y, struct pleach_store *store, struct pleach_error *error);
+};
+
+/* Little is kept placed, so that taking away is part of each publish. */
+static const char *const settings[] = {"grace", "0", "keep-placed", "1", "spares", "0", NULL};
+
+static void publish_source(const struct yard *y, const char *store, const char *source)
+{
+	TEXT *path = text_of("%s/%s", y->path, source);
+	struct outcome o = publish_at(store, "site", path);
+
+	must(&o, "publish");
+}
+
+static void prepare_empty(const struct yard *y, const char *store)
+{
+	(void)y;
+	make_store(store, settings);
+}
+
+static void prepare_one(const struct yard *y, const char *store)
+{
+	make_store(store, settings);
+	publish_source(y, store, "a");
+}
+
+static void prepare_two(const struct yard *y, const char *store)
+{
+	prepare_one(y, store);
+	publish_source(y, store, "b");
+}
+
+static void prepare_two_placed(const struct yard *y, const char *store)
+{
+	make_store(store, NULL);
+	publish_source(y, store, "a");
+	publish_source(y, store, "b");
+}
+
+static int run_publish(const struct yard *y, struct pleach_store *store, struct pleach_error *error)
+{
+	TEXT *path = text_of("%s/b", y->path);
+	struct outcome o = do_publish(store, "site", path, -1);
+
+	*error = o.error;
+	return o.r;
+}
+
+/* A directory, and beside it a part of the head. */
+static int run_compose(const struct yard *y, struct pleach_store *store, struct pleach_error *error)
+{
+	struct pleach_publish_options options = PLEACH_PUBLISH_OPTIONS_INIT;
+	TEXT *path = text_of("%s/b", y->path);
+	struct pleach_source sources[] = {
+		{.kind = PLEACH_SOURCE_DIR, .spec = path, .prefix = "new"},
+		{.kind = PLEACH_SOURCE_REV, .spec = "site:d", .prefix = "old/d"},
+		{.kind = PLEACH_SOURCE_REV, .spec = "site:same"},
+	};
+
+	return pleach_publish(store, "site", sources, 3, &options, NULL, error);
+}
+
+static int run_rollback(const struct yard *y, struct pleach_store *store,
+			struct pleach_error *error)
+{
+	struct pleach_publish_options options = PLEACH_PUBLISH_OPTIONS_INIT;
+
+	(void)y;
+	return pleach_rollback(store, "site", NULL, &options, NULL, error);
+}
+
+static int run_tag(const struct yard *y, struct pleach_store *store, struct pleach_error *error)
+{
+	(void)y;
+	return pleach_tag_set(store, "site", "v1", "@1", 0, error);
+}
+
+static int drop(struct pleach_store *store, const char *rev, struct pleach_error *error)
+{
+	struct pleach_drop_options options = PLEACH_DROP_OPTIONS_INIT;
+
+	options.now = 1;
+	return pleach_drop(store, rev, &options, NULL, error);
+}
+
+static int run_drop_generation(const struct yard *y, struct pleach_store *store,
+			       struct pleach_error *error)
+{
+	(void)y;
+	return drop(store, "site@1", error);
+}
+
+static int run_drop_ref(const struct yard *y, struct pleach_store *store,
+			struct pleach_error *error)
+{
+	(void)y;
+	return drop(store, "site", error);
+}
+
+static const struct scenario scenarios[] = {
+	{"first", prepare_empty, run_publish},
+	{"second", prepare_one, run_publish},
+	{"composed", prepare_one, run_compose},
+	{"rollback", prepare_two, run_rollback},
+	{"rollback-placed", prepare_two_placed, run_rollback},
+	{"tag", prepare_two, run_tag},
+	{"drop-generation", prepare_two, run_drop_generation},
+	{"drop-ref", prepare_two, run_drop_ref},
+};
+
+/* ---- faults ---- */
+
+static const struct fault {
+	const char *name;
+	int err; /* 0: killed */
+	uint32_t calls;
+} faults[] = {
+	{"killed", 0, 0},
+	{"EIO", EIO, 0},
+	{"ENOSPC", ENOSPC, 0},
+	{"EINTR", EINTR, 0},
+	{"EMLINK", EMLINK, 1u << PL_CALL_LINK},
+};
+
+static struct pl_seam_plan plan_of(const struct fault *fault, uint64_t k)
+{
+	struct pl_seam_plan plan = {.calls = fault->calls};
+
+	if (fault->err == 0)
+		plan.exit_at = k;
+	else
+		plan.fail_at = k;
+	plan.fail_errno = fault->err;
+	return plan;
+}
+
+/* ---- one command, in a process of its own ---- */
+
+struct report {
+	uint64_t count; /* calls it made */
+	int r;
+	char message[512], trouble[2048];
+};
+
+static void note_trouble(struct report *report, const char *text)
+{
+	(void)snprintf(report->trouble, sizeof(report->trouble), "%s", text);
+}
+
+/* In the child. */
+static void run_command(const struct yard *y, const struct scenario *scenario, const char *path,
+			const struct pl_seam_plan *plan, struct report *report)
+{
+	unsigned before, after;
+	struct outcome o;
+	struct pleach_store *store = open_at(path, &o);
+
+	must(&o, "open");
+	before = count_descriptors();
+	pl_seam_arm(plan);
+	report->r = scenario->run(y, store, &o.error);
+	pl_seam_arm(NULL);
+	report->count = pl_seam_count();
+	after = count_descriptors();
+	(void)snprintf(report->message, sizeof(report->message), "%s", o.error.message);
+	if (report->r < 0 && (o.error.message[0] == '\0' || o.error.code == PLEACH_OK))
+		note_trouble(report, "failed and did not say why");
+	if (after != before)
+		note_trouble(report, after > before ? "a descriptor is left"
+						    : "a descriptor too many was closed");
+	if (report->trouble[0] == '\0') {
+		TEXT *held = trouble_by_locks(path);
+
+		if (held)
+			note_trouble(report, held);
+	}
+	pleach_store_close(store);
+}
+
+/* The exit status: 0 or KILLED. Anything else is trouble. */
+static int in_child(const struct yard *y, const struct scenario *scenario, const char *path,
+		    const struct pl_seam_plan *plan, struct report *report)
+{
+	int status = -1;
+	pid_t pid;
+
+	*report = (struct report){.r = -1};
+	pid = fork();
+	if (pid == 0) {
+		run_command(y, scenario, path, plan, report);
+		_exit(0);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		abort();
+	if (WIFSIGNALED(status))
+		return 1000 + WTERMSIG(status);
+	return WEXITSTATUS(status);
+}
+
+/* ---- what is seen afterwards ---- */
+
+/* Everything of a ref that a user could tell apart, but for when. */
+static char *observe(const char *store)
+{
+	TEXT *site = text_of("%s/site", store);
+	TEXT *tree = fingerprint(site);
+	TEXT *generations = names_in(store, "refs/site/gen");
+	TEXT *dropped = names_in(store, "refs/site/dropped");
+	TEXT *tags = names_in(store, "refs/site/tags");
+
+	return text_of("generations %s\ndropped %s\ntags %s\n%s", generations, dropped, tags, tree);
+}
+
+struct expected {
+	char *old_tree, *new_tree; /* through the public path */
+	char *old_state, *new_state;
+	char *next_tree;
+};
+
+static void expected_done(struct expected *e)
+{
+	free(e->old_tree);
+	free(e->new_tree);
+	free(e->old_state);
+	free(e->new_state);
+	free(e->next_tree);
+}
+
+static char *trouble_by_state(const struct expected *e, const char *store, bool has_succeeded)
+{
+	TEXT *site = text_of("%s/site", store);
+	TEXT *tree = fingerprint(site);
+	bool is_new = strcmp(tree, e->new_tree) == 0;
+	struct pleach_store *opened;
+	struct outcome o;
+	TEXT *state = NULL;
+
+	if (!is_new && strcmp(tree, e->old_tree) != 0)
+		return text_of("the public path shows neither the old tree nor the new one:\n%s",
+			       tree);
+	opened = open_at(store, &o);
+	if (!opened)
+		return text_of("cannot open the store: %s", o.error.message);
+	(void)pleach_resolve(opened, "site", NULL, &o.error); /* finishes what was begun */
+	pleach_store_close(opened);
+	state = observe(store);
+	if (strcmp(state, e->new_state) == 0)
+		return NULL;
+	if (strcmp(state, e->old_state) != 0)
+		return text_of("the ref is neither old nor new:\n%s", state);
+	if (has_succeeded)
+		return text_of("success, and the ref is old");
+	if (is_new && strcmp(e->old_tree, e->new_tree) != 0)
+		return text_of("the new tree was seen, and the ref is old");
+	return NULL;
+}
+
+/* The next publish, and that all is well then. */
+static char *trouble_by_next(const struct yard *y, const struct expected *e, const char *store)
+{
+	TEXT *source = text_of("%s/c", y->path);
+	TEXT *site = text_of("%s/site", store);
+	struct outcome o = publish_at(store, "site", source);
+	TEXT *tree = fingerprint(site);
+	TEXT *tx = names_in(store, "tx");
+	TEXT *trash = names_in(store, "trash");
+	char *trouble;
+
+	if (o.r != 0)
+		return text_of("the next publish fails: %s", o.error.message);
+	if (strcmp(tree, e->next_tree) != 0)
+		return text_of("the next publish shows:\n%s", tree);
+	if (tx[0] || trash[0])
+		return text_of("left in tx/: %s, in trash/: %s", tx, trash);
+	trouble = trouble_by_check(store, 0);
+	return trouble ? trouble : trouble_by_locks(store);
+}
+
+static char *trouble_by_case(const struct yard *y, const struct scenario *scenario,
+			     const struct expected *e, const char *store, const struct fault *fault,
+			     uint64_t k, struct report *report)
+{
+	struct pl_seam_plan plan = plan_of(fault, k);
+	int status = in_child(y, scenario, store, &plan, report);
+	char *trouble;
+
+	if (status != (fault->err ? 0 : KILLED))
+		return text_of("the command ended with status %d", status);
+	if (report->trouble[0])
+		return text_of("%s", report->trouble);
+	if (fault->err == EINTR && report->r != 0)
+		return text_of("an interrupted call was not made again: %s", report->message);
+	trouble = trouble_by_state(e, store, fault->err && report->r == 0);
+	return trouble ? trouble : trouble_by_next(y, e, store);
+}
+
+/* ---- all cases of a scenario ---- */
+
+struct plan {
+	const struct yard *y;
+	const struct scenario *scenario;
+	struct expected expected;
+	size_t n_faults; /* how many of the faults are tried */
+	uint64_t counts[PL_ARRAY_LEN(faults)];
+};
+
+static bool is_wanted(const struct plan *p, const struct fault *fault, uint64_t k)
+{
+	const char *only = getenv("PLEACH_CRASH_CASE");
+	TEXT *name = text_of("%s/%s/%llu", p->scenario->name, fault->name, (unsigned long long)k);
+
+	return !only || strcmp(only, name) == 0;
+}
+
+/* Every WORKERS-th case, in a process of its own. Returns how many went wrong. */
+static int work(const struct plan *p, unsigned worker, struct report *report)
+{
+	TEXT *dir = text_of("%s/w%u", p->y->path, worker);
+	TEXT *store = text_of("%s/S", dir);
+	TEXT *template = text_of("%s/template/S", p->y->path);
+	unsigned number = 0;
+	int wrong = 0;
+
+	if (mkdir(dir, 0755) < 0)
+		abort();
+	for (size_t f = 0; f < p->n_faults; f++) {
+		for (uint64_t k = 1; k <= p->counts[f]; k++) {
+			TEXT *trouble = NULL;
+
+			if (number++ % WORKERS != worker || !is_wanted(p, &faults[f], k))
+				continue;
+			yard_copy(template, dir);
+			trouble = trouble_by_case(p->y, p->scenario, &p->expected, store,
+						  &faults[f], k, report);
+			if (trouble && wrong++ < 5)
+				(void)fprintf(stderr, "# PLEACH_CRASH_CASE=%s/%s/%llu: %s\n",
+					      p->scenario->name, faults[f].name,
+					      (unsigned long long)k, trouble);
+			yard_remove(store);
+		}
+	}
+	yard_remove(dir);
+	return wrong;
+}
+
+static struct report *shared_report(void)
+{
+	void *at = mmap(NULL, sizeof(struct report), PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	if (at == MAP_FAILED)
+		abort();
+	return at;
+}
+
+/* A MiB that nothing here needs, and that each copy would bring to the disk. */
+static void remove_reserve(const char *store)
+{
+	TEXT *path = text_of("%s/.pleach/reserve", store);
+
+	assert_int_equal(unlink(path), 0);
+}
+
+/* The template, and what the command makes of it when nothing goes wrong. */
+static void expect(struct plan *p, struct report *report)
+{
+	TEXT *dir = text_of("%s/template", p->y->path);
+	TEXT *template = text_of("%s/template/S", p->y->path);
+	TEXT *copy = text_of("%s/done", p->y->path);
+	TEXT *site = text_of("%s/site", copy);
+	TEXT *next = text_of("%s/c", p->y->path);
+
+	assert_int_equal(mkdir(dir, 0755), 0);
+	p->scenario->prepare(p->y, template);
+	remove_reserve(template);
+	p->expected.next_tree = fingerprint(next);
+	for (size_t f = 0; f < PL_ARRAY_LEN(faults); f++) {
+		const struct pl_seam_plan plan = {.calls = faults[f].calls};
+
+		yard_copy(template, copy);
+		if (f == 0) {
+			p->expected.old_state = observe(copy);
+			p->expected.old_tree = fingerprint(site);
+		}
+		assert_int_equal(in_child(p->y, p->scenario, copy, &plan, report), 0);
+		assert_string_equal(report->trouble, "");
+		if (report->r != 0)
+			fail_msg("%s: %s", p->scenario->name, report->message);
+		p->counts[f] = report->count;
+		if (f == 0) {
+			p->expected.new_state = observe(copy);
+			p->expected.new_tree = fingerprint(site);
+		}
+		yard_remove(copy);
+	}
+	assert_string_not_equal(p->expected.old_state, p->expected.new_state);
+}
+
+static void try_all(const struct yard *y, const struct scenario *scenario, size_t n_faults)
+{
+	struct plan p = {.y = y, .scenario = scenario, .n_faults = n_faults};
+	struct report *reports[WORKERS];
+	pid_t workers[WORKERS];
+	unsigned wrong = 0;
+
+	for (unsigned i = 0; i < WORKERS; i++)
+		reports[i] = shared_report();
+	expect(&p, reports[0]);
+	print_message("# %s: %llu kill points, %llu links\n", scenario->name,
+		      (unsigned long long)p.counts[0],
+		      (unsigned long long)p.counts[PL_ARRAY_LEN(faults) - 1]);
+	for (unsigned i = 0; i < WORKERS; i++) {
+		workers[i] = fork();
+		if (workers[i] == 0)
+			_exit(work(&p, i, reports[i]) > 0);
+		assert_true(workers[i] > 0);
+	}
+	for (unsigned i = 0; i < WORKERS; i++) {
+		int status = -1;
+
+		assert_int_equal(waitpid(workers[i], &status, 0), workers[i]);
+		wrong += status != 0;
+		(void)munmap(reports[i], sizeof(struct report));
+	}
+	expected_done(&p.expected);
+	if (wrong > 0)
+		fail_msg("%s: see above", scenario->name);
+}
+
+static bool is_full(void)
+{
+	return getenv("PLEACH_CRASH_FULL") != NULL;
+}
+
+static void make_sources(const struct yard *y)
+{
+	for (const char *name = "abc"; *name; name++) {
+		TEXT *what = text_of("%c", *name);
+		TEXT *dir = text_of("%s/%c", y->path, *name);
+
+		make_source(dir, what, is_full() ? 20 : 0);
+	}
+}
+
+static const struct scenario *find_scenario(const char *name)
+{
+	for (size_t i = 0; i < PL_ARRAY_LEN(scenarios); i++)
+		if (strcmp(scenarios[i].name, name) == 0)
+			return &scenarios[i];
+	abort();
+}
+
+static void run_scenario(const struct yard *y, const char *name)
+{
+	TEXT *template = text_of("%s/template", y->path);
+
+	make_sources(y);
+	try_all(y, find_scenario(name), PL_ARRAY_LEN(faults));
+	if (!is_full())
+		return;
+	yard_remove(template);
+	pl_seam_disable(PL_CAP_SYNCFS);
+	print_message("# with an fsync for each file:\n");
+	try_all(y, find_scenario(name), PL_ARRAY_LEN(faults));
+}
+
+/* The way to sync is that of the disk, whatever it is. */
+static void G2_publish_on_the_disk_ended_anywhere_leaves_the_old_or_the_new(void **state)
+{
+	make_sources(*state);
+	try_all(*state, find_scenario("second"), 2);
+}
+
+static void G2_first_publish_ended_anywhere_leaves_nothing_or_all(void **state)
+{
+	run_scenario(*state, "first");
+}
+
+static void G2_second_publish_ended_anywhere_leaves_the_old_or_the_new(void **state)
+{
+	run_scenario(*state, "second");
+}
+
+static void G2_composed_publish_ended_anywhere_leaves_the_old_or_the_new(void **state)
+{
+	run_scenario(*state, "composed");
+}
+
+static void G2_rollback_ended_anywhere_leaves_the_old_or_the_new(void **state)
+{
+	run_scenario(*state, "rollback");
+}
+
+static void G2_rollback_to_a_placed_tree_ended_anywhere_leaves_the_old_or_the_new(void **state)
+{
+	run_scenario(*state, "rollback-placed");
+}
+
+static void G2_tag_ended_anywhere_is_set_or_not(void **state)
+{
+	run_scenario(*state, "tag");
+}
+
+static void G2_drop_of_a_generation_ended_anywhere_is_done_or_not(void **state)
+{
+	run_scenario(*state, "drop-generation");
+}
+
+static void G2_drop_of_a_ref_ended_anywhere_is_done_or_not(void **state)
+{
+	run_scenario(*state, "drop-ref");
+}
+
+/* ---- negative controls: what is broken on purpose is found ---- */
+
+static struct expected expect_b_after_a(const struct yard *y)
+{
+	TEXT *a = text_of("%s/a", y->path);
+	TEXT *b = text_of("%s/b", y->path);
+	TEXT *c = text_of("%s/c", y->path);
+
+	return (struct expected){
+		.old_tree = fingerprint(a),
+		.new_tree = fingerprint(b),
+		.old_state = strdup("old"),
+		.new_state = strdup("new"),
+		.next_tree = fingerprint(c),
+	};
+}
+
+static void a_damaged_file_is_found(void **state)
+{
+	const struct yard *y = *state;
+	TEXT *store = text_of("%s/S", y->path);
+	TEXT *file = text_of("%s/site/d/equal1", store);
+	struct expected e;
+	char *trouble;
+	int fd;
+
+	make_sources(y);
+	prepare_two(y, store);
+	e = expect_b_after_a(y);
+	fd = open(file, O_WRONLY | O_CLOEXEC);
+	assert_int_equal(write(fd, "E", 1), 1);
+	close(fd);
+	trouble = trouble_by_state(&e, store, false);
+	assert_non_null(trouble);
+	assert_non_null(strstr(trouble, "neither the old tree nor the new one"));
+	free(trouble);
+	trouble = trouble_by_next(y, &e, store);
+	assert_non_null(trouble);
+	free(trouble);
+	expected_done(&e);
+}
+
+static void a_public_symlink_that_was_set_back_is_found(void **state)
+{
+	const struct yard *y = *state;
+	TEXT *store = text_of("%s/S", y->path);
+	TEXT *link = text_of("%s/.pleach/refs/site/public/tree", store);
+	char target[256] = "";
+	char *trouble;
+
+	make_sources(y);
+	make_store(store, NULL);
+	publish_source(y, store, "a");
+	assert_true(readlink(link, target, sizeof(target) - 1) > 0);
+	publish_source(y, store, "b");
+	assert_null(trouble_by_check(store, 0));
+	assert_int_equal(unlink(link), 0);
+	assert_int_equal(symlink(target, link), 0);
+	trouble = trouble_by_check(store, 0);
+	assert_non_null(trouble);
+	assert_non_null(strstr(trouble, "public"));
+	free(trouble);
+}
+
+static void a_state_between_old_and_new_is_found(void **state)
+{
+	const struct yard *y = *state;
+	TEXT *store = text_of("%s/S", y->path);
+	struct expected e;
+	char *trouble;
+
+	make_sources(y);
+	prepare_two(y, store);
+	e = expect_b_after_a(y);
+	trouble = trouble_by_state(&e, store, false); /* of a state that is nobody's */
+	assert_non_null(trouble);
+	assert_non_null(strstr(trouble, "neither old nor new"));
+	free(trouble);
+	free(e.old_state);
+	free(e.old_tree);
+	e.old_state = observe(store);
+	e.old_tree = strdup(e.new_tree);
+	assert_null(trouble_by_state(&e, store, false));
+	trouble = trouble_by_state(&e, store, true);
+	assert_non_null(trouble);
+	free(trouble);
+	expected_done(&e);
+}
+
+static void a_held_lock_and_a_leftover_are_found(void **state)
+{
+	const struct yard *y = *state;
+	TEXT *store = text_of("%s/S", y->path);
+	TEXT *lock = text_of("%s/.pleach/refs/site/lock", store);
+	TEXT *left = text_of("%s/.pleach/tx/0123456789abcdef01234567", store);
+	TEXT *in_it = text_of("%s/x", left);
+	struct expected e;
+	char *trouble;
+	int fd;
+
+	make_sources(y);
+	prepare_two(y, store);
+	e = expect_b_after_a(y);
+	assert_null(trouble_by_locks(store));
+	fd = open(lock, O_RDWR | O_CLOEXEC);
+	assert_int_equal(pl_lock_try(fd, PL_LOCK_EXCLUSIVE), 1);
+	trouble = trouble_by_locks(store);
+	assert_non_null(trouble);
+	free(trouble);
+	close(fd);
+	assert_int_equal(mkdir(left, 0700),
+			 0); /* not empty and without a lock: nobody removes it */
+	assert_int_equal(mkdir(in_it, 0700), 0);
+	trouble = trouble_by_next(y, &e, store);
+	assert_non_null(trouble);
+	assert_non_null(strstr(trouble, "left in tx/"));
+	free(trouble);
+	expected_done(&e);
+}
+
+static int setup(void **state)
+{
+	return is_full() ? yard_setup_on_disk(state) : yard_setup(state);
+}
+
+#define crash_test(f) cmocka_unit_test_setup_teardown(f, setup, yard_teardown)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		yard_test(a_damaged_file_is_found),
+		yard_test(a_public_symlink_that_was_set_back_is_found),
+		yard_test(a_state_between_old_and_new_is_found),
+		yard_test(a_held_lock_and_a_leftover_are_found),
+		yard_disk_test(G2_publish_on_the_disk_ended_anywhere_leaves_the_old_or_the_new),
+		crash_test(G2_first_publish_ended_anywhere_leaves_nothing_or_all),
+		crash_test(G2_second_publish_ended_anywhere_leaves_the_old_or_the_new),
+		crash_test(G2_composed_publish_ended_anywhere_leaves_the_old_or_the_new),
+		crash_test(G2_rollback_ended_anywhere_leaves_the_old_or_the_new),
+		crash_test(G2_rollback_to_a_placed_tree_ended_anywhere_leaves_the_old_or_the_new),
+		crash_test(G2_tag_ended_anywhere_is_set_or_not),
+		crash_test(G2_drop_of_a_generation_ended_anywhere_is_done_or_not),
+		crash_test(G2_drop_of_a_ref_ended_anywhere_is_done_or_not),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
