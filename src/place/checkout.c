@@ -75,6 +75,7 @@ static int make_entry(struct checkout *c, struct pleach_error *error)
 {
 	char name[PL_NAME_MAX + 1];
 
+	pl_assert(c->walk.depth >= 2);
 	pl_entry_name(pl_cursor_entry(c->maker.cursor), name);
 	return pl_maker_make(&c->maker, pl_walk_fd(&c->walk), name, error);
 }
@@ -149,6 +150,7 @@ static int put_in_place(const struct checkout *c, struct pleach_error *error)
 		r = pl_fsync(c->beside.dir.fd);
 	if (r < 0)
 		return pl_fail_sys(error, r, "cannot sync '%s'", directory);
+	pl_assert(c->root_fd >= 0);
 	r = rename_tree(c);
 	if (r == -EACCES)
 		r = rename_widened(c);

@@ -78,6 +78,7 @@ static int find_plain(const char *path, size_t length, struct pl_destination *to
 	if (!S_ISLNK(st.st_mode))
 		return 1;
 	pl_closep(&to->parent_fd); /* D1 */
+	pl_assert(to->parent_fd < 0);
 	return 0;
 }
 
@@ -96,6 +97,7 @@ static int look(struct pl_destination *to)
 	fd = pl_open_dir(to->parent_fd, to->name);
 	if (fd < 0)
 		return fd;
+	pl_assert(to->parent_fd >= 0);
 	r = pl_dir_is_empty(fd);
 	if (r == 0) {
 		r = pl_beside_sweep(fd);

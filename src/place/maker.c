@@ -56,6 +56,7 @@ static int choose_sync(struct pl_maker *maker, int fd)
 	maker->sync_whole = maker->is_durable && fs.has_syncfs_barrier;
 	maker->sync_each = maker->is_durable && !maker->sync_whole;
 	maker->sync_files = maker->sync_each;
+	pl_assert(maker->is_durable == (maker->sync_whole || maker->sync_each));
 	return 0;
 }
 
@@ -106,6 +107,7 @@ int pl_maker_next(struct pl_maker *maker, struct pleach_error *error)
 
 	if (r < 0)
 		return r;
+	pl_assert(maker->cursor && maker->groups_fd >= 0);
 	pl_store_progress(maker->store, "check out", maker->done, maker->total, maker->bytes);
 	r = pl_cursor_next(maker->cursor, error);
 	if (r == PL_STEP_ENTRY || r == PL_STEP_LEAVE)
@@ -176,6 +178,7 @@ static int keep_member(struct pl_maker *maker, const struct pl_membership_group 
 	char number[24];
 	int r = pl_map_put(&maker->groups, &group->number, rest);
 
+	pl_assert(rest < group->n_members); /* M1 */
 	group_name(group, number);
 	if (r >= 0 && rest > 0)
 		r = pl_link(dirfd, name, maker->groups_fd, number);
@@ -217,6 +220,7 @@ static int make_node(const struct pl_entry *entry, int dirfd, const char *name)
 	case PLEACH_SYMLINK:
 		memcpy(target, entry->target, entry->target_length);
 		target[entry->target_length] = '\0';
+		pl_assert(entry->target_length > 0 && strlen(target) == entry->target_length);
 		return pl_symlink(target, dirfd, name);
 	case PLEACH_FIFO:
 		type = S_IFIFO;

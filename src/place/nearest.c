@@ -110,6 +110,7 @@ static int settle_owner(struct subject *s)
 	s->meta.uid = st.st_uid;
 	s->meta.gid = st.st_gid;
 	s->meta.mode &= (uint16_t)~SET_ID;
+	pl_assert(s->meta.uid != PLEACH_NO_OWNER && s->meta.gid != PLEACH_NO_OWNER);
 	return 1;
 }
 
@@ -197,6 +198,7 @@ static int settle_xattrs(struct subject *s)
 		differs = tell_difference(s, &found, &s->meta, "taken off");
 	if (!differs)
 		return 0;
+	pl_assert(xattrs.length <= PL_XATTRS_MAX);
 	pl_buffer_done(&s->xattrs);
 	s->xattrs = xattrs;
 	xattrs = (struct pl_buffer){0};
@@ -224,6 +226,7 @@ static int settle_acls(struct subject *s)
 	}
 	if (!pl_buffer_ok(&rest))
 		return -ENOMEM;
+	pl_assert(rest.length <= s->meta.xattrs_length);
 	if (rest.length == s->meta.xattrs_length)
 		return 0;
 	lose(s);
@@ -299,8 +302,12 @@ int pl_nearest_meta(struct pl_findings *findings, const char *path, int fd, cons
 		    char kind, const struct pl_meta *meta, struct pleach_error *error)
 {
 	struct subject s = {.fd = fd, .name = name, .kind = kind, .meta = *meta};
-	int r = settle(&s);
+	int r;
 
+	pl_assert(fd >= 0 && path && meta->mode <= 07777);
+	pl_assert((meta->uid == PLEACH_NO_OWNER) == (meta->gid == PLEACH_NO_OWNER));
+	r = settle(&s);
+	pl_assert(r != -EPERM && r != -E2BIG); /* N3 */
 	if (r >= 0 && !pl_buffer_ok(&s.lost))
 		r = -ENOMEM;
 	if (r >= 0 && s.lost.length > 0)

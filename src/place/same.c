@@ -130,6 +130,7 @@ static int is_whole_group(struct pl_same *same, const struct pl_membership_group
 	PL_BUFFER path = {0};
 	int r = st->st_nlink == group->n_members;
 
+	pl_assert(group->n_members >= 2);
 	for (size_t i = 0; r == 1 && i < group->n_members; i++) {
 		pl_buffer_truncate(&path, 0);
 		pl_membership_member(group, i, &path);
@@ -154,6 +155,7 @@ static int is_intact(struct pl_same *same, int dirfd, const char *name, const st
 		r = 0;
 	if (r < 0)
 		return r;
+	pl_assert(r == 0 || st);
 	put = pl_map_put(&same->are_intact, &group->number, r == 1);
 	return put < 0 ? put : r;
 }

@@ -128,6 +128,7 @@ static int push_level(struct update *u, bool is_left_out, struct pleach_error *e
 	if (r < 0)
 		return pl_maker_fail(r, pl_cursor_path(u->maker.cursor), error);
 	u->levels[u->n++] = level;
+	pl_assert(u->n == u->walk.depth + is_left_out); /* U6 */
 	return 0;
 }
 
@@ -220,6 +221,7 @@ static int replace(struct update *u, const char *name, const char *path, bool is
 
 	if (r <= 0)
 		return r;
+	pl_assert(!is_dir_there || u->what->delete_others); /* U3 */
 	r = is_dir_there ? pl_erase(fd, name, NULL) : 0;
 	if (r >= 0)
 		r = pl_rename(u->beside.dir.fd, NEW_NAME, fd, name); /* U1, U2 */
@@ -237,6 +239,7 @@ static int update_entry(struct update *u, struct pleach_error *error)
 	bool is_dir;
 	int r;
 
+	pl_assert(u->n > 0 && u->n == u->walk.depth); /* U6 */
 	pl_entry_name(entry, name);
 	r = pass_others(u, name, error);
 	if (r < 0)
