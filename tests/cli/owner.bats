@@ -20,7 +20,7 @@ setup() {
 	chmod 755 "$open"
 	export PLEACH_STORE=$open/store
 	"$PLEACH" init -q "$PLEACH_STORE" || return 1
-	mkdir src
+	mkdir src "$open/src"
 	two_generations
 	other version
 	[ "$status" -eq 0 ] || skip "other users cannot reach the command at $PLEACH"
@@ -46,7 +46,7 @@ teardown() {
 
 @test "for the rest: exit 1, 'only its owner may'" {
 	local words
-	for words in "publish site $PWD/src" "rollback site" "tag site v" "config grace=1h" \
+	for words in "publish site $open/src" "rollback site" "tag site v" "config grace=1h" \
 		"drop site@1" "attach site $open/there" "check" "cat site:a" "ls site" \
 		"checkout site $open/out"; do
 		# shellcheck disable=SC2086 # words

@@ -1387,7 +1387,8 @@ def list_tree(path, tree) -> Iterator[dict]:
     """Yields each entry of a tree but its root; `tree` is an id as texts or file names have it."""
     text = tree if isinstance(tree, bytes) else tree.encode()
     root = hash_id(text if text.startswith(b"sha256:") else b"sha256:" + text)
-    for path, entry, meta, links in walk(Store(path), root):
+    # Whole paths in byte order, which is not that of a walk: "a", "a.b", "a/x".
+    for path, entry, meta, links in sorted(walk(Store(path), root), key=lambda found: found[0]):
         is_recorded = meta.uid != NOBODY
         is_device = entry.kind in "cb"
         is_file = entry.kind == "f"
@@ -1395,7 +1396,8 @@ def list_tree(path, tree) -> Iterator[dict]:
         yield {
             "path": json_name(path), "type": TYPES[entry.kind], "mode": f"{meta.mode:04o}",
             "uid": meta.uid if is_recorded else None, "gid": meta.gid if is_recorded else None,
-            "size": entry.size if is_file else None, "mtime": rfc3339(meta),
+            "size": None if entry.kind == "d" else entry.size if is_file else len(entry.target),
+            "mtime": rfc3339(meta),
             "target": json_name(entry.target) if entry.kind == "l" else None,
             "rdev": {"major": entry.major, "minor": entry.minor} if is_device else None,
             "links": None if entry.kind == "d" else links,
