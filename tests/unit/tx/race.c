@@ -64,6 +64,8 @@ static void write_number(const char *source, unsigned number)
 		name_of(i, name);
 		put(source, name, text);
 	}
+	settle_dir(source, "d");
+	settle_dir(source, ".");
 }
 
 static char *make_number_source(const struct yard *y, unsigned who)
