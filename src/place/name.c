@@ -10,11 +10,16 @@
  *       that it is made from, ever was that inode.
  * I2  EMLINK, EPERM (protected hard links) and ENOSPC from a link (a directory's index may be full) are
  *     no failures: then it is a private copy.
+ * I3  A group cannot be split between inodes, so it begins with one that has room for all its names. Every
+ *     other placed tree has its names of the base's and of the object's, too.
  */
 #include <fcntl.h>
 #include <sys/sysmacros.h>
 
 #include "place/inner.h"
+
+/* Links of an inode that every file system of today takes; ext4 takes 65,000, f2fs 32,000. */
+#define LINKS_SAFE 32000
 
 int pl_laying_fail(int r, const char *path, const char *why, struct pleach_error *error)
 {
@@ -72,6 +77,15 @@ static int link_to_group(struct pl_laying *l, const struct pl_membership_group *
 		r = pl_link(pl_walk_fd(&l->links), slash ? slash + 1 : path, pl_walk_fd(&l->walk),
 			    name);
 	return r < 0 ? r : 1;
+}
+
+/* I3. What cannot be looked at is left to the link. */
+static bool has_room(int dirfd, const char *name, const struct pl_membership_group *group)
+{
+	struct stat st;
+
+	return !group || pl_lstat(dirfd, name, &st) < 0 ||
+	       st.st_nlink + group->n_members <= LINKS_SAFE;
 }
 
 /* Is every member of the base's group a member of the new one? (I1) */
@@ -145,24 +159,27 @@ static int make_copy(struct pl_laying *l, const struct pl_entry *entry, const ch
 }
 
 /* 1: linked. 0: not there, or not to be linked any more. */
-static int link_object(struct pl_laying *l, const struct pl_id *object, const char *name)
+static int link_object(struct pl_laying *l, const struct pl_id *object,
+		       const struct pl_membership_group *group, const char *name)
 {
+	int staged = l->layout->staged_objects_fd, pool = l->layout->tx->store->objects_fd;
 	char hex[PL_ID_HEX + 1], fanout[PL_FANOUT_NAME];
 	int to = pl_walk_fd(&l->walk), r = -ENOENT;
 
-	if (l->layout->staged_objects_fd >= 0)
-		r = pl_link(l->layout->staged_objects_fd, pl_id_hex(object, hex), to, name);
-	if (r == -ENOENT) {
-		pl_fanout_name(object, fanout);
-		r = pl_link(l->layout->tx->store->objects_fd, fanout, to, name);
-	}
+	pl_id_hex(object, hex);
+	pl_fanout_name(object, fanout);
+	if (staged >= 0)
+		r = has_room(staged, hex, group) ? pl_link(staged, hex, to, name) : -EMLINK;
+	if (r == -ENOENT)
+		r = has_room(pool, fanout, group) ? pl_link(pool, fanout, to, name) : -EMLINK;
 	if (r == -ENOENT || is_no_link(r))
 		return 0;
 	return r < 0 ? r : 1;
 }
 
-static int make_file(struct pl_laying *l, const struct pl_entry *entry, const char *name,
-		     const char *path, struct pleach_error *error)
+static int make_file(struct pl_laying *l, const struct pl_entry *entry,
+		     const struct pl_membership_group *group, const char *name, const char *path,
+		     struct pleach_error *error)
 {
 	struct pl_id object;
 	int r = 0;
@@ -177,7 +194,7 @@ static int make_file(struct pl_laying *l, const struct pl_entry *entry, const ch
 	}
 	pl_entry_object(entry, &object);
 	if (l->layout->share == PL_SHARE_CONTENT || !pl_filter_has(&l->filter, &object)) /* I1 */
-		r = link_object(l, &object, name);
+		r = link_object(l, &object, group, name);
 	if (r < 0)
 		return pl_fail_sys(error, r, "cannot link '%s'", path);
 	pl_filter_add(&l->filter, &object);
@@ -228,7 +245,8 @@ static int link_base(struct pl_laying *l, struct pl_level *level, const struct p
 	const struct pl_entry *base = pl_level_base(level, entry);
 	int r;
 
-	if (!base || !pl_entry_equal(base, entry) || !base_inode_is_free(l, group, path))
+	if (!base || !pl_entry_equal(base, entry) || !base_inode_is_free(l, group, path) ||
+	    !has_room(pl_walk_fd(&l->base_walk), name, group))
 		return 0;
 	r = pl_link(pl_walk_fd(&l->base_walk), name, pl_walk_fd(&l->walk), name);
 	if (r == -ENOENT || is_no_link(r))
@@ -265,7 +283,7 @@ static int make_first(struct pl_laying *l, struct pl_level *level, const struct 
 		return 0;
 	}
 	if (entry->kind == PLEACH_FILE)
-		return make_file(l, entry, name, path, error);
+		return make_file(l, entry, group, name, path, error);
 	return make_other(l, entry, name, path, error);
 }
 

@@ -329,6 +329,52 @@ int pl_stage_discard(struct pl_stage *stage, const char *path)
 
 /* ---- names ---- */
 
+/* A copy, metadata and all, in tx. It came too late for the round of sync, so it has its own. (I2) */
+static int copy_staged(struct pl_stage *stage, int dirfd, const char *name, const char *copy)
+{
+	PL_CLOSE int from = pl_open(dirfd, name, O_RDONLY);
+	PL_CLOSE int to = -EBADF;
+	PL_BUFFER xattrs = {0};
+	struct pl_meta meta;
+	const char *why;
+	struct stat st;
+	int r = from < 0 ? from : pl_fstat(from, &st);
+
+	if (r >= 0)
+		r = pl_meta_read(from, &st, PL_RULE_EXACT, &xattrs, &meta);
+	if (r >= 0)
+		r = to = pl_create(stage->tx->fd, copy, 0600);
+	if (r >= 0)
+		r = pl_copy_content(from, to, (uint64_t)st.st_size);
+	if (r >= 0)
+		r = pl_meta_restore(to, &meta, PLEACH_FILE, &why);
+	if (r >= 0 && stage->store->settings.durable)
+		r = pl_fsync(to);
+	return r;
+}
+
+/* An inode that has been placed under so many names that it cannot have one more: those are private
+ * copies then, and the object is an inode of its own. */
+static int name_copy(struct pl_stage *stage, const struct pl_id *object, int dirfd,
+		     const char *name)
+{
+	static const char copy[] = "copied-object";
+	int r = copy_staged(stage, dirfd, name, copy);
+
+	if (r >= 0)
+		r = pl_pool_link(stage->store->objects_fd, object, stage->tx->fd, copy);
+	pl_unlink(stage->tx->fd, copy);
+	return r;
+}
+
+static int name_object(struct pl_stage *stage, const struct pl_id *object, int dirfd,
+		       const char *name)
+{
+	int r = pl_pool_link(stage->store->objects_fd, object, dirfd, name);
+
+	return r == -EMLINK ? name_copy(stage, object, dirfd, name) : r;
+}
+
 static int name_all_in(struct pl_stage *stage, int staged_fd, int pool_fd, bool sync)
 {
 	struct pl_listing listing = {0};
@@ -339,7 +385,9 @@ static int name_all_in(struct pl_stage *stage, int staged_fd, int pool_fd, bool 
 
 		if (pl_id_parse(listing.entries[i].name, &id) < 0)
 			continue; /* "incoming" of a file that failed */
-		r = pl_pool_link(pool_fd, &id, staged_fd, listing.entries[i].name);
+		r = pool_fd == stage->store->objects_fd
+			    ? name_object(stage, &id, staged_fd, listing.entries[i].name)
+			    : pl_pool_link(pool_fd, &id, staged_fd, listing.entries[i].name);
 		if (r >= 0 && sync)
 			r = pl_pool_sync(pool_fd, &id);
 		if (stage->store->cancelled)
@@ -377,7 +425,7 @@ static int name_spooled(struct pl_stage *stage, uint64_t *offset, struct pl_buff
 	*offset += sizeof(head) + length;
 	r = stage_goto(stage, pl_buffer_string(path), &name);
 	if (r >= 0)
-		r = pl_pool_link(pool, &object, pl_walk_fd(&stage->walk), name);
+		r = name_object(stage, &object, pl_walk_fd(&stage->walk), name);
 	if (r >= 0 && sync)
 		r = pl_pool_sync(pool, &object);
 	return r < 0 ? r : 1;
