@@ -21,7 +21,7 @@
 struct result {
 	int r;
 	uint64_t generation;
-	char tree[PLEACH_HEX_MAX + 1];
+	char ref[16], tree[PLEACH_HEX_MAX + 1];
 	char message[256];
 };
 struct command {
@@ -35,6 +35,7 @@ static void note(struct result *result, const struct outcome *o)
 {
 	result->r = o->r;
 	result->generation = o->published.generation;
+	(void)snprintf(result->ref, sizeof(result->ref), "site");
 	(void)snprintf(result->tree, sizeof(result->tree), "%s", o->published.tree);
 	(void)snprintf(result->message, sizeof(result->message), "%s", o->error.message);
 }
@@ -56,6 +57,16 @@ static void run_publish_b(const struct yard *y, const char *store, struct result
 static void run_publish_c(const struct yard *y, const char *store, struct result *result)
 {
 	publish(y, store, "c", result);
+}
+
+/* The tree of site@1, for another ref. */
+static void run_publish_other(const struct yard *y, const char *store, struct result *result)
+{
+	TEXT *source = text_of("%s/a", y->path);
+	struct outcome o = publish_at(store, "other", source);
+
+	note(result, &o);
+	(void)snprintf(result->ref, sizeof(result->ref), "other");
 }
 
 static void run_rollback(const struct yard *y, const char *store, struct result *result)
@@ -119,6 +130,7 @@ static void run_check(const struct yard *y, const char *store, struct result *re
 
 static const struct command publish_b = {"publish b", run_publish_b},
 			    publish_c = {"publish c", run_publish_c},
+			    publish_other = {"publish of another ref", run_publish_other},
 			    rollback_1 = {"rollback", run_rollback},
 			    drop_1 = {"drop site@1", run_drop_generation},
 			    drop_all = {"drop site", run_drop_ref}, tag_1 = {"tag site@1", run_tag},
@@ -203,7 +215,7 @@ static char *trouble_by_result(const struct pair *p, const char *store,
 			       const struct command *command, const struct result *result)
 {
 	struct pleach_revision revision = PLEACH_REVISION_INIT;
-	TEXT *rev = text_of("site@%llu", (unsigned long long)result->generation);
+	TEXT *rev = text_of("%s@%llu", result->ref, (unsigned long long)result->generation);
 	struct pleach_store *opened;
 	struct outcome o;
 
@@ -429,6 +441,20 @@ static void G5_a_publish_within_a_drop_of_the_ref_harms_nothing(void **state)
 	try_pair(*state, &drop_all, &publish_b, gone);
 }
 
+static void G5_what_another_ref_publishes_is_not_dropped(void **state)
+{
+	begin(*state);
+	try_pair(*state, &drop_1, &publish_other, in_use);
+	try_pair(*state, &drop_all, &publish_other, in_use);
+}
+
+static void G5_a_drop_takes_nothing_from_a_publish_of_another_ref(void **state)
+{
+	begin(*state);
+	try_pair(*state, &publish_other, &drop_1, in_use);
+	try_pair(*state, &publish_other, &drop_all, in_use);
+}
+
 static void a_check_within_a_publish_is_silent(void **state)
 {
 	begin(*state);
@@ -456,6 +482,8 @@ int main(void)
 		yard_test(G5_a_publish_within_a_tag_harms_nothing),
 		yard_test(G5_a_drop_of_the_ref_within_a_publish_harms_nothing),
 		yard_test(G5_a_publish_within_a_drop_of_the_ref_harms_nothing),
+		yard_test(G5_what_another_ref_publishes_is_not_dropped),
+		yard_test(G5_a_drop_takes_nothing_from_a_publish_of_another_ref),
 		yard_test(a_check_within_a_publish_is_silent),
 		yard_test(a_check_within_a_drop_is_silent),
 	};
