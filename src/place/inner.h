@@ -21,12 +21,10 @@ struct pl_laying {
 	struct pl_filter filter;
 	struct pl_cursor *cursor;
 	struct pl_walk walk, base_walk;
-	struct pl_walk links; /* in the destination too, for the first member of a group */
 	struct pl_level *levels;
 	size_t n_levels, capacity;
 	struct pl_membership *base_groups;
-	struct pl_map placed_groups;   /* number of a group -> offset of its first path */
-	struct pl_buffer placed_paths; /* NUL-terminated */
+	int groups_fd; /* in tx: one private name for each group that was begun, its number */
 	uint64_t done;
 };
 

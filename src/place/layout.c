@@ -32,8 +32,9 @@ static int enter_base(struct pl_laying *l, struct pl_level *level, const char *p
 
 	if (name) {
 		r = pl_walk_enter(&l->base_walk, name);
-		if (r == -ENOENT || r == -ENOTDIR)
-			return 0; /* somebody wrote into the placed base: it is no help here */
+		/* Somebody wrote into the placed base, or its owner may not pass: no help here. */
+		if (r == -ENOENT || r == -ENOTDIR || r == -EACCES)
+			return 0;
 		if (r < 0)
 			return pl_fail_sys(error, r, "cannot open '%s' in the placed base", path);
 	}
@@ -137,28 +138,38 @@ static int enter_directory(struct pl_laying *l, struct pleach_error *error)
 	return r;
 }
 
-static int leave_directory(struct pl_laying *l, struct pleach_error *error)
+/* The directory's own metadata, through a descriptor that was opened before: its mode may shut its
+ * owner out. (I1) */
+static int finish_directory(struct pl_laying *l, int fd, const char *path,
+			    const struct pl_meta *meta, struct pleach_error *error)
 {
-	const struct pl_node *node = pl_cursor_node(l->cursor);
-	const char *path = pl_cursor_path(l->cursor), *why = NULL;
-	struct pl_level *level = &l->levels[l->n_levels - 1];
-	int fd = pl_walk_fd(&l->walk);
-	int r = pl_meta_restore(fd, &node->meta, PLEACH_DIR, &why); /* I1 */
+	const char *why = NULL;
+	int r = pl_meta_restore(fd, meta, PLEACH_DIR, &why);
 
 	if (r < 0)
 		return pl_laying_fail(r, path, why, error);
 	if (pl_txdir_must_fsync(l->layout->tx))
 		r = pl_fsync(fd);
-	if (r < 0)
-		return pl_fail_sys(error, r, "cannot sync the directory '%s'", path);
-	r = leave_base(l, level, error);
+	return r < 0 ? pl_fail_sys(error, r, "cannot sync the directory '%s'", path) : 0;
+}
+
+static int leave_directory(struct pl_laying *l, struct pleach_error *error)
+{
+	const char *path = pl_cursor_path(l->cursor);
+	struct pl_level *level = &l->levels[l->n_levels - 1];
+	PL_CLOSE int fd = pl_dup(pl_walk_fd(&l->walk));
+	int r = fd < 0 ? pl_fail_sys(error, fd, "cannot hold the directory '%s'", path)
+		       : leave_base(l, level, error);
+
 	if (r < 0)
 		return r;
 	level_done(level);
-	if (--l->n_levels == 0)
-		return 0;
-	r = pl_walk_leave(&l->walk);
-	return r < 0 ? pl_fail_sys(error, r, "lost the directory above '%s'", path) : 0;
+	/* Left before it gets its mode: going up may need to pass through it. */
+	if (--l->n_levels > 0)
+		r = pl_walk_leave(&l->walk);
+	if (r < 0)
+		return pl_fail_sys(error, r, "lost the directory above '%s'", path);
+	return finish_directory(l, fd, path, &pl_cursor_node(l->cursor)->meta, error);
 }
 
 /* ---- the filter ---- */
@@ -220,10 +231,6 @@ static int open_walks(struct pl_laying *l)
 	r = fd < 0 ? fd : pl_walk_init_take(&l->walk, fd);
 	if (r < 0)
 		return r;
-	fd = pl_open_dir(layout->wrapper_fd, "tree");
-	r = fd < 0 ? fd : pl_walk_init_take(&l->links, fd);
-	if (r < 0)
-		return r;
 	/* Without a base this one is never entered. */
 	fd = layout->base_fd >= 0 ? pl_open_dir(layout->base_fd, ".")
 				  : pl_open_dir(layout->wrapper_fd, "tree");
@@ -238,7 +245,6 @@ static int begin(struct pl_laying *l, struct pleach_error *error)
 
 	if (r < 0)
 		return pl_fail_sys(error, r, "cannot begin to place tree");
-	pl_map_init(&l->placed_groups, sizeof(uint64_t), seed);
 	r = begin_filter(l, error);
 	if (r >= 0)
 		r = pl_membership_new(layout->nodes, seed, &l->base_groups, error);
@@ -254,11 +260,9 @@ static void end(struct pl_laying *l)
 	free(l->levels);
 	pl_cursor_free(l->cursor);
 	pl_membership_free(l->base_groups);
-	pl_map_done(&l->placed_groups);
-	pl_buffer_done(&l->placed_paths);
+	pl_closep(&l->groups_fd);
 	pl_filter_done(&l->filter);
 	pl_walk_done(&l->walk);
-	pl_walk_done(&l->links);
 	pl_walk_done(&l->base_walk);
 }
 
@@ -279,7 +283,7 @@ static int step(struct pl_laying *l, int what, struct pleach_error *error)
 int pl_layout_run(const struct pl_layout *layout, struct pl_layout_counts *ret_counts,
 		  struct pleach_error *error)
 {
-	struct pl_laying l = {.layout = layout, .filter = {.holds_all = true}};
+	struct pl_laying l = {.layout = layout, .groups_fd = -EBADF, .filter = {.holds_all = true}};
 	bool sync = pl_txdir_must_fsync(layout->tx);
 	int r = begin(&l, error);
 

@@ -14,6 +14,7 @@
  *     other placed tree has its names of the base's and of the object's, too.
  */
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/sysmacros.h>
 
 #include "place/inner.h"
@@ -42,40 +43,47 @@ static bool is_no_link(int r)
 
 /* ---- groups ---- */
 
-/* Remembers that the group has a first name now. */
-static int note_group(struct pl_laying *l, const struct pl_membership_group *group,
-		      const char *path)
+static void group_name(const struct pl_membership_group *group, char ret_name[24])
 {
-	size_t offset = l->placed_paths.length;
-
-	if (pl_map_get(&l->placed_groups, &group->number))
-		return 0;
-	pl_buffer_add(&l->placed_paths, path, strlen(path) + 1);
-	if (!pl_buffer_ok(&l->placed_paths))
-		return -ENOMEM;
-	return pl_map_put(&l->placed_groups, &group->number, offset);
+	(void)snprintf(ret_name, 24, "%llu", (unsigned long long)group->number);
 }
 
-/* 1: linked to the first member. 0: this is the first, or that one cannot have more links. */
+/*
+ * Gives the group's inode a private name in tx/, from which its other members are linked: its first
+ * member may lie in a directory that is finished and shut by then.
+ */
+static int note_group(struct pl_laying *l, const struct pl_membership_group *group,
+		      const char *name)
+{
+	char private[32], number[24];
+	int r;
+
+	if (l->groups_fd < 0) {
+		pl_txdir_name(l->layout->tx, "groups", private);
+		r = pl_mkdir(l->layout->tx->fd, private, 0700);
+		if (r < 0)
+			return r;
+		l->groups_fd = pl_open_dir(l->layout->tx->fd, private);
+		if (l->groups_fd < 0)
+			return l->groups_fd;
+	}
+	group_name(group, number);
+	return pl_link(pl_walk_fd(&l->walk), name, l->groups_fd, number);
+}
+
+/* 1: linked to the inode of its group. 0: this is the first name of it. */
 static int link_to_group(struct pl_laying *l, const struct pl_membership_group *group,
 			 const char *name)
 {
-	uint64_t *offset = pl_map_get(&l->placed_groups, &group->number);
-	const char *path, *slash;
-	PL_BUFFER dir = {0};
+	char number[24];
 	int r;
 
-	if (!offset)
+	if (l->groups_fd < 0)
 		return 0;
-	path = (const char *)l->placed_paths.data + *offset;
-	slash = strrchr(path, '/');
-	pl_buffer_add(&dir, path, slash ? (size_t)(slash - path) : 0);
-	if (!pl_buffer_ok(&dir))
-		return -ENOMEM;
-	r = pl_walk_goto(&l->links, pl_buffer_string(&dir), false, 0);
-	if (r >= 0)
-		r = pl_link(pl_walk_fd(&l->links), slash ? slash + 1 : path, pl_walk_fd(&l->walk),
-			    name);
+	group_name(group, number);
+	r = pl_link(l->groups_fd, number, pl_walk_fd(&l->walk), name);
+	if (r == -ENOENT)
+		return 0;
 	return r < 0 ? r : 1;
 }
 
@@ -249,7 +257,7 @@ static int link_base(struct pl_laying *l, struct pl_level *level, const struct p
 	    !has_room(pl_walk_fd(&l->base_walk), name, group))
 		return 0;
 	r = pl_link(pl_walk_fd(&l->base_walk), name, pl_walk_fd(&l->walk), name);
-	if (r == -ENOENT || is_no_link(r))
+	if (r == -ENOENT || r == -EACCES || is_no_link(r))
 		return 0;
 	return r < 0 ? r : 1;
 }
@@ -309,7 +317,8 @@ int pl_laying_entry(struct pl_laying *l, struct pl_level *level, const struct pl
 	if (r > 0)
 		return 0;
 	r = make_first(l, level, entry, in_group ? &group : NULL, name, path, error);
-	if (r >= 0 && in_group && note_group(l, &group, path) < 0)
-		return pl_fail_memory(error);
-	return r;
+	if (r < 0 || !in_group)
+		return r;
+	r = note_group(l, &group, name);
+	return r < 0 ? pl_fail_sys(error, r, "cannot link '%s'", path) : 0;
 }
