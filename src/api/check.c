@@ -11,11 +11,12 @@ int pleach_check(struct pleach_store *store, const struct pleach_check_options *
 	struct pleach_check_options o = PLEACH_CHECK_OPTIONS_INIT;
 	struct pleach_check_counts counts = PLEACH_CHECK_COUNTS_INIT;
 	struct pl_findings findings = {0};
-	struct pl_check check = {.store = store->inner};
+	struct pl_check check = {0};
 	int r, r_report = 0;
 
 	pl_assert(store);
 	PL_OPTIONS(o, options);
+	check.store = store->inner;
 	r = pl_store_must_read(store->inner, error);
 	if (r < 0)
 		return r;

@@ -8,13 +8,14 @@ int pleach_checkout(struct pleach_store *store, const char *rev, const char *dir
 		    struct pleach_report **ret_report, struct pleach_error *error)
 {
 	struct pleach_checkout_options o = PLEACH_CHECKOUT_OPTIONS_INIT;
-	struct pl_checkout checkout = {.store = store->inner, .directory = directory};
+	struct pl_checkout checkout = {.directory = directory};
 	struct pl_findings findings = {0};
 	struct pl_target target;
 	int r;
 
 	pl_assert(store && rev && directory);
 	PL_OPTIONS(o, options);
+	checkout.store = store->inner;
 	if (o.delete_others && !o.update)
 		return pl_fail_usage(error, "only an update can delete what the revision has not");
 	r = pl_target_open(store->inner, rev, &target, error);

@@ -246,7 +246,7 @@ int pleach_config_set(struct pleach_store *store, const char *ref, const char *k
 		      const char *value, struct pleach_error *error)
 {
 	PL_CLOSE int lock = -EBADF;
-	struct pl_store *fresh;
+	struct pl_store *fresh = NULL;
 	int r;
 
 	pl_assert(store && key);

@@ -116,10 +116,11 @@ static int verify(struct pleach_file *file, struct pleach_error *error)
 ssize_t pleach_file_read(struct pleach_file *file, void *buffer, size_t length,
 			 struct pleach_error *error)
 {
-	uint64_t left = file->size - file->at;
+	uint64_t left;
 	ssize_t n;
 
 	pl_assert(file && buffer);
+	left = file->size - file->at;
 	if (length == 0)
 		return pl_fail_usage(error, "nothing can be read into a buffer without room");
 	if (file->is_damaged)

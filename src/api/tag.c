@@ -104,7 +104,7 @@ int pleach_tag_set(struct pleach_store *store, const char *ref, const char *name
 {
 	char what[PLEACH_REF_MAX + 16];
 	struct pl_txdir tx;
-	struct pl_rev found;
+	struct pl_rev found = {0};
 	unsigned n;
 	int r;
 

@@ -101,7 +101,7 @@ int pleach_wait(struct pleach_store *store, const char *ref, int64_t after, int6
 		uint64_t *ret_generation, struct pleach_error *error)
 {
 	struct look from = {.head = after > 0 ? (uint64_t)after : 0};
-	uint64_t generation;
+	uint64_t generation = 0;
 	int r = 0;
 
 	pl_assert(store && ref);
