@@ -30,6 +30,7 @@ static void begin(struct pl_checking *c)
 	pl_map_init(&c->objects, sizeof(struct pl_id), seed);
 	pl_map_init(&c->copies, sizeof(struct pl_copy_key), seed);
 	pl_map_init(&c->known, sizeof(struct pl_id), seed);
+	pl_map_init(&c->is_wanted, sizeof(struct pl_id), seed);
 }
 
 static void end(struct pl_checking *c)
@@ -37,6 +38,7 @@ static void end(struct pl_checking *c)
 	pl_map_done(&c->objects);
 	pl_map_done(&c->copies);
 	pl_map_done(&c->known);
+	pl_map_done(&c->is_wanted);
 	free(c->refs);
 	free(c->wanted);
 }

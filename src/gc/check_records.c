@@ -229,10 +229,11 @@ static int check_marks(struct pl_checking *c, struct pl_ref_check *rc, const cha
 
 static int want(struct pl_checking *c, const struct pl_id *tree, struct pleach_error *error)
 {
-	/* Generations that follow each other often have one tree; others are found reached. */
-	if (!c->check->refs || (c->n_wanted > 0 && pl_id_equal(&c->wanted[c->n_wanted - 1], tree)))
+	int r = c->check->refs ? pl_map_put(&c->is_wanted, tree, 1) : 1;
+
+	if (r == 1)
 		return 0;
-	if (PL_ARRAY_GROW(c->wanted, c->wanted_capacity, c->n_wanted) < 0)
+	if (r < 0 || PL_ARRAY_GROW(c->wanted, c->wanted_capacity, c->n_wanted) < 0)
 		return pl_fail_memory(error);
 	c->wanted[c->n_wanted++] = *tree;
 	return 0;

@@ -49,6 +49,7 @@ struct pl_checking {
 	size_t n_refs, refs_capacity;
 	struct pl_id *wanted; /* trees that the refs need, if only these are checked */
 	size_t n_wanted, wanted_capacity;
+	struct pl_map is_wanted; /* the same, to find one */
 };
 struct pl_copy_key {
 	uint64_t dev, ino;
