@@ -29,7 +29,7 @@ static int64_t hash_file(int fd, uint64_t limit, struct pl_hash *hash, struct pl
 	if (!chunk)
 		return -ENOMEM;
 	do {
-		n = pl_pread_full(fd, chunk, CHUNK, done);
+		n = pl_pread_sparse(fd, chunk, CHUNK, done);
 		if (n < 0)
 			return n;
 		pl_assert((size_t)n <= CHUNK);

@@ -33,7 +33,7 @@ static int has_content(int fd, uint64_t size, const struct pl_id *content)
 		return r;
 	while (r >= 0 && done < size) {
 		size_t want = size - done < CHUNK ? (size_t)(size - done) : CHUNK;
-		ssize_t n = pl_pread_full(fd, chunk, want, done);
+		ssize_t n = pl_pread_sparse(fd, chunk, want, done);
 
 		if (n != (ssize_t)want)
 			r = n < 0 ? (int)n : -EBADMSG;

@@ -153,7 +153,7 @@ static int copy_hashed(struct pl_ingest *ingest, int from, int to, uint64_t size
 
 	while (done < size) {
 		size_t want = size - done < CHUNK ? (size_t)(size - done) : CHUNK;
-		ssize_t n = pl_pread_full(from, ingest->content.data, want, done);
+		ssize_t n = pl_pread_sparse(from, ingest->content.data, want, done);
 		int r = 0;
 
 		if (n < 0)

@@ -136,6 +136,39 @@ ssize_t pl_pread_full(int fd, void *buffer, size_t length, uint64_t offset)
 	return read_full(fd, buffer, length, (int64_t)offset);
 }
 
+/* How many of the bytes at `offset` lie in one hole: all of them, those up to the end of the file, or 0:
+ * read them. Moves the descriptor. */
+static ssize_t hole_at(int fd, size_t length, uint64_t offset)
+{
+	off_t at = lseek(fd, (off_t)offset, SEEK_DATA);
+
+	if (at >= 0)
+		return (uint64_t)at >= offset + length ? (ssize_t)length : 0;
+	if (errno != ENXIO)
+		return 0; /* no such thing as holes there */
+	at = lseek(fd, 0, SEEK_END);
+	if (at <= (off_t)offset)
+		return 0;
+	return (uint64_t)at - offset < length ? at - (off_t)offset : (ssize_t)length;
+}
+
+ssize_t pl_pread_sparse(int fd, void *buffer, size_t length, uint64_t offset)
+{
+	off_t before = lseek(fd, 0, SEEK_CUR);
+	ssize_t n;
+
+	pl_assert(offset <= INT64_MAX && length <= INT64_MAX - offset);
+	if (before < 0)
+		return -errno;
+	n = hole_at(fd, length, offset);
+	if (lseek(fd, before, SEEK_SET) < 0)
+		return -errno;
+	if (n == 0)
+		return pl_pread_full(fd, buffer, length, offset);
+	memset(buffer, 0, (size_t)n);
+	return n;
+}
+
 /* Appends to `b` until the end of the file; more than `max` bytes: -EFBIG. `guess`: how many there
  * should be, which may be wrong, as for files of /proc. */
 static int read_to_end(int fd, size_t guess, size_t max, struct pl_buffer *b)

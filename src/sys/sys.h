@@ -83,6 +83,8 @@ int pl_set_inheritable(int fd); /* clears close-on-exec */
 /** Reads until `length` or the end. Returns the number of bytes. */
 ssize_t pl_read_full(int fd, void *buffer, size_t length);
 ssize_t pl_pread_full(int fd, void *buffer, size_t length, uint64_t offset);
+/** The same, but the zeros of a hole are not read, and do not fill the page cache. */
+ssize_t pl_pread_sparse(int fd, void *buffer, size_t length, uint64_t offset);
 /** Writes all. 0 or an error; after an error a part may be written. */
 int pl_write_full(int fd, const void *data, size_t length);
 int pl_pwrite_full(int fd, const void *data, size_t length, uint64_t offset);

@@ -227,6 +227,35 @@ static void reading_at_an_offset_ends_at_the_end(void **state)
 	assert_int_equal(pl_pread_full(fd, found, 10, INT64_MAX - 10), 0);
 }
 
+static void holes_are_zeros_whether_they_are_read_or_not(void **state)
+{
+	struct scratch *s = *state;
+	PL_CLOSE int fd = -EBADF;
+	static char wanted[100000], got[100000];
+	const uint64_t size = sizeof(wanted) * 3;
+
+	assert_int_equal(make_file(s->fd, "file", ""), 0);
+	fd = pl_open(s->fd, "file", O_RDWR);
+	assert_int_equal(pl_truncate(fd, size), 0);
+	assert_int_equal(pl_pwrite_full(fd, "data", 4, 100000), 0);
+	memset(got, 1, sizeof(got));
+	assert_int_equal(pl_pread_sparse(fd, got, 50000, 0), 50000);
+	assert_memory_equal(got, wanted, 50000);
+	memcpy(wanted + 50000, "data", 4);
+	memset(got, 1, sizeof(got));
+	assert_int_equal(pl_pread_sparse(fd, got, sizeof(got), 50000), sizeof(got));
+	assert_memory_equal(got, wanted, sizeof(got));
+	memset(wanted, 0, sizeof(wanted));
+	memset(got, 1, sizeof(got));
+	assert_int_equal(pl_pread_sparse(fd, got, sizeof(got), size - 10), 10);
+	assert_memory_equal(got, wanted, 10);
+	assert_int_equal(got[10], 1);
+	assert_int_equal(pl_pread_sparse(fd, got, sizeof(got), size), 0);
+	assert_int_equal(pl_pread_sparse(fd, got, sizeof(got), size + 10), 0);
+	assert_int_equal(got[10], 1);
+	assert_int_equal(pl_pread_sparse(1000000, got, 1, 0), -EBADF);
+}
+
 /* ---- whole files ---- */
 
 static void a_file_is_read_whole_or_not_at_all(void **state)
@@ -321,6 +350,7 @@ int main(void)
 		TEST(writing_nothing_makes_no_call),
 		TEST(short_reads_are_put_together_until_the_end),
 		TEST(reading_at_an_offset_ends_at_the_end),
+		TEST(holes_are_zeros_whether_they_are_read_or_not),
 		TEST(a_file_is_read_whole_or_not_at_all),
 		TEST(a_file_that_does_not_tell_its_length_is_read_whole),
 		TEST(what_is_no_regular_file_is_refused_without_waiting),
