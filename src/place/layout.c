@@ -19,6 +19,7 @@
 
 static void base_level_done(struct pl_level *level)
 {
+	pl_assert(level);
 	if (level->has_base)
 		pl_node_done(&level->base);
 	level->has_base = false;
@@ -118,7 +119,7 @@ static int enter_directory(struct pl_laying *l, struct pleach_error *error)
 	struct pl_id base = l->layout->base;
 	bool has_base = is_root && l->layout->base_fd >= 0;
 	char name[PL_NAME_MAX + 1];
-	struct pl_level *level;
+	struct pl_level *level = NULL;
 	int r;
 
 	if (!is_root) {
@@ -130,6 +131,7 @@ static int enter_directory(struct pl_laying *l, struct pleach_error *error)
 			base = b->hash;
 	}
 	r = push_level(l, &level, error);
+	pl_assert(r < 0 || level);
 	if (r >= 0)
 		r = make_directory(l, level, path, is_root ? NULL : name, error);
 	if (r >= 0 && has_base)

@@ -23,7 +23,8 @@ static int open_object(struct pl_store *store, int staged_fd, const struct pl_id
 /* 1: the first `size` bytes of `fd` have this hash. */
 static int has_content(int fd, uint64_t size, const struct pl_id *content)
 {
-	PL_FREE unsigned char *chunk = malloc(CHUNK);
+	PL_BUFFER b = {0};
+	unsigned char *chunk = pl_buffer_reserve(&b, CHUNK);
 	struct pl_hash *hash;
 	struct pl_id found;
 	uint64_t done = 0;

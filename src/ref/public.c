@@ -56,7 +56,7 @@ static int fail_foreign(struct pl_ref *ref, struct pleach_error *error)
 
 int pl_public_must_be_ours(struct pl_ref *ref, struct pleach_error *error)
 {
-	enum pl_public_state state;
+	enum pl_public_state state = PL_PUBLIC_FOREIGN;
 	int r = pl_public_state(ref, &state, error);
 
 	if (r < 0)
@@ -136,7 +136,7 @@ static int mark_shown(struct pl_ref *ref, uint64_t n)
 /* 1: there is something foreign. */
 static int make_hop(struct pl_ref *ref, struct pleach_error *error)
 {
-	enum pl_public_state state;
+	enum pl_public_state state = PL_PUBLIC_FOREIGN;
 	char target[160];
 	int r = pl_public_state(ref, &state, error);
 
@@ -269,8 +269,8 @@ static int settle_locked(struct pl_ref *ref, struct pl_txdir *tx, struct pleach_
 {
 	struct pl_id tree;
 	uint64_t head;
-	unsigned k;
-	bool dropped;
+	unsigned k = 0;
+	bool dropped = false;
 	int r = pl_head_number(ref, &head, error);
 
 	if (r >= 0)
@@ -345,7 +345,7 @@ int pl_ref_settle(struct pl_ref *ref, struct pl_txdir *tx, uint64_t *ret_head,
 
 int pl_ref_remove(struct pl_ref *ref, struct pl_txdir *tx, struct pleach_error *error)
 {
-	enum pl_public_state state;
+	enum pl_public_state state = PL_PUBLIC_FOREIGN;
 	char name[32];
 	int r = pl_public_state(ref, &state, error);
 

@@ -54,7 +54,8 @@ int pl_settings_resolve(const struct pl_values *store, const struct pl_values *r
 struct pl_text;
 void pl_values_add_to_text(const struct pl_values *values, struct pl_buffer *b);
 /** Takes all "set" lines that come next. 0; -EBADMSG (CORRUPT): unsorted, an unknown key, no value. */
-int pl_values_read_text(struct pl_text *text, struct pl_values *ret_values, struct pleach_error *error);
+int pl_values_read_text(struct pl_text *text, struct pl_values *ret_values,
+			struct pleach_error *error);
 
 /* ---- text.c: self-checking texts (format.md "Texts") ---- */
 
@@ -102,9 +103,10 @@ int pl_text_close(struct pl_text *text);
 struct pl_store {
 	int root_fd; /* the directory that the user named */
 	int fd;	     /* .pleach in it */
-	int objects_fd, nodes_fd, trees_fd, refs_fd, tx_fd, trash_fd, cache_fd; /* -EBADF: may not */
-	char *path;  /* absolute, of the root */
-	uid_t uid;   /* the one writer */
+	int objects_fd, nodes_fd, trees_fd, refs_fd, tx_fd, trash_fd,
+		cache_fd;	    /* -EBADF: may not */
+	char *path;		    /* absolute, of the root */
+	uid_t uid;		    /* the one writer */
 	bool is_owner, is_writable; /* we are that user; and the file system is not read-only */
 	struct pl_fs fs;
 	struct pl_values values;     /* the store's settings as set */
@@ -144,7 +146,10 @@ int pl_store_make_reserve(int dirfd);
 struct pl_lockdir {
 	int fd, lock_fd;
 };
-#define PL_LOCKDIR_NONE { .fd = -EBADF, .lock_fd = -EBADF }
+#define PL_LOCKDIR_NONE                         \
+	{                                       \
+		.fd = -EBADF, .lock_fd = -EBADF \
+	}
 /** Makes and locks one, mode 0700. -EEXIST: name taken; -ESTALE: taken for dead meanwhile, use another. */
 int pl_lockdir_make(int parent_fd, const char *name, struct pl_lockdir *ret_dir);
 /**
@@ -168,7 +173,10 @@ struct pl_beside {
 	struct pl_lockdir dir;
 	char name[40];
 };
-#define PL_BESIDE_NONE { .parent_fd = -EBADF, .dir = PL_LOCKDIR_NONE }
+#define PL_BESIDE_NONE                                      \
+	{                                                   \
+		.parent_fd = -EBADF, .dir = PL_LOCKDIR_NONE \
+	}
 /** Is it the name of one? */
 bool pl_beside_is_name(const char *name);
 /** Removes the dead ones of this user in a directory; best effort. 0, or an error of listing it. */
@@ -204,7 +212,8 @@ void pl_txdir_name(struct pl_txdir *tx, const char *prefix, char ret_name[32]);
  * time. Once one failed, every later one fails too. On a file system that is not local each costs an
  * fsync, so that a collector elsewhere sees it.
  */
-int pl_txdir_claim(struct pl_txdir *tx, char kind, const struct pl_id *id, struct pleach_error *error);
+int pl_txdir_claim(struct pl_txdir *tx, char kind, const struct pl_id *id,
+		   struct pleach_error *error);
 /**
  * One round of sync for all that was written since it began: syncfs where that is a barrier, else
  * nothing (the writers have fsynced each file and directory). 0 or the error, which is final.
@@ -247,7 +256,7 @@ void pl_record_done(struct pl_record *record);
 /** 0, -ENOMEM; -E2BIG: the message is above PL_MESSAGE_MAX, or all of it above PL_RECORD_MAX; -EINVAL: a
  * `meta` that is not KEY=VALUE. */
 #define PL_MESSAGE_MAX 65536u
-#define PL_RECORD_MAX (256u << 10)
+#define PL_RECORD_MAX  (256u << 10)
 int pl_record_encode(const struct pl_record *record, struct pl_buffer *b);
 /** 0, -EBADMSG, -EPROTONOSUPPORT. */
 int pl_record_decode(const void *data, size_t length, struct pl_record *ret_record);
@@ -261,9 +270,9 @@ struct pl_ref {
 	struct pl_store *store;
 	char name[PLEACH_REF_MAX + 1];
 	char id[25];
-	int fd;		/* refs/<name> */
+	int fd; /* refs/<name> */
 	int gen_fd;
-	int lock_fd;	/* -EBADF unless the ref lock is held */
+	int lock_fd; /* -EBADF unless the ref lock is held */
 	struct pl_values values;
 	struct pl_settings settings;
 };
@@ -313,10 +322,10 @@ int pl_placing_open(int treedir_fd, unsigned k);
 
 /** A shared lock on trees/<id>/pin. */
 struct pl_pin {
-	int fd;		/* of the pin file, locked */
+	int fd; /* of the pin file, locked */
 	int treedir_fd;
 	struct pl_id tree;
-	unsigned k;	/* 0: not placed */
+	unsigned k; /* 0: not placed */
 };
 enum pl_pin_result { PL_PIN_ABSENT = 0, PL_PIN_TAKEN = 1, PL_PIN_BUSY = 2 };
 /** Tries. Looks again after the lock: the name still leads to the locked inode. */
@@ -326,7 +335,10 @@ int pl_pin_try(struct pl_store *store, const struct pl_id *tree, struct pl_pin *
 int pl_pin_wait(struct pl_store *store, const struct pl_id *tree, struct pl_pin *ret_pin,
 		struct pleach_error *error);
 void pl_pin_done(struct pl_pin *pin); /* fine for one that was zeroed with fd -EBADF */
-#define PL_PIN_NONE { .fd = -EBADF, .treedir_fd = -EBADF }
+#define PL_PIN_NONE                                \
+	{                                          \
+		.fd = -EBADF, .treedir_fd = -EBADF \
+	}
 /** The exclusive lock, tried, by a collector or taker; looked at again. Same results. */
 int pl_pin_try_exclusive(struct pl_store *store, const struct pl_id *tree, struct pl_pin *ret_pin,
 			 struct pleach_error *error);
@@ -336,7 +348,8 @@ int pl_pin_is_held(struct pl_store *store, const struct pl_id *tree);
 /* ---- user.c: why a tree is kept ---- */
 
 /** Makes users/<name> (EEXIST is fine) and syncs the directory where files are fsynced one by one. */
-int pl_user_add(struct pl_store *store, int treedir_fd, const char *name, struct pleach_error *error);
+int pl_user_add(struct pl_store *store, int treedir_fd, const char *name,
+		struct pleach_error *error);
 int pl_user_remove(struct pl_store *store, int treedir_fd, const char *name);
 void pl_user_of_generation(const struct pl_ref *ref, uint64_t n, char ret_name[128]);
 void pl_user_of_tag(const struct pl_ref *ref, const char *tag, char ret_name[256]);
@@ -367,11 +380,12 @@ int pl_placed_hint_list(struct pl_store *store, const char *ref_id, struct pl_st
 /* ---- public.c: the public path ---- */
 
 enum pl_public_state {
-	PL_PUBLIC_MISSING,  /* STORE/<ref> is not there */
-	PL_PUBLIC_OK,	    /* our fixed hop */
-	PL_PUBLIC_FOREIGN,  /* anything else: never touched (G7) */
+	PL_PUBLIC_MISSING, /* STORE/<ref> is not there */
+	PL_PUBLIC_OK,	   /* our fixed hop */
+	PL_PUBLIC_FOREIGN, /* anything else: never touched (G7) */
 };
-int pl_public_state(struct pl_ref *ref, enum pl_public_state *ret_state, struct pleach_error *error);
+int pl_public_state(struct pl_ref *ref, enum pl_public_state *ret_state,
+		    struct pleach_error *error);
 /** -EEXIST naming the path and saying what to do, if it is foreign. */
 int pl_public_must_be_ours(struct pl_ref *ref, struct pleach_error *error);
 /** Makes STORE/<ref> again where it is missing; -EEXIST if it is foreign. Needs no lock. */
@@ -432,8 +446,8 @@ int pl_attachment_read(struct pl_ref *ref, const char *path, struct pl_attachmen
 /** The same by the name of its record, the hash of the path. */
 int pl_attachment_read_named(struct pl_ref *ref, const char *hash,
 			     struct pl_attachment *ret_attachment, struct pleach_error *error);
-int pl_attachment_write(struct pl_ref *ref, struct pl_txdir *tx, const struct pl_attachment *attachment,
-			struct pleach_error *error);
+int pl_attachment_write(struct pl_ref *ref, struct pl_txdir *tx,
+			const struct pl_attachment *attachment, struct pleach_error *error);
 int pl_attachment_remove(struct pl_ref *ref, const char *path, struct pleach_error *error);
 /** All of a ref; `*ret` is an array of `*ret_n`, to be freed with pl_attachments_free(). */
 int pl_attachment_list(struct pl_ref *ref, struct pl_attachment **ret, size_t *ret_n,
@@ -443,19 +457,19 @@ void pl_attachments_free(struct pl_attachment *attachments, size_t n);
 /* ---- rev.c ---- */
 
 struct pl_rev {
-	struct pl_ref ref;	/* open if has_ref */
+	struct pl_ref ref; /* open if has_ref */
 	bool has_ref;
-	uint64_t generation;	/* 0 for tree:HEX */
+	uint64_t generation; /* 0 for tree:HEX */
 	uint64_t head;
 	struct pl_id tree;
-	const char *path;	/* into the string given; NULL: no colon */
+	const char *path; /* into the string given; NULL: no colon */
 };
 /**
  * Resolves REV[:path] as pleach_resolve(); settles the ref. `in_ref` (may be NULL): a revision that
  * begins with '@' is of this ref.
  */
-int pl_rev_resolve(struct pl_store *store, const char *rev, const char *in_ref, struct pl_rev *ret_rev,
-		   struct pleach_error *error);
+int pl_rev_resolve(struct pl_store *store, const char *rev, const char *in_ref,
+		   struct pl_rev *ret_rev, struct pleach_error *error);
 void pl_rev_done(struct pl_rev *rev);
 
 #endif

@@ -13,18 +13,19 @@
 #include "base/base.h"
 #include "object/object.h"
 
-#define PL_NODE_SIZE_MAX (1u << 30)
+#define PL_NODE_SIZE_MAX    (1u << 30)
 #define PL_NODE_ENTRIES_MAX (1u << 24)
-#define PL_TARGET_MAX 4095
-#define PL_DEPTH_MAX 65535
-#define PL_GROUP_PATH_MAX (1u << 20)
-#define PL_GROUP_BLOCK_MAX 65536
+#define PL_TARGET_MAX	    4095
+#define PL_DEPTH_MAX	    65535
+#define PL_GROUP_PATH_MAX   (1u << 20)
+#define PL_GROUP_BLOCK_MAX  65536
 
 /** Where nodes and blocks come from. */
 struct pl_node_source {
 	/** Appends the bytes named `id` to `b`, verified against the id. 0; -ENOENT and -EBADMSG with
 	 * `error` filled in. At most PL_NODE_SIZE_MAX bytes. */
-	int (*read)(void *self, const struct pl_id *id, struct pl_buffer *b, struct pleach_error *error);
+	int (*read)(void *self, const struct pl_id *id, struct pl_buffer *b,
+		    struct pleach_error *error);
 	void *self;
 };
 /** Where nodes and blocks go. */
@@ -38,8 +39,8 @@ struct pl_node_sink {
 /* ---- node.c ---- */
 
 #define PL_ODD_WHITEOUT 1u /* a device 0/0 */
-#define PL_ODD_DEVICE 2u
-#define PL_ODD_OVERLAY 4u /* an xattr of overlayfs */
+#define PL_ODD_DEVICE	2u
+#define PL_ODD_OVERLAY	4u /* an xattr of overlayfs */
 
 struct pl_totals {
 	uint64_t entries, files, bytes, groups;
@@ -50,14 +51,14 @@ struct pl_totals {
 struct pl_entry {
 	char kind; /* enum pleach_type */
 	uint8_t name_length;
-	const char *name;   /* not NUL-terminated */
-	struct pl_meta meta; /* not of directories */
-	uint64_t size;		/* 'f' */
-	struct pl_id hash;	/* 'f': of the content; 'd': the child's node */
-	const char *target;	/* 'l', not NUL-terminated */
-	uint16_t target_length; /* 'l' */
-	uint32_t major, minor;	/* 'c', 'b' */
-	struct pl_totals totals; /* 'd' */
+	const char *name;	   /* not NUL-terminated */
+	struct pl_meta meta;	   /* not of directories */
+	uint64_t size;		   /* 'f' */
+	struct pl_id hash;	   /* 'f': of the content; 'd': the child's node */
+	const char *target;	   /* 'l', not NUL-terminated */
+	uint16_t target_length;	   /* 'l' */
+	uint32_t major, minor;	   /* 'c', 'b' */
+	struct pl_totals totals;   /* 'd' */
 	const unsigned char *body; /* the encoded body, for comparing; set by the decoder only */
 	uint32_t body_length;
 };
@@ -84,8 +85,8 @@ struct pl_node {
 	size_t first_entry;	     /* offset */
 };
 /** Reads and decodes the node `id`. All of it is validated, each entry too. */
-int pl_node_read(const struct pl_node_source *source, const struct pl_id *id, struct pl_node *ret_node,
-		 struct pleach_error *error);
+int pl_node_read(const struct pl_node_source *source, const struct pl_id *id,
+		 struct pl_node *ret_node, struct pleach_error *error);
 void pl_node_done(struct pl_node *node);
 /** 1 and the next entry, 0 at the end. `*cursor` begins at 0. Cannot fail on a node that was read. */
 int pl_node_next(const struct pl_node *node, size_t *cursor, struct pl_entry *ret_entry);
@@ -120,8 +121,8 @@ int pl_node_builder_add(struct pl_node_builder *builder, const struct pl_entry *
 struct pl_groups;
 int pl_node_builder_end(struct pl_node_builder *builder, const struct pl_meta *meta,
 			struct pl_groups *groups, const struct pl_node_sink *sink,
-			struct pl_buffer *ret_bytes, struct pl_id *ret_id, struct pl_totals *ret_totals,
-			struct pleach_error *error);
+			struct pl_buffer *ret_bytes, struct pl_id *ret_id,
+			struct pl_totals *ret_totals, struct pleach_error *error);
 
 /* ---- groups.c ---- */
 
@@ -134,7 +135,7 @@ struct pl_groups {
 	size_t n, capacity;
 	struct pl_group_member {
 		size_t offset; /* of the NUL-terminated path in `paths` */
-	} *members;
+	} * members;
 	size_t n_members, members_capacity;
 	struct pl_buffer paths;
 };
@@ -218,7 +219,7 @@ const struct pl_membership *pl_cursor_membership(const struct pl_cursor *cursor)
 /** What is at a path. `node` (of the directory itself, or of the parent) is the caller's to free. */
 struct pl_found {
 	bool is_root;		/* path "" or NULL: entry is not set */
-	struct pl_entry entry; /* leads into parent */
+	struct pl_entry entry;	/* leads into parent */
 	struct pl_node parent;	/* set unless is_root */
 	struct pl_id directory; /* node id, if it is a directory */
 	bool is_dir;
@@ -237,7 +238,7 @@ int pl_lookup_links(const struct pl_node_source *source, const struct pl_id *roo
 struct pl_difference {
 	char change;
 	const char *path;
-	const struct pl_entry *before, *after;		  /* NULL where it is not there */
+	const struct pl_entry *before, *after;		/* NULL where it is not there */
 	const struct pl_meta *before_meta, *after_meta; /* also of directories; NULL likewise */
 	uint64_t before_links, after_links;
 };
@@ -252,7 +253,8 @@ int pl_diff_new(const struct pl_node_source *source, const struct pl_id *before,
 		const struct pl_id *after, uint64_t seed, struct pl_diff **ret_diff,
 		struct pleach_error *error);
 /** 1 and the next, 0 at the end. */
-int pl_diff_next(struct pl_diff *diff, struct pl_difference *ret_difference, struct pleach_error *error);
+int pl_diff_next(struct pl_diff *diff, struct pl_difference *ret_difference,
+		 struct pleach_error *error);
 void pl_diff_free(struct pl_diff *diff);
 
 struct pl_diff_counts {
