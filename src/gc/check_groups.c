@@ -119,26 +119,31 @@ static int walk(struct members *m, struct pleach_error *error)
 				 cause.message);
 }
 
+static int fill_and_walk(struct members *m, const struct pl_groups *groups,
+			 struct pleach_error *error)
+{
+	for (size_t g = 0; g < groups->n; g++)
+		for (size_t i = 0; i < groups->groups[g].n_members; i++)
+			m->all[m->n++] = (struct member){pl_groups_path(groups, g, i), g};
+	pl_assert(m->n == groups->n_members);
+	qsort(m->all, m->n, sizeof(*m->all), by_path);
+	return walk(m, error);
+}
+
 int pl_checking_members(struct pl_checking *c, const struct pl_node *node,
 			const struct pl_groups *groups, struct pleach_error *error)
 {
 	struct members m = {.c = c, .node = node};
-	int r = 0;
+	int r;
 
 	pl_assert(groups->n > 0);
 	m.all = calloc(groups->n_members, sizeof(*m.all));
 	m.alike = calloc(groups->n, sizeof(*m.alike));
 	m.is_met = calloc(groups->n, sizeof(*m.is_met));
-	if (!m.all || !m.alike || !m.is_met)
+	if (m.all && m.alike && m.is_met)
+		r = fill_and_walk(&m, groups, error);
+	else
 		r = pl_fail_memory(error);
-	for (size_t g = 0; r >= 0 && g < groups->n; g++)
-		for (size_t i = 0; i < groups->groups[g].n_members; i++)
-			m.all[m.n++] = (struct member){pl_groups_path(groups, g, i), g};
-	pl_assert(r < 0 || m.n == groups->n_members);
-	if (r >= 0) {
-		qsort(m.all, m.n, sizeof(*m.all), by_path);
-		r = walk(&m, error);
-	}
 	free(m.all);
 	free(m.alike);
 	free(m.is_met);

@@ -80,7 +80,7 @@ static const struct kind kinds[] = {
 static int check_generation(struct pl_checking *c, struct pl_ref_check *rc, const struct kind *kind,
 			    const char *path, const struct named *named, struct pleach_error *error)
 {
-	struct pl_record record;
+	struct pl_record record = {0};
 	const char *why;
 	bool is_its;
 	int r = pl_checking_read_record(rc, named->generation, &record, &why, error);

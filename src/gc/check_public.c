@@ -46,7 +46,7 @@ static int look(struct pl_checking *c, struct pl_ref_check *rc, struct look *ret
 {
 	struct pleach_error cause = PLEACH_ERROR_INIT;
 	struct look l = {.head = rc->head};
-	struct pl_record record;
+	struct pl_record record = {0};
 	const char *why;
 	char name[40];
 	int r;

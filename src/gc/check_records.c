@@ -34,7 +34,7 @@ int pl_checking_cannot_at(struct pl_checking *c, const struct pl_ref_check *rc, 
 int pl_checking_read_record(struct pl_ref_check *rc, uint64_t n, struct pl_record *ret_record,
 			    const char **ret_why, struct pleach_error *error)
 {
-	struct pl_record record;
+	struct pl_record record = {0};
 	PL_BUFFER b = {0};
 	char name[24];
 	int r;
@@ -119,7 +119,7 @@ static int check_dropped(struct pl_checking *c, struct pl_ref_check *rc,
 			 const struct pl_record *record, const char *name,
 			 struct pleach_error *error)
 {
-	struct pl_record before;
+	struct pl_record before = {0};
 	const char *why;
 	int r = 0;
 
@@ -140,7 +140,7 @@ static int check_dropped(struct pl_checking *c, struct pl_ref_check *rc,
 static int check_record(struct pl_checking *c, struct pl_ref_check *rc, uint64_t n,
 			struct pleach_error *error)
 {
-	struct pl_record record;
+	struct pl_record record = {0};
 	char name[40];
 	const char *why;
 	int r;
@@ -260,7 +260,7 @@ int pl_checking_user(struct pl_checking *c, const struct pl_id *tree, const char
 static int check_kept(struct pl_checking *c, struct pl_ref_check *rc, uint64_t n,
 		      struct pleach_error *error)
 {
-	struct pl_record record;
+	struct pl_record record = {0};
 	char path[256], hex[PL_ID_HEX + 1], user[128];
 	const char *why;
 	int r = has_number(rc, "dropped", n), has_user;
