@@ -106,7 +106,7 @@ load helper
 	two_generations
 	"$PLEACH" config grace=0s
 	mkfifo go
-	it 0 pin site@1 -- sh -c 'cat >/dev/null 2>&1 <go & :' 3>&-
+	it 0 pin site@1 -- sh -c 'exec >/dev/null 2>&1; cat <go & :' 3>&-
 	exec 8>go
 	it 11 drop --now site@1
 	exec 8>&-
