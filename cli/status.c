@@ -53,11 +53,8 @@ static void ref_json(struct json *json, const struct pleach_ref_status *ref)
 	json_object(json, NULL);
 	json_name(json, "ref", ref->name);
 	json_number(json, "head", ref->head);
-	json_name_or_null(json, "tree", ref->tree);
-	if (ref->head)
-		json_time(json, "time", ref->time_s, ref->time_ns);
-	else
-		json_null(json, "time");
+	json_name(json, "tree", ref->tree);
+	json_time(json, "time", ref->time_s, ref->time_ns);
 	json_object(json, "public");
 	json_name(json, "path", ref->public_path);
 	json_prose(json, "state", ref->public_state);
@@ -76,14 +73,10 @@ static int ref_text(struct cli *cli, const struct pleach_ref_status *ref)
 	bool is_well = strcmp(ref->public_state, "ok") == 0;
 	const char *color = is_well ? "" : output_color(stdout, COLOR_RED);
 
-	if (ref->head) {
-		printf("%s@%llu  ", ref->name, (unsigned long long)ref->head);
-		output_id(ref->tree);
-		fputs("  ", stdout);
-		output_time(ref->time_s);
-	} else {
-		printf("%s  no generation yet", ref->name);
-	}
+	printf("%s@%llu  ", ref->name, (unsigned long long)ref->head);
+	output_id(ref->tree);
+	fputs("  ", stdout);
+	output_time(ref->time_s);
 	fputs("\n  public    ", stdout);
 	output_name(ref->public_path, false);
 	printf(" (%s%s%s)\n", color, ref->public_state,

@@ -444,7 +444,7 @@ PLEACH_API int pleach_wait(struct pleach_store *store, const char *ref, int64_t 
 struct pleach_ref_status {
 	size_t size;
 	const char *name;
-	uint64_t head; /**< 0: no generation yet */
+	uint64_t head;
 	char tree[PLEACH_HEX_MAX + 1];
 	int64_t time_s;
 	uint32_t time_ns;
@@ -461,7 +461,7 @@ struct pleach_ref_status {
 			NULL, NULL                                                            \
 	}
 struct pleach_refs;
-/** Lists the refs of the store, by name. */
+/** Lists the refs of the store that have a generation, by name. */
 PLEACH_API int pleach_refs_open(struct pleach_store *store, struct pleach_refs **ret_refs,
 				struct pleach_error *error);
 PLEACH_API int pleach_refs_next(struct pleach_refs *refs, struct pleach_ref_status *status,

@@ -42,7 +42,9 @@ static int find_head(struct pleach_refs *refs, struct pl_ref *ref, struct pl_id 
 	struct pl_record record;
 	int r = pl_ref_settle(ref, NULL, &s->head, error);
 
-	if (r < 0 || s->head == 0)
+	if (r >= 0 && s->head == 0)
+		return pl_fail_not_found(error, "no ref '%s' in this store", ref->name);
+	if (r < 0)
 		return r;
 	r = pl_generation_read(ref, s->head, &record, error);
 	if (r < 0)
@@ -257,7 +259,7 @@ int pleach_refs_next(struct pleach_refs *refs, struct pleach_ref_status *status,
 			r = fill_in(refs, &ref, error);
 			pl_ref_close(&ref);
 		}
-		if (r == -ENOENT) { /* dropped meanwhile */
+		if (r == -ENOENT) { /* dropped meanwhile, or its first publish has not come that far */
 			pl_error_clear(error);
 			continue;
 		}

@@ -47,6 +47,20 @@ load helper
 	same "$(cat store/site)" mine
 }
 
+@test "a ref whose first publish was refused is not there" {
+	two_generations
+	it 12 publish other ./src --if-head 3
+	echo mine >store/mine
+	it 1 publish mine ./src
+	it 0 status --json
+	json '.refs | map(.ref)' '["site"]'
+	it 10 status other
+	it 10 status mine
+	it 0 publish other ./src
+	it 0 status --json
+	json '.refs | map([.ref, .head])' '[["other",1],["site",2]]'
+}
+
 @test "after a publish nothing is left over" {
 	two_generations
 	it 0 status --json
