@@ -35,6 +35,10 @@ static int find_tree(struct pl_store *store, const char *hex, struct pl_id *ret_
 	if (strlen(hex) < HEX_MIN || strlen(hex) > PL_ID_HEX || !pl_is_hex(hex, strlen(hex)))
 		return pl_fail_usage(error, "'tree:%s': at least %d hexadecimal digits, lower case",
 				     hex, HEX_MIN);
+	if (!store->is_owner && pl_store_must_read(store, error) < 0) {
+		pl_hint(error, "name it by REF@N, or by all %d digits", PL_ID_HEX);
+		return -EACCES;
+	}
 	r = pl_list(store->trees_fd, &listing);
 	for (size_t i = 0; r >= 0 && i < listing.n; i++)
 		if (strncmp(listing.entries[i].name, hex, strlen(hex)) == 0 &&
@@ -75,6 +79,10 @@ static int find_generation(struct pl_rev *rev, const char *at, struct pleach_err
 			return r;
 		n = tag.generation;
 	}
+	if (n == 0 && at && at[0] == '-')
+		return pl_fail_not_found(
+			error, "'%s' has no generation %s before its head, which is %llu",
+			rev->ref.name, at + 1, (unsigned long long)rev->head);
 	if (n == 0 || n > rev->head)
 		return pl_fail_not_found(error, "'%s' has no generation %s: the head is %llu",
 					 rev->ref.name, at ? at : "yet",

@@ -44,6 +44,16 @@ teardown() {
 	same "$output" other
 }
 
+@test "another user may name a tree by all of its id" {
+	local tree
+	tree=$("$PLEACH" log --json -n 1 site | jq -r .tree)
+	other path "tree:$tree"
+	same "$status" 0
+	other path "tree:${tree:0:12}"
+	same "$status" 1
+	like "$stderr" "only its owner may"
+}
+
 @test "for the rest: exit 1, 'only its owner may'" {
 	local words
 	for words in "publish site $open/src" "rollback site" "tag site v" "config grace=1h" \
