@@ -22,6 +22,8 @@ struct publishing {
 	enum pl_rule rule;
 	struct pl_stage stage;
 	struct pl_pin base_pin;
+	struct pl_pin *source_pins; /* of revisions that are sources, n_sources */
+	size_t n_sources;
 	uint64_t base;
 	struct pl_id base_tree;
 	struct pl_id tree;
@@ -85,9 +87,13 @@ static int scan_directory(struct publishing *p, const struct pleach_source *sour
 	return 0;
 }
 
-/* The tree of a revision, or of the directory in it. */
-static int find_revision(struct publishing *p, const char *spec, struct pl_id *ret_tree,
-			 struct pleach_error *error)
+/*
+ * The tree of a revision, or of the directory in it. The whole is pinned, to the end, before any node of
+ * it is read: else 1. a node is found, 2. the generation is dropped, and a collector, which knows of no
+ * claim, erases the node, 3. the node is claimed. (model/gc.pml, control CLAIM_AFTER_LOOK)
+ */
+static int find_revision(struct publishing *p, const char *spec, struct pl_pin *ret_pin,
+			 struct pl_id *ret_tree, struct pleach_error *error)
 {
 	struct pl_node_source nodes = pl_store_nodes(p->store);
 	struct pl_found found;
@@ -96,7 +102,11 @@ static int find_revision(struct publishing *p, const char *spec, struct pl_id *r
 
 	if (r < 0)
 		return r;
-	r = pl_lookup(&nodes, &rev.tree, rev.path, &found, error);
+	r = pl_pin_wait(p->store, &rev.tree, ret_pin, error);
+	if (r == PL_PIN_ABSENT)
+		r = pl_fail_not_found(error, "cannot publish '%s': its tree was dropped", spec);
+	if (r >= 0)
+		r = pl_lookup(&nodes, &rev.tree, rev.path, &found, error);
 	if (r >= 0) {
 		*ret_tree = found.directory;
 		if (!found.is_dir)
@@ -106,6 +116,33 @@ static int find_revision(struct publishing *p, const char *spec, struct pl_id *r
 	}
 	pl_rev_done(&rev);
 	return r;
+}
+
+/* Claims a node and its group blocks. */
+static int claim_node(struct publishing *p, const struct pl_node *node, struct pleach_error *error)
+{
+	int r = pl_txdir_claim(p->tx, 'n', &node->id, error);
+
+	for (uint32_t i = 0; r >= 0 && i < node->n_blocks; i++) {
+		struct pl_id block;
+
+		memcpy(block.bytes, node->blocks + sizeof(block.bytes) * (size_t)i,
+		       sizeof(block.bytes));
+		r = pl_txdir_claim(p->tx, 'n', &block, error);
+	}
+	return r;
+}
+
+static int claim_entry(struct publishing *p, const struct pl_entry *entry,
+		       struct pleach_error *error)
+{
+	struct pl_id object;
+
+	p->total_entries++;
+	if (entry->kind != PLEACH_FILE || entry->size == 0)
+		return 0;
+	pl_entry_object(entry, &object);
+	return pl_stage_has_object(&p->stage, &object, error);
 }
 
 /* Claims all of a tree that is used again (DESIGN, step 3): every node and object that it names. */
@@ -118,21 +155,10 @@ static int claim_tree(struct publishing *p, const struct pl_id *tree, struct ple
 	if (r < 0)
 		return r;
 	while ((r = pl_cursor_next(cursor, error)) > 0) {
-		const struct pl_entry *e = r == PL_STEP_ENTRY ? pl_cursor_entry(cursor) : NULL;
-		struct pl_id object;
-
 		if (r == PL_STEP_ENTER)
-			r = pl_txdir_claim(p->tx, 'n', &pl_cursor_node(cursor)->id, error);
-		for (uint32_t i = 0; r > 0 && e == NULL && i < pl_cursor_node(cursor)->n_blocks;
-		     i++) {
-			memcpy(object.bytes, pl_cursor_node(cursor)->blocks + 32 * (size_t)i, 32);
-			r = pl_txdir_claim(p->tx, 'n', &object, error);
-		}
-		if (r >= 0 && e && e->kind == PLEACH_FILE && e->size > 0) {
-			pl_entry_object(e, &object);
-			r = pl_stage_has_object(&p->stage, &object, error);
-		}
-		p->total_entries += e != NULL;
+			r = claim_node(p, pl_cursor_node(cursor), error);
+		else if (r == PL_STEP_ENTRY)
+			r = claim_entry(p, pl_cursor_entry(cursor), error);
 		if (r < 0)
 			break;
 	}
@@ -154,7 +180,8 @@ static int compose(struct publishing *p, const struct pleach_source *sources, si
 		if (sources[i].kind == PLEACH_SOURCE_DIR)
 			r = scan_directory(p, &sources[i], false, &grafts[i].tree, error);
 		else
-			r = find_revision(p, sources[i].spec, &grafts[i].tree, error);
+			r = find_revision(p, sources[i].spec, &p->source_pins[i], &grafts[i].tree,
+					  error);
 		if (r >= 0 && sources[i].kind == PLEACH_SOURCE_REV && p->tx)
 			r = claim_tree(p, &grafts[i].tree, error);
 	}
@@ -240,6 +267,25 @@ static int find_base(struct publishing *p, struct pleach_error *error)
 
 /* ---- the whole ---- */
 
+static int make_source_pins(struct publishing *p, size_t n, struct pleach_error *error)
+{
+	p->source_pins = calloc(n, sizeof(*p->source_pins));
+	if (!p->source_pins)
+		return pl_fail_memory(error);
+	for (size_t i = 0; i < n; i++)
+		p->source_pins[i] = (struct pl_pin)PL_PIN_NONE;
+	p->n_sources = n;
+	return 0;
+}
+
+static void release_pins(struct publishing *p)
+{
+	for (size_t i = 0; i < p->n_sources; i++)
+		pl_pin_done(&p->source_pins[i]);
+	free(p->source_pins);
+	pl_pin_done(&p->base_pin);
+}
+
 static int make_tree(struct publishing *p, const struct pleach_source *sources, size_t n,
 		     struct pleach_error *error)
 {
@@ -303,6 +349,8 @@ static int publish(struct publishing *p, const struct pleach_source *sources, si
 	int64_t if_head = p->options->if_head;
 	int r = read_options(p, error);
 
+	if (r >= 0)
+		r = make_source_pins(p, n, error);
 	if (r >= 0 && p->ref)
 		r = find_base(p, error);
 	if (r >= 0 && if_head >= 0 &&
@@ -318,7 +366,7 @@ static int publish(struct publishing *p, const struct pleach_source *sources, si
 	if (r >= 0)
 		r = p->tx ? commit(p, error) : compare(p, error);
 	pl_stage_end(&p->stage);
-	pl_pin_done(&p->base_pin);
+	release_pins(p);
 	pl_globs_done(&p->exclude);
 	return r;
 }

@@ -31,12 +31,25 @@ static int find_base(struct pl_commit *c, struct pleach_error *error)
 	return r < 0 ? r : 0;
 }
 
+/* The tree to go back to, pinned to the end: it is not dropped and taken away meanwhile, nor is what it
+ * names collected, of which nothing is claimed. */
+static int pin_target(struct pl_store *store, const struct pl_id *tree, struct pl_pin *ret_pin,
+		      struct pleach_error *error)
+{
+	char hex[PL_ID_HEX + 1];
+	int r = pl_pin_wait(store, tree, ret_pin, error);
+
+	if (r == PL_PIN_ABSENT)
+		return pl_fail_not_found(error, "tree %s was dropped", pl_id_hex(tree, hex));
+	return r < 0 ? r : 0;
+}
+
 static int rollback(struct pl_txdir *tx, struct pl_ref *ref, const struct pl_id *tree,
 		    const struct pleach_publish_options *options,
 		    struct pleach_publish_result *ret_result, struct pleach_error *error)
 {
 	struct pl_node_source nodes = pl_store_nodes(tx->store);
-	struct pl_pin base_pin = PL_PIN_NONE;
+	struct pl_pin base_pin = PL_PIN_NONE, target_pin = PL_PIN_NONE;
 	struct pl_commit c = {.tx = tx,
 			      .ref = ref,
 			      .tree = *tree,
@@ -46,12 +59,13 @@ static int rollback(struct pl_txdir *tx, struct pl_ref *ref, const struct pl_id 
 			      .if_head = options->if_head,
 			      .base_pin = &base_pin};
 	struct pl_diff_counts counts = {0};
-	int r = find_base(&c, error);
+	int r = pin_target(tx->store, tree, &target_pin, error);
 
-	if (r < 0)
-		return r;
+	if (r >= 0)
+		r = find_base(&c, error);
 	/* Also with --dry-run: a foreign name would stop it. */
-	r = pl_public_must_be_ours(ref, error);
+	if (r >= 0)
+		r = pl_public_must_be_ours(ref, error);
 	if (r >= 0 && !options->dry_run) {
 		r = pl_commit_run(&c, ret_result, error);
 	} else if (r >= 0) {
@@ -65,6 +79,7 @@ static int rollback(struct pl_txdir *tx, struct pl_ref *ref, const struct pl_id 
 		ret_result->unchanged = pl_id_equal(tree, &c.base_tree);
 	}
 	pl_pin_done(&base_pin);
+	pl_pin_done(&target_pin);
 	return r;
 }
 

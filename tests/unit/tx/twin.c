@@ -69,6 +69,22 @@ static void run_publish_other(const struct yard *y, const char *store, struct re
 	(void)snprintf(result->ref, sizeof(result->ref), "other");
 }
 
+/* The same, from the revision itself. */
+static void run_publish_revision(const struct yard *y, const char *store, struct result *result)
+{
+	struct pleach_publish_options options = PLEACH_PUBLISH_OPTIONS_INIT;
+	struct pleach_source source = {.kind = PLEACH_SOURCE_REV, .spec = "site@1"};
+	struct outcome o;
+	struct pleach_store *opened = open_at(store, &o);
+
+	(void)y;
+	if (opened)
+		o.r = pleach_publish(opened, "other", &source, 1, &options, &o.published, &o.error);
+	pleach_store_close(opened);
+	note(result, &o);
+	(void)snprintf(result->ref, sizeof(result->ref), "other");
+}
+
 static void run_rollback(const struct yard *y, const char *store, struct result *result)
 {
 	struct pleach_publish_options options = PLEACH_PUBLISH_OPTIONS_INIT;
@@ -131,6 +147,7 @@ static void run_check(const struct yard *y, const char *store, struct result *re
 static const struct command publish_b = {"publish b", run_publish_b},
 			    publish_c = {"publish c", run_publish_c},
 			    publish_other = {"publish of another ref", run_publish_other},
+			    publish_revision = {"publish of site@1", run_publish_revision},
 			    rollback_1 = {"rollback", run_rollback},
 			    drop_1 = {"drop site@1", run_drop_generation},
 			    drop_all = {"drop site", run_drop_ref}, tag_1 = {"tag site@1", run_tag},
@@ -411,6 +428,12 @@ static void G5_a_drop_within_a_rollback_to_it_harms_nothing(void **state)
 	try_pair(*state, &rollback_1, &drop_1, in_use);
 }
 
+static void G5_a_drop_within_a_publish_of_the_revision_harms_nothing(void **state)
+{
+	begin(*state);
+	try_pair(*state, &publish_revision, &drop_1, in_use);
+}
+
 static void G5_a_publish_within_a_drop_harms_nothing(void **state)
 {
 	begin(*state);
@@ -477,6 +500,7 @@ int main(void)
 		yard_test(G3_a_publish_within_a_rollback_is_not_lost),
 		yard_test(G3_the_same_rollback_within_a_rollback_is_one_generation),
 		yard_test(G5_a_drop_within_a_rollback_to_it_harms_nothing),
+		yard_test(G5_a_drop_within_a_publish_of_the_revision_harms_nothing),
 		yard_test(G5_a_publish_within_a_drop_harms_nothing),
 		yard_test(G5_a_tag_within_a_drop_keeps_its_generation_or_is_refused),
 		yard_test(G5_a_publish_within_a_tag_harms_nothing),
