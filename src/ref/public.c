@@ -155,10 +155,23 @@ static int make_hop(struct pl_ref *ref, struct pleach_error *error)
 		     : 0;
 }
 
+/*
+ * Under the ref lock where something is made. Without it: 1. A finds its head unchanged, 2. B drops the
+ * ref, its path and all, 3. A makes the path again, which leads nowhere and is nobody's.
+ */
 int pl_public_restore(struct pl_ref *ref, struct pleach_error *error)
 {
-	int r = make_hop(ref, error);
+	enum pl_public_state state;
+	int r = pl_public_state(ref, &state, error);
 
+	pl_assert(!pl_ref_is_locked(ref));
+	if (r < 0 || state == PL_PUBLIC_OK)
+		return r;
+	r = pl_ref_lock(ref, -1, error);
+	if (r < 0)
+		return r;
+	r = make_hop(ref, error);
+	pl_ref_unlock(ref);
 	return r == 1 ? fail_foreign(ref, error) : r;
 }
 
@@ -330,6 +343,10 @@ int pl_ref_settle(struct pl_ref *ref, struct pl_txdir *tx, uint64_t *ret_head,
 	r = is_behind(ref, head, &dropped, error);
 	if (r < 0)
 		return r;
+	/* 1. it is opened, 2. it is dropped and its records are erased one by one, 3. the highest that is
+	 * left is found, and taken for the head. */
+	if (r > 0 && !dropped && pl_ref_is_current(ref) == 0)
+		return pl_fail_not_found(error, "ref '%s' was dropped", ref->name);
 	if (r > 0 && ref->store->is_owner && ref->store->is_writable) {
 		struct pleach_error ignored = PLEACH_ERROR_INIT;
 

@@ -283,6 +283,8 @@ int pl_ref_open(struct pl_store *store, const char *name, struct pl_ref *ret_ref
 int pl_ref_open_or_create(struct pl_txdir *tx, const char *name, struct pl_ref *ret_ref,
 			  struct pleach_error *error);
 void pl_ref_close(struct pl_ref *ref); /* also unlocks */
+/** 1: its name leads to what is open. 0: it was dropped, and what is open is being erased. */
+int pl_ref_is_current(const struct pl_ref *ref);
 /** Names of all refs, sorted; those without a generation too. */
 int pl_ref_list(struct pl_store *store, struct pl_strings *ret_names, struct pleach_error *error);
 /** The ref with this id: 1 and opened, or 0. */
@@ -388,7 +390,8 @@ int pl_public_state(struct pl_ref *ref, enum pl_public_state *ret_state,
 		    struct pleach_error *error);
 /** -EEXIST naming the path and saying what to do, if it is foreign. */
 int pl_public_must_be_ours(struct pl_ref *ref, struct pleach_error *error);
-/** Makes STORE/<ref> again where it is missing; -EEXIST if it is foreign. Needs no lock. */
+/** Makes STORE/<ref> again where it is missing, under the ref lock, which it takes; -EEXIST if it is
+ * foreign. */
 int pl_public_restore(struct pl_ref *ref, struct pleach_error *error);
 /** What public/tree names: 1 and tree and k; 0: nothing yet; -EBADMSG: not of our form. */
 int pl_public_read(struct pl_ref *ref, struct pl_id *ret_tree, unsigned *ret_k,

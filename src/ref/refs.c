@@ -51,6 +51,22 @@ static int fail_damaged(const char *name, int r, struct pleach_error *error)
 	return pl_fail_sys(error, r, "cannot open ref '%s'", name);
 }
 
+int pl_ref_is_current(const struct pl_ref *ref)
+{
+	/* Opened, not only looked at: over NFS that asks the server. */
+	PL_CLOSE int now = pl_open_dir(ref->store->refs_fd, ref->name);
+	struct stat here, there;
+	int r = now;
+
+	if (r >= 0)
+		r = pl_fstat(now, &there);
+	if (r >= 0)
+		r = pl_fstat(ref->fd, &here);
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	return pl_same_inode(&here, &there);
+}
+
 static int ref_open(struct pl_store *store, const char *name, struct pl_ref *ret_ref,
 		    struct pleach_error *error)
 {
@@ -69,6 +85,11 @@ static int ref_open(struct pl_store *store, const char *name, struct pl_ref *ret
 		ref.gen_fd = pl_open_dir(ref.fd, "gen");
 	if (r >= 0 && ref.gen_fd < 0)
 		r = ref.gen_fd;
+	/* 1. it is opened, 2. it is dropped, moved away and erased, 3. its id is not there. */
+	if (r == -ENOENT && pl_ref_is_current(&ref) == 0) {
+		pl_ref_close(&ref);
+		return -ENOENT;
+	}
 	if (r < 0)
 		r = fail_damaged(name, r, error);
 	else
@@ -133,7 +154,8 @@ static int make_ref(struct pl_txdir *tx, int fd)
 	if (r < 0)
 		return r;
 	id[ID_LENGTH] = '\n';
-	r = pl_write_file(fd, "id", 0644, id, ID_LENGTH + 1, pl_txdir_must_fsync(tx));
+	/* Before the ref has its name, whatever the way of syncing: the round of sync comes later. */
+	r = pl_write_file(fd, "id", 0644, id, ID_LENGTH + 1, tx->store->settings.durable);
 	for (size_t i = 0; r >= 0 && i < PL_ARRAY_LEN(parts); i++)
 		r = make_part(fd, parts[i].name, parts[i].mode, parts[i].is_dir);
 	if (r >= 0)
@@ -236,28 +258,28 @@ int pl_ref_find_id(struct pl_store *store, const char *ref_id, struct pl_ref *re
 
 /* ---- the lock ---- */
 
+static int fail_dropped(const struct pl_ref *ref, struct pleach_error *error)
+{
+	return pl_fail(error, PLEACH_NOT_FOUND, -ESTALE, "ref '%s' was dropped meanwhile",
+		       ref->name);
+}
+
 static int lock_ref(struct pl_ref *ref, int64_t timeout_ms, struct pleach_error *error)
 {
 	PL_CLOSE int fd = pl_open(ref->fd, "lock", O_RDWR);
-	PL_CLOSE int now = -EBADF;
-	struct stat a, b;
 	int r;
 
 	pl_assert(ref->lock_fd < 0);
+	if (fd == -ENOENT && pl_ref_is_current(ref) == 0)
+		return fail_dropped(ref, error);
 	if (fd < 0)
 		return pl_fail_sys(error, fd, "cannot open the lock of ref '%s'", ref->name);
 	r = pl_lock_wait(fd, PL_LOCK_EXCLUSIVE, timeout_ms, &ref->store->cancelled);
 	if (r <= 0)
 		return r < 0 ? pl_fail_sys(error, r, "cannot lock ref '%s'", ref->name) : 0;
-	now = pl_open_dir(ref->store->refs_fd, ref->name); /* I1 */
-	r = now;
-	if (r >= 0)
-		r = pl_fstat(now, &a);
-	if (r >= 0)
-		r = pl_fstat(ref->fd, &b);
-	if (r == -ENOENT || (r >= 0 && !pl_same_inode(&a, &b)))
-		return pl_fail(error, PLEACH_NOT_FOUND, -ESTALE, "ref '%s' was dropped meanwhile",
-			       ref->name);
+	r = pl_ref_is_current(ref); /* I1 */
+	if (r == 0)
+		return fail_dropped(ref, error);
 	if (r < 0)
 		return pl_fail_sys(error, r, "cannot look at ref '%s'", ref->name);
 	ref->lock_fd = pl_take_fd(&fd);
