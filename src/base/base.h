@@ -212,6 +212,8 @@ int pl_bloom_init(struct pl_bloom *bloom, uint64_t n);
 void pl_bloom_done(struct pl_bloom *bloom);
 void pl_bloom_add(struct pl_bloom *bloom, const struct pl_id *id);
 bool pl_bloom_has(const struct pl_bloom *bloom, const struct pl_id *id);
+/** Is it made for `n` ids and more, whatever is in it? */
+bool pl_bloom_has_room(const struct pl_bloom *bloom, uint64_t n);
 /** More ids than it was made for: hits have become frequent. */
 bool pl_bloom_is_full(const struct pl_bloom *bloom);
 

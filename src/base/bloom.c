@@ -80,8 +80,13 @@ bool pl_bloom_has(const struct pl_bloom *bloom, const struct pl_id *id)
 	return true;
 }
 
-bool pl_bloom_is_full(const struct pl_bloom *bloom)
+bool pl_bloom_has_room(const struct pl_bloom *bloom, uint64_t n)
 {
 	assert_sane(bloom);
-	return bloom->n_added > bloom->n_bits / BITS_PER_ID;
+	return n <= bloom->n_bits / BITS_PER_ID;
+}
+
+bool pl_bloom_is_full(const struct pl_bloom *bloom)
+{
+	return !pl_bloom_has_room(bloom, bloom->n_added);
 }

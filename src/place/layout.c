@@ -176,6 +176,9 @@ static int leave_directory(struct pl_laying *l, struct pleach_error *error)
 
 /* ---- the filter ---- */
 
+/* Entries that a filter has room for at most: what a node says is not believed without end. */
+#define ROOM_MAX (UINT64_C(1) << 28)
+
 /* Every object of the base: the filter is made anew, since the old one has become too full. */
 static int add_base_objects(struct pl_laying *l, struct pleach_error *error)
 {
@@ -198,23 +201,51 @@ static int add_base_objects(struct pl_laying *l, struct pleach_error *error)
 	return r;
 }
 
+/* How many entries a tree has, by its root. */
+static int count_entries(struct pl_laying *l, const struct pl_id *tree, uint64_t *ret_n,
+			 struct pleach_error *error)
+{
+	struct pl_totals totals;
+	struct pl_node root;
+	int r = pl_node_read(l->layout->nodes, tree, &root, error);
+
+	if (r < 0)
+		return r;
+	r = pl_node_totals(l->layout->nodes, &root, &totals, error);
+	pl_node_done(&root);
+	if (r >= 0)
+		*ret_n = totals.entries;
+	return r;
+}
+
+/* That of the base, if it has room for all of this tree: one that is full says yes to everything, and
+ * then each file is a copy. */
 static int begin_filter(struct pl_laying *l, struct pleach_error *error)
 {
 	const struct pl_layout *layout = l->layout;
-	uint64_t room = layout->total_entries + layout->total_entries / 4 + 1000;
+	uint64_t n, n_base = 0;
 	int r;
 
 	if (layout->share == PL_SHARE_CONTENT)
 		return 0; /* nobody asks */
+	r = count_entries(l, &layout->tree, &n, error);
+	if (r < 0)
+		return r;
 	if (layout->base_fd >= 0) {
 		r = pl_filter_read(layout->base_wrapper_fd, &l->filter);
 		if (r < 0)
 			return pl_fail_sys(error, r, "cannot read the filter of the base");
-		if (!l->filter.holds_all && !pl_bloom_is_full(&l->filter.bloom))
+		if (!l->filter.holds_all && !pl_bloom_is_full(&l->filter.bloom) &&
+		    pl_bloom_has_room(&l->filter.bloom, n))
 			return 0;
 		pl_filter_done(&l->filter);
+		r = count_entries(l, &layout->base, &n_base, error);
+		if (r < 0)
+			return r;
 	}
-	r = pl_filter_init(&l->filter, room);
+	n = n > n_base ? n : n_base;
+	n = n < ROOM_MAX ? n : ROOM_MAX;
+	r = pl_filter_init(&l->filter, n + n / 4 + 1000);
 	if (r < 0)
 		return pl_fail_memory(error);
 	return layout->base_fd >= 0 ? add_base_objects(l, error) : 0;

@@ -180,6 +180,8 @@ static void it_is_full_beyond_ten_bits_an_id_and_equal_ids_count_again(void **st
 	assert_false(pl_bloom_is_full(&bloom));
 	pl_bloom_add(&bloom, &id);
 	assert_true(pl_bloom_is_full(&bloom));
+	assert_true(pl_bloom_has_room(&bloom, 102));
+	assert_false(pl_bloom_has_room(&bloom, 103));
 	pl_bloom_done(&bloom);
 }
 
