@@ -195,6 +195,17 @@ static int mark_dropped(struct pl_ref *ref, uint64_t n, struct pleach_error *err
 		     : 0;
 }
 
+/* Another one may have dropped it since it was found. */
+static int must_be_there(struct pl_ref *ref, uint64_t n, struct pleach_error *error)
+{
+	int r = pl_generation_is_dropped(ref, n);
+
+	if (r > 0)
+		return pl_fail_not_found(error, "generation %llu of '%s' was dropped",
+					 (unsigned long long)n, ref->name);
+	return r < 0 ? pl_fail_sys(error, r, "cannot look at ref '%s'", ref->name) : 0;
+}
+
 int pl_drop_generation(struct pl_txdir *tx, struct pl_ref *ref, uint64_t n,
 		       const struct pleach_drop_options *options,
 		       struct pleach_drop_result *ret_result, struct pleach_error *error)
@@ -209,6 +220,8 @@ int pl_drop_generation(struct pl_txdir *tx, struct pl_ref *ref, uint64_t n,
 	if (r < 0)
 		return r;
 	r = pl_ref_settle(ref, tx, &head, error);
+	if (r >= 0)
+		r = must_be_there(ref, n, error);
 	if (r >= 0)
 		r = pl_generation_read(ref, n, &record, error);
 	if (r < 0)
@@ -281,6 +294,8 @@ static int link_last_record(struct pl_txdir *tx, struct pl_ref *ref, uint64_t he
 	if (r >= 0)
 		r = pl_write_file(tx->fd, "record", 0644, b.data, b.length,
 				  tx->store->settings.durable);
+	if (r >= 0)
+		r = pl_chmod_at(tx->fd, "record", 0644); /* whatever the umask is */
 	name_of(head + 1, name);
 	if (r >= 0)
 		r = pl_link(tx->fd, "record", ref->gen_fd, name); /* I2 */
