@@ -410,6 +410,8 @@ static int show(struct committing *m, struct pleach_error *error)
 	if (r < 0) {
 		pl_fail_sys(error, r, "published '%s' as generation %llu, durability unknown",
 			    ref->name, n);
+		if (error)
+			error->code = PLEACH_FAILED; /* it is published: no "no space" */
 		pl_hint(error,
 			"the disk reports errors: look at the kernel's log, then check the store");
 		return r;
