@@ -297,7 +297,7 @@ static int visit_other(struct scanner *s, struct stat *st, const char *name,
 		return pl_fail(error, PLEACH_FAILED, -EOVERFLOW, "'%s/%s' has too many entries",
 			       s->scan->label, here(s));
 	if (s->cache && pl_cache_add(s->cache, here(s), st, &e) < 0)
-		return pl_fail(error, PLEACH_NO_SPACE, -ENOSPC, "cannot write the scan cache");
+		return pl_fail_memory(error); /* no room on disk ends the cache, no more */
 	return 0;
 }
 
