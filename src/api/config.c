@@ -257,6 +257,7 @@ int pleach_config_set(struct pleach_store *store, const char *ref, const char *k
 		r = reread(store->inner, &fresh, error);
 	if (r < 0)
 		return r;
+	pl_assert(fresh);
 	r = ref ? set_in_ref(fresh, ref, key, value, error)
 		: set_in_store(store->inner, fresh, key, value, error);
 	pl_store_close(fresh);
