@@ -29,6 +29,28 @@ static int set_environment(struct cli *cli, const struct pleach_pin *pin)
 	return 0;
 }
 
+/*
+ * Is there a file of this name in any directory of PATH? execvp(3) says "permission denied" for a name
+ * that is nowhere as soon as one directory of PATH is closed to us; shells say "not found".
+ */
+static bool is_in_path(const char *name)
+{
+	const char *path = getenv("PATH");
+
+	if (strchr(name, '/'))
+		return true;
+	for (; path && *path; path += strcspn(path, ":"), path += *path == ':') {
+		char *file = NULL;
+		bool found = asprintf(&file, "%.*s/%s", (int)strcspn(path, ":"), path, name) >= 0 &&
+			     access(file, F_OK) == 0;
+
+		free(file);
+		if (found)
+			return true;
+	}
+	return false;
+}
+
 static int run_command(struct cli *cli, struct pleach_pin *pin)
 {
 	struct pleach_error error = PLEACH_ERROR_INIT;
@@ -44,6 +66,8 @@ static int run_command(struct cli *cli, struct pleach_pin *pin)
 	status = signals_run(cli->rest);
 	if (status >= 0)
 		return status;
+	if (status == -EACCES && !is_in_path(cli->rest[0]))
+		status = -ENOENT;
 	cli_failf(cli, PLEACH_FAILED, cli->rest[0], NULL, "cannot run '%s': %s", cli->rest[0],
 		  strerror(-status));
 	if (status == -ENOENT)
