@@ -3,6 +3,8 @@
  */
 #include "ref/ref.h"
 
+#define UNFINISHED ".config"
+
 int pl_values_decode(const void *data, size_t length, struct pl_values *ret_values)
 {
 	struct pl_values values = {0};
@@ -37,9 +39,8 @@ int pl_values_decode(const void *data, size_t length, struct pl_values *ret_valu
 int pl_ref_write_config(struct pl_ref *ref, struct pleach_error *error)
 {
 	struct pl_store *store = ref->store;
-	char temporary[25];
 	PL_BUFFER b = {0};
-	int r = pl_random_name(temporary);
+	int r;
 
 	pl_buffer_add_string(&b, "pleach-settings 1\n");
 	for (size_t i = 0; i < ref->values.keys.n; i++) {
@@ -52,13 +53,16 @@ int pl_ref_write_config(struct pl_ref *ref, struct pleach_error *error)
 	pl_text_end(&b);
 	if (!pl_buffer_ok(&b))
 		return pl_fail_memory(error);
-	if (r >= 0)
-		r = pl_write_file(ref->fd, temporary, 0644, b.data, b.length,
+	/* Always the same name: settings are changed one after the other, and one that was killed leaves
+	 * it for the next. */
+	r = pl_unlink(ref->fd, UNFINISHED);
+	if (r >= 0 || r == -ENOENT)
+		r = pl_write_file(ref->fd, UNFINISHED, 0644, b.data, b.length,
 				  store->settings.durable);
 	if (r >= 0)
-		r = pl_rename(ref->fd, temporary, ref->fd, "config");
+		r = pl_rename(ref->fd, UNFINISHED, ref->fd, "config");
 	if (r < 0) {
-		pl_unlink(ref->fd, temporary);
+		pl_unlink(ref->fd, UNFINISHED);
 		return pl_fail_sys(error, r, "cannot write the settings of '%s'", ref->name);
 	}
 	r = pl_store_sync(store, ref->fd);
