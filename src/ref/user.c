@@ -14,6 +14,8 @@
 
 #include "ref/ref.h"
 
+#define HOLDER_OVER_S 600 /* no holder is that long in the making */
+
 int pl_user_add(struct pl_store *store, int treedir_fd, const char *name,
 		struct pleach_error *error)
 {
@@ -57,6 +59,29 @@ void pl_user_of_attachment(const char *ref_id, const char *path, char ret_name[1
 	snprintf(ret_name, 128, "a.%s.%s", ref_id, pl_id_hex(&id, hex));
 }
 
+/*
+ * Holders of a tree that stays the head would pile up, one for each `path`: nobody gets its pin
+ * exclusively with nothing needing it. So the next one takes away those that are long over, by their
+ * deadline and by their ctime: one that is just being made has no deadline yet, but a young ctime.
+ */
+static void sweep_holders(int users_fd, const struct timespec *now)
+{
+	struct pl_listing listing = {0};
+
+	if (pl_list(users_fd, &listing) < 0)
+		return;
+	for (size_t i = 0; i < listing.n; i++) {
+		const char *name = listing.entries[i].name;
+		struct stat st;
+
+		if (strncmp(name, "h.", 2) == 0 && pl_lstat(users_fd, name, &st) == 0 &&
+		    st.st_mtim.tv_sec < now->tv_sec - HOLDER_OVER_S &&
+		    st.st_ctim.tv_sec < now->tv_sec - HOLDER_OVER_S)
+			(void)pl_unlink(users_fd, name);
+	}
+	pl_listing_done(&listing);
+}
+
 int pl_user_add_holder(struct pl_store *store, int treedir_fd, const struct timespec *deadline,
 		       struct pleach_error *error)
 {
@@ -64,12 +89,17 @@ int pl_user_add_holder(struct pl_store *store, int treedir_fd, const struct time
 	char name[32] = "h.";
 	int r = users < 0 ? users : pl_random_name(name + 2);
 	PL_CLOSE int fd = -EBADF;
+	struct stat st;
 
 	(void)store; /* a holder that a power cut takes away has no reader left either */
 	if (r >= 0) {
 		fd = pl_create(users, name, 0600);
-		r = fd < 0 ? fd : pl_utimens(fd, deadline->tv_sec, (uint32_t)deadline->tv_nsec);
+		r = fd < 0 ? fd : pl_fstat(fd, &st);
+		if (r >= 0)
+			r = pl_utimens(fd, deadline->tv_sec, (uint32_t)deadline->tv_nsec);
 	}
+	if (r >= 0)
+		sweep_holders(users, &st.st_ctim); /* the file system's clock */
 	return r < 0 ? pl_fail_sys(error, r, "cannot note a holder of a tree") : 0;
 }
 
