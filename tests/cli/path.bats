@@ -42,7 +42,7 @@ load helper
 # The filter of a placed tree is made for as many files as the tree has: full, it makes each a copy.
 @test "path places a tree of many files by links, not by copies" {
 	"$PLEACH" config grace=0 spares=0 keep-placed=1 durability=none
-	(cd src && seq 6000 | split -l 1 -a 4)
+	(cd src && seq 4000 | split -l 1 -a 4)
 	"$PLEACH" publish -q site ./src
 	rm -r src
 	mkdir src
@@ -51,8 +51,8 @@ load helper
 	put a two
 	"$PLEACH" publish -q site ./src
 	it 0 path site@1
-	same "$(find "$output" -type f | wc -l)" 6000
-	[ "$(find "$output" -type f -links 1 | wc -l)" -lt 300 ]
+	same "$(find "$output" -type f | wc -l)" 4000
+	[ "$(find "$output" -type f -links 1 | wc -l)" -lt 100 ]
 }
 
 @test "path of what is not there is exit 10, of what is no revision 2" {
