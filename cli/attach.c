@@ -74,13 +74,16 @@ const struct command command_attach = {
 static int detach(struct cli *cli, const void *values)
 {
 	struct pleach_error error = PLEACH_ERROR_INIT;
-	int status = cli_open(cli);
+	int status = cli_open(cli), result;
 
 	(void)values;
 	if (status != 0)
 		return status;
-	if (pleach_detach(cli->store, cli->args[0], &error) < 0)
+	result = pleach_detach(cli->store, cli->args[0], &error);
+	if (result < 0)
 		return cli_fail(cli, &error);
+	if (result > 0)
+		cli_warn(cli, "what is at '%s' is not what attach made: it stays", cli->args[0]);
 	return print(cli, NULL, cli->args[0], NULL, false);
 }
 
@@ -89,7 +92,8 @@ const struct command command_detach = {
 	.group = GROUP_KEEP,
 	.summary = "take away what attach has made",
 	.operands = "PATH",
-	.details = "Only if it is still what attach has made.\n",
+	.details = "Only if it is still what attach has made; anything else stays, and the\n"
+		   "attachment is forgotten.\n",
 	.least = 1,
 	.most = 1,
 	.run = detach,

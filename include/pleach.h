@@ -543,7 +543,8 @@ PLEACH_API void pleach_pin_close(struct pleach_pin *pin);
  */
 PLEACH_API int pleach_attach(struct pleach_store *store, const char *rev, const char *path,
 			     const char *mode, struct pleach_error *error);
-/** Takes it away again, if it is still ours. -ENOENT (NOT_FOUND): no attachment at `path`. */
+/** Takes it away again. Returns 0, or 1: what is at `path` now is not ours and stays, the attachment is
+ * forgotten. -ENOENT (NOT_FOUND): no attachment at `path`. */
 PLEACH_API int pleach_detach(struct pleach_store *store, const char *path,
 			     struct pleach_error *error);
 

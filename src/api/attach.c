@@ -304,7 +304,7 @@ int pleach_attach(struct pleach_store *store, const char *rev, const char *path,
 
 /* ---- detach ---- */
 
-/* Symlink, record, user. Under the ref lock. */
+/* Symlink, record, user. Under the ref lock. 1: what is at the path is not ours, and stays. */
 static int detach_locked(struct pl_ref *ref, const struct pl_spot *spot, struct pleach_error *error)
 {
 	struct pl_attachment record = {0};
@@ -322,12 +322,13 @@ static int detach_locked(struct pl_ref *ref, const struct pl_spot *spot, struct 
 	if (r >= 0)
 		remove_user(ref, &record);
 	pl_attachment_done(&record);
-	return r;
+	return r >= 0 && what == PL_SPOT_FOREIGN ? 1 : r;
 }
 
 /* Every ref that has a record for the path: more than one is what a killed attach leaves. */
 static int detach(struct pl_store *store, const struct pl_spot *spot, struct pleach_error *error)
 {
+	bool is_left = false;
 	unsigned n = 0;
 
 	for (;; n++) {
@@ -347,9 +348,10 @@ static int detach(struct pl_store *store, const struct pl_spot *spot, struct ple
 		if (r < 0 && r != -ESTALE)
 			return r;
 		pl_error_clear(error);
+		is_left |= r == 1;
 	}
 	if (n > 0)
-		return 0;
+		return is_left;
 	return pl_fail_not_found(error, "nothing is attached at '%s'", spot->path);
 }
 

@@ -88,3 +88,17 @@ load helper
 	it 10 attach site@9 there
 	absent there
 }
+
+@test "detach says that something else stays at the path" {
+	two_generations
+	it 0 attach site there
+	rm there
+	echo mine >there
+	it 0 detach there
+	like "$stderr" "'there' is not what attach made"
+	same "$(cat there)" mine
+	it 0 attach site elsewhere
+	it 0 detach elsewhere
+	same "$stderr" ""
+	absent elsewhere
+}
