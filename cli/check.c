@@ -3,6 +3,8 @@
  *
  * A store that is well is answered with silence, exit 0 (with -v: what was verified, on stderr).
  */
+#include <unistd.h>
+
 #include "cli.h"
 
 struct values {
@@ -137,9 +139,10 @@ static int run(struct cli *cli, const void *values)
 	if (outcome < 0 && !report)
 		return cli_fail(cli, &error);
 	if (outcome > 0 && !error.message[0])
-		cli_error_set(&error, PLEACH_PARTIAL, NULL, "run it as root to verify everything",
-			      "%s: %llu things could not be verified",
-			      pleach_store_path(cli->store), (unsigned long long)counts.unverified);
+		cli_error_set(&error, PLEACH_PARTIAL, NULL,
+			      geteuid() == 0 ? NULL : "root can verify what you may not read",
+			      "%s: not verified: %llu", pleach_store_path(cli->store),
+			      (unsigned long long)counts.unverified);
 	if (outcome > 0)
 		error.code = PLEACH_PARTIAL;
 	status = print(cli, v, report, &counts, outcome != 0 ? &error : NULL);

@@ -92,3 +92,14 @@ load helper
 	it 13 check
 	it 10 check nosuch
 }
+
+@test "root is not told to be root for what nobody can verify" {
+	two_generations
+	rm store/site
+	it 3 check
+	like "$output" "public site: is missing"
+	like "$stderr" "not verified: 1$"
+	if [ "$(id -u)" -eq 0 ]; then
+		unlike "$stderr" "hint:"
+	fi
+}
