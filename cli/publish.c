@@ -136,10 +136,11 @@ static int print_text(struct cli *cli, const char *ref, const struct pleach_publ
 	printf("%s@%llu %.12s", ref, (unsigned long long)result->generation, result->tree);
 	if (result->unchanged)
 		fputs(" unchanged", stdout);
-	else
-		printf(" +%llu ~%llu -%llu, %s new%s", (unsigned long long)result->added,
+	else /* how much of it the store has already, only writing would tell */
+		printf(" +%llu ~%llu -%llu, %s%s", (unsigned long long)result->added,
 		       (unsigned long long)result->modified, (unsigned long long)result->removed,
-		       size_human(result->bytes_new, size), is_dry ? ", nothing written" : "");
+		       is_dry ? "nothing written" : size_human(result->bytes_new, size),
+		       is_dry ? "" : " new");
 	return output_end(cli, false);
 }
 
@@ -163,7 +164,10 @@ static int print_json(struct cli *cli, const char *ref, const struct pleach_publ
 	json_number(&json, "modified", result->modified);
 	json_number(&json, "removed", result->removed);
 	json_object_end(&json);
-	json_number(&json, "bytes_new", result->bytes_new);
+	if (is_dry)
+		json_null(&json, "bytes_new");
+	else
+		json_number(&json, "bytes_new", result->bytes_new);
 	json_bool(&json, "unchanged", result->unchanged);
 	if (is_dry)
 		json_bool(&json, "dry_run", true);
@@ -230,11 +234,21 @@ static int finish(struct cli *cli, const char *ref, int outcome,
 
 static int meta_check(struct cli *cli, const struct text_list *meta)
 {
-	for (size_t i = 0; i < meta->n; i++)
-		if (!strchr(meta->items[i], '=') || meta->items[i][0] == '=')
+	for (size_t i = 0; i < meta->n; i++) {
+		const char *equals = strchr(meta->items[i], '=');
+		size_t length = equals ? (size_t)(equals - meta->items[i]) + 1 : 0;
+
+		if (length < 2)
 			return cli_usage(cli, "write --meta KEY=VALUE",
 					 "%s: --meta: no key and value: '%s'", cli->command->name,
 					 meta->items[i]);
+		for (size_t j = 0; j < i; j++)
+			if (strncmp(meta->items[i], meta->items[j], length) == 0)
+				return cli_usage(cli, "a key has one value",
+						 "%s: --meta: '%.*s' is given twice",
+						 cli->command->name, (int)length - 1,
+						 meta->items[i]);
+	}
 	return 0;
 }
 

@@ -316,6 +316,7 @@ load helper
 	"$PLEACH" publish -q site ./src
 	head -c 1000000 /dev/urandom >src/big
 	run -14 --separate-stderr bash -c 'ulimit -f 64; exec "$PLEACH" publish site ./src'
+	like "$stderr" "hint: .*ulimit -f"
 	same "$(heads site)" "1 "
 	it 0 publish site ./src
 	like "$output" "^site@2 "
@@ -346,4 +347,21 @@ load helper
 	put a three
 	it 0 --progress=none publish site ./src
 	same "$stderr" ""
+}
+
+@test "a dry run does not tell how many bytes would be new" {
+	put a one
+	it 0 publish -n site ./src
+	like "$output" "^site@1 [0-9a-f]{12} \+1 ~0 -0, nothing written$"
+	it 0 publish -n --json site ./src
+	json '[.dry_run, .bytes_new]' '[true,null]'
+}
+
+@test "--meta with one key twice is a usage error" {
+	put a one
+	it 2 publish --meta k=1 --meta k=2 site ./src
+	like "$stderr" "'k' is given twice"
+	it 0 publish --meta k=1 --meta kk=2 site ./src
+	it 0 log --json site
+	json .meta '{"k":"1","kk":"2"}'
 }
