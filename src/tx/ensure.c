@@ -56,8 +56,11 @@ static int place_pinned(struct pl_store *store, struct pl_pin *pin, const struct
 	struct pl_txdir tx;
 	int r = pl_store_must_write(store, error);
 
-	if (r >= 0)
-		r = pl_txdir_begin(store, "placing a tree", &tx, error);
+	if (r < 0) {
+		pl_hint(error, "the tree is not placed just now, and placing it writes to the store");
+		return r;
+	}
+	r = pl_txdir_begin(store, "placing a tree", &tx, error);
 	if (r < 0)
 		return r;
 	r = place(&tx, pin, own, error);

@@ -54,6 +54,16 @@ teardown() {
 	like "$stderr" "only its owner may"
 }
 
+@test "another user is told that what he asks for is not placed" {
+	"$PLEACH" config grace=0 keep-placed=1 spares=0
+	put a third
+	"$PLEACH" publish -q site ./src
+	other path site@1
+	same "$status" 1
+	like "$stderr" "only its owner may"
+	like "$stderr" "hint: the tree is not placed"
+}
+
 @test "for the rest: exit 1, 'only its owner may'" {
 	local words
 	for words in "publish site $open/src" "rollback site" "tag site v" "config grace=1h" \
