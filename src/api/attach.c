@@ -113,11 +113,9 @@ static bool records_equal(const struct pl_attachment *a, const struct pl_attachm
 	       strcmp(a->target, b->target) == 0 && strcmp(a->mode, b->mode) == 0;
 }
 
-/* Before anything is written: is the path free, or ours? `other`: the record of another ref, or NULL. */
-static int must_be_ours(struct attaching *a, const struct pl_attachment *old,
-			const struct pl_attachment *other, struct pleach_error *error)
+/* Before anything is written: is the path free, or ours? */
+static int must_be_ours(struct attaching *a, const char *recorded, struct pleach_error *error)
 {
-	const char *recorded = old->path ? old->target : other ? other->target : NULL;
 	PL_BUFFER target = {0};
 	enum pl_spot_what what;
 	int r = pl_spot_look(a->store, &a->spot, recorded, &what, &target, error);
@@ -157,7 +155,7 @@ static void take_back(struct attaching *a, const struct pl_attachment *old)
 }
 
 /* User, record, symlink (A1, A2). 0, or 1: it was so already. */
-static int switch_over(struct attaching *a, const struct pl_attachment *old,
+static int switch_over(struct attaching *a, const struct pl_attachment *old, const char *recorded,
 		       struct pleach_error *error)
 {
 	bool is_equal = records_equal(old, &a->record);
@@ -167,7 +165,7 @@ static int switch_over(struct attaching *a, const struct pl_attachment *old,
 		r = pl_attachment_write(&a->rev.ref, a->tx, &a->record, error);
 	if (r < 0)
 		return r;
-	r = pl_spot_make_symlink(a->store, &a->spot, a->record.target, error);
+	r = pl_spot_make_symlink(a->store, &a->spot, a->record.target, recorded, error);
 	if (r < 0 && !is_equal)
 		take_back(a, old);
 	if (r >= 0 && old->path && !(a->is_fixed && pl_id_equal(&old->tree, &a->record.tree)))
@@ -175,11 +173,12 @@ static int switch_over(struct attaching *a, const struct pl_attachment *old,
 	return r == 1 ? is_equal : r;
 }
 
-/* Under the ref lock (A3). */
+/* Under the ref lock (A3). `other`: the record of another ref for the path, or NULL. */
 static int attach_locked(struct attaching *a, const struct pl_attachment *other,
 			 struct pleach_error *error)
 {
 	struct pl_attachment old = {0};
+	const char *recorded;
 	int r = a->is_fixed ? pl_generation_is_dropped(&a->rev.ref, a->rev.generation) : 0;
 
 	if (r > 0)
@@ -188,10 +187,11 @@ static int attach_locked(struct attaching *a, const struct pl_attachment *other,
 	if (r < 0)
 		return pl_fail_sys(error, r, "cannot look at ref '%s'", a->rev.ref.name);
 	r = read_old(a, &old, error);
+	recorded = old.path ? old.target : other ? other->target : NULL;
 	if (r >= 0)
-		r = must_be_ours(a, &old, other, error);
+		r = must_be_ours(a, recorded, error);
 	if (r >= 0)
-		r = switch_over(a, &old, error);
+		r = switch_over(a, &old, recorded, error);
 	pl_attachment_done(&old);
 	return r;
 }

@@ -182,7 +182,7 @@ static int replace_symlink(const struct pl_spot *spot, const char *target)
 }
 
 int pl_spot_make_symlink(struct pl_store *store, const struct pl_spot *spot, const char *target,
-			 struct pleach_error *error)
+			 const char *before, struct pleach_error *error)
 {
 	int r = -EEXIST;
 
@@ -193,6 +193,9 @@ int pl_spot_make_symlink(struct pl_store *store, const struct pl_spot *spot, con
 		r = pl_spot_look(store, spot, target, &what, &now, error);
 		if (r < 0)
 			return r;
+		if (what == PL_SPOT_FOREIGN && before && now.length > 0 &&
+		    strcmp(pl_buffer_string(&now), before) == 0)
+			what = PL_SPOT_OURS; /* the store was moved since */
 		if (what == PL_SPOT_FOREIGN)
 			return pl_spot_fail_foreign(spot, error);
 		if (what == PL_SPOT_OURS && strcmp(pl_buffer_string(&now), target) == 0) {

@@ -28,10 +28,10 @@ int pl_spot_look(struct pl_store *store, const struct pl_spot *spot, const char 
 		 struct pleach_error *error);
 /** -EEXIST, with its text. */
 int pl_spot_fail_foreign(const struct pl_spot *spot, struct pleach_error *error);
-/** Makes it a symlink to `target`, which its record says; durable. 0, or 1: it was so already. -EEXIST:
- * something foreign has come there. */
+/** Makes it a symlink to `target`, which its record says; durable. `before`: what the record said until
+ * now, or NULL. 0, or 1: it was so already. -EEXIST: something foreign has come there. */
 int pl_spot_make_symlink(struct pl_store *store, const struct pl_spot *spot, const char *target,
-			 struct pleach_error *error);
+			 const char *before, struct pleach_error *error);
 /** Removes the symlink, which is ours; durable. */
 int pl_spot_remove_symlink(struct pl_store *store, const struct pl_spot *spot,
 			   struct pleach_error *error);

@@ -102,3 +102,19 @@ load helper
 	same "$stderr" ""
 	absent elsewhere
 }
+
+@test "attach again mends what a store that was moved has left dangling" {
+	two_generations
+	it 0 attach site there
+	it 0 attach site@1 fixed
+	mv store moved
+	export PLEACH_STORE=$PWD/moved
+	it 0 attach site there
+	it 0 attach site@1 fixed
+	same "$(cat there/a)" other
+	same "$(cat fixed/a)" one
+	it 0 attach site@1 there
+	same "$(cat there/a)" one
+	it 0 detach there
+	absent there
+}
