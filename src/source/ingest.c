@@ -19,9 +19,10 @@
 #define SMALL	 (1u << 20) /* files up to this size are read whole before anything is written */
 #define CHUNK	 (256u << 10)
 
-int pl_ingest_init(struct pl_ingest *ingest, struct pl_stage *stage, enum pl_rule rule)
+int pl_ingest_init(struct pl_ingest *ingest, struct pl_stage *stage, enum pl_rule rule,
+		   const char *label)
 {
-	*ingest = (struct pl_ingest){.stage = stage, .rule = rule};
+	*ingest = (struct pl_ingest){.stage = stage, .rule = rule, .label = label};
 	return pl_hash_new(&ingest->hash);
 }
 
@@ -30,13 +31,29 @@ void pl_ingest_done(struct pl_ingest *ingest)
 	pl_buffer_done(&ingest->xattrs);
 	pl_buffer_done(&ingest->target);
 	pl_buffer_done(&ingest->content);
+	pl_buffer_done(&ingest->shown);
 	pl_hash_free(ingest->hash);
 	*ingest = (struct pl_ingest){0};
 }
 
-static int refuse(const char *path, const char *why, struct pleach_error *error)
+/* A path as its user can find it: behind the source that it is in. */
+static const char *shown(struct pl_ingest *ingest, const char *path)
 {
-	pl_fail(error, PLEACH_FAILED, -EPERM, "'%s' could not be restored exactly: %s", path, why);
+	size_t length = strlen(ingest->label);
+
+	pl_buffer_truncate(&ingest->shown, 0);
+	pl_buffer_add(&ingest->shown, ingest->label, length);
+	if (length > 0 && ingest->label[length - 1] != '/')
+		pl_buffer_add_u8(&ingest->shown, '/');
+	pl_buffer_add_string(&ingest->shown, path);
+	return pl_buffer_ok(&ingest->shown) ? pl_buffer_string(&ingest->shown) : path;
+}
+
+static int refuse(struct pl_ingest *ingest, const char *path, const char *why,
+		  struct pleach_error *error)
+{
+	pl_fail(error, PLEACH_FAILED, -EPERM, "'%s' could not be restored exactly: %s",
+		shown(ingest, path), why);
 	pl_error_path(error, path);
 	pl_hint(error,
 		"run as root, or publish with --metadata=portable, which keeps no owners, times "
@@ -51,7 +68,7 @@ static int may_restore(struct pl_ingest *ingest, const struct pl_meta *meta, cha
 	int r = pl_meta_may_restore(meta, kind, &why);
 
 	if (r < 0 && ingest->stage->mode != PL_STAGE_NOWHERE)
-		return refuse(path, why ? why : "not permitted", error);
+		return refuse(ingest, path, why ? why : "not permitted", error);
 	return 0;
 }
 
@@ -94,7 +111,7 @@ static int finish_file(struct pl_ingest *ingest, int fd, const char *path, const
 	int r = pl_meta_restore(fd, &e->meta, PLEACH_FILE, &why);
 
 	if (r == -EPERM || r == -E2BIG)
-		return refuse(path, why ? why : "not permitted", error);
+		return refuse(ingest, path, why ? why : "not permitted", error);
 	if (r < 0) {
 		pl_fail_sys(error, r, "cannot set the metadata of '%s' in the store", path);
 		pl_error_path(error, path);
@@ -131,7 +148,7 @@ static int read_small(struct pl_ingest *ingest, int fd, const struct stat *st, c
 		return pl_fail_memory(error);
 	n = pl_read_full(fd, content->data, e->size + 1);
 	if (n < 0)
-		return pl_fail_sys(error, (int)n, "cannot read '%s'", path);
+		return pl_fail_sys(error, (int)n, "cannot read '%s'", shown(ingest, path));
 	if ((uint64_t)n != e->size)
 		return -EAGAIN;
 	content->length = (size_t)n;
@@ -210,7 +227,7 @@ static int read_large(struct pl_ingest *ingest, int fd, const struct stat *st, c
 	if (r >= 0)
 		r = unchanged_since(ingest, fd, st);
 	if (r < 0 && r != -EAGAIN)
-		pl_fail_sys(error, r, "cannot copy '%s' into the store", path);
+		pl_fail_sys(error, r, "cannot copy '%s' into the store", shown(ingest, path));
 	if (r >= 0 && store) {
 		pl_entry_object(e, &object);
 		r = pl_stage_has_object(ingest->stage, &object, error);
@@ -250,7 +267,7 @@ static int read_file_once(struct pl_ingest *ingest, int dirfd, const char *name,
 	if (r == -EAGAIN)
 		return r;
 	if (r < 0) {
-		pl_fail_sys(error, r, "cannot read '%s'", path);
+		pl_fail_sys(error, r, "cannot read '%s'", shown(ingest, path));
 		pl_error_path(error, path);
 		return r;
 	}
@@ -282,10 +299,12 @@ static int read_other_once(struct pl_ingest *ingest, int dirfd, const char *name
 		if (r == -ENOENT)
 			return 1;
 		if (r < 0)
-			return pl_fail_sys(error, r, "cannot read the link '%s'", path);
+			return pl_fail_sys(error, r, "cannot read the link '%s'",
+					   shown(ingest, path));
 		if (ingest->target.length == 0 || ingest->target.length > PL_TARGET_MAX)
 			return pl_fail(error, PLEACH_FAILED, -ENAMETOOLONG,
-				       "the target of the link '%s' is too long", path);
+				       "the target of the link '%s' is too long",
+				       shown(ingest, path));
 		e->target = (const char *)ingest->target.data;
 		e->target_length = (uint16_t)ingest->target.length;
 	}
@@ -297,7 +316,7 @@ static int read_other_once(struct pl_ingest *ingest, int dirfd, const char *name
 	if (r == -EAGAIN)
 		return r;
 	if (r < 0) {
-		pl_fail_sys(error, r, "cannot read the metadata of '%s'", path);
+		pl_fail_sys(error, r, "cannot read the metadata of '%s'", shown(ingest, path));
 		pl_error_path(error, path);
 		return r;
 	}
@@ -338,7 +357,8 @@ int pl_ingest_entry(struct pl_ingest *ingest, int dirfd, const char *name, const
 				      .name_length = (uint8_t)strlen(name)};
 		if (e.kind == 0)
 			return pl_fail(error, PLEACH_FAILED, -EAGAIN,
-				       "'%s' has become a directory while it was read", path);
+				       "'%s' has become a directory while it was read",
+				       shown(ingest, path));
 		if (e.kind == PLEACH_FILE)
 			r = read_file_once(ingest, dirfd, name, path, st, &e, error);
 		else
@@ -347,7 +367,8 @@ int pl_ingest_entry(struct pl_ingest *ingest, int dirfd, const char *name, const
 			return 1;
 	}
 	if (r == -EAGAIN) {
-		pl_fail(error, PLEACH_FAILED, r, "'%s' kept changing while it was read", path);
+		pl_fail(error, PLEACH_FAILED, r, "'%s' kept changing while it was read",
+			shown(ingest, path));
 		pl_error_path(error, path);
 		pl_hint(error, "stop what writes it, or leave it out with --exclude");
 	}

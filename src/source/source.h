@@ -103,11 +103,13 @@ int pl_scan_run(const struct pl_scan *scan, struct pl_scan_result *ret_result,
 struct pl_ingest {
 	struct pl_stage *stage;
 	enum pl_rule rule;
-	struct pl_buffer xattrs, target, content;
+	const char *label; /* of the source, in errors; the caller's */
+	struct pl_buffer xattrs, target, content, shown;
 	struct pl_hash *hash;
 	struct timespec started; /* when the reading of the current file began */
 };
-int pl_ingest_init(struct pl_ingest *ingest, struct pl_stage *stage, enum pl_rule rule);
+int pl_ingest_init(struct pl_ingest *ingest, struct pl_stage *stage, enum pl_rule rule,
+		   const char *label);
 void pl_ingest_done(struct pl_ingest *ingest);
 int pl_ingest_entry(struct pl_ingest *ingest, int dirfd, const char *name, const char *path,
 		    struct stat *st, struct pl_entry *ret_entry, struct pleach_error *error);

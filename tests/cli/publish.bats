@@ -365,3 +365,14 @@ load helper
 	it 0 log --json site
 	json .meta '{"k":"1","kk":"2"}'
 }
+
+@test "a file that cannot be read is named with the source that it is in" {
+	powerless true || skip "setpriv cannot take capabilities away"
+	put d/a one
+	mkdir other
+	echo two >other/a
+	chmod 000 other/a
+	run --separate-stderr powerless "$PLEACH" publish site one=./src two=other/
+	same "$status" 1
+	like "$stderr" "^pleach: cannot read 'other/a': Permission denied$"
+}
