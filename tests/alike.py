@@ -1,5 +1,5 @@
-"""Are two directory trees the same, in all that pleach promises (G8)? Looked at twice: by rsync, and
-by a walk of our own with lstat, xattrs and nanoseconds, whose paths may be longer than PATH_MAX.
+"""Are two directory trees the same, in all that pleach promises (G8)? Looked at twice: by rsync,
+and by a walk of our own with lstat, xattrs and nanoseconds, whose paths may exceed PATH_MAX.
 
 It shares nothing with the C code, nor with tests/format/reader.py.
 """

@@ -1,5 +1,5 @@
-"""Disks that are full, read-only, or count their links (G2): on images of ext4 of their own, as root;
-a limit on file sizes as anyone. PLEACH is the command.
+"""Disks that are full, read-only, or count their links (G2): on images of ext4 of their own, as
+root; a limit on file sizes as anyone. PLEACH is the command.
 """
 
 import contextlib

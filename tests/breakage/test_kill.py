@@ -1,5 +1,5 @@
-"""The command is killed at random moments of everything that changes something (G2, G6): what it was
-about is then wholly old or wholly new, and the next command copes. PLEACH is the command.
+"""The command is killed at random moments of everything that changes something (G2, G6): what it
+was about is then wholly old or wholly new, and the next command copes. PLEACH is the command.
 
 Each file of a tree says which number the tree has, so that a mixture is seen. The moments are taken
 from PLEACH_SEED, if that is set.
@@ -69,11 +69,15 @@ class Killer:
         self.times: dict = {}
         self.kills = dict.fromkeys(("publish", "rollback", "tag", "drop", "checkout"), 0)
 
+    def moment(self) -> float:
+        """Any, as a part of the whole time; half of them towards the end, where it commits."""
+        return self.rng.random() if self.rng.random() < 0.5 else self.rng.uniform(0.6, 1.1)
+
     def run(self, *words) -> bool:
         """True: it came to its end."""
         kind = words[0]
         times = self.times.setdefault(kind, [])
-        moment = self.rng.random() * statistics.median(times[-5:]) if times else None
+        moment = self.moment() * statistics.median(times[-5:]) if times else None
         started = time.monotonic()
         process = self.place.start(*words)
         pidfd = os.pidfd_open(process.pid)
@@ -233,9 +237,9 @@ def kill_update(history: History) -> None:
     erase(out)
 
 
-COMMANDS = [kill_publish, kill_rollback, kill_tag, kill_drop, kill_publish, kill_drop_of_a_ref,
-            kill_checkout, kill_update]
-KILLS, OF_EACH = 35, 3
+COMMANDS = [kill_publish, kill_rollback, kill_tag, kill_publish, kill_drop, kill_checkout,
+            kill_publish, kill_rollback, kill_update, kill_publish, kill_drop_of_a_ref]
+KILLS, OF_EACH = 45, 2
 
 
 @pytest.mark.parametrize("settings", [(), ("grace=0s", "keep-placed=1", "spares=0")],

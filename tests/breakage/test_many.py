@@ -1,5 +1,5 @@
-"""Many at once: publishers of one ref lose nothing (G3), whoever reads meanwhile sees one generation
-(G1). And many entries in one tree. PLEACH is the command.
+"""Many at once: publishers of one ref lose nothing (G3), whoever reads meanwhile sees one
+generation (G1). And many entries in one tree. PLEACH is the command.
 """
 
 import collections

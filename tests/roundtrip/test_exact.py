@@ -1,5 +1,5 @@
-"""What was published comes back exactly (G8): each tree, through the public path and as a checkout, is
-compared with its source by rsync and by a walk of our own. PLEACH is the command.
+"""What was published comes back exactly (G8): each tree, through the public path and as a checkout,
+is compared with its source by rsync and by a walk of our own. PLEACH is the command.
 """
 
 import errno

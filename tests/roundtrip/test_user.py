@@ -1,5 +1,5 @@
-"""What an ordinary user can publish, and what he is refused clearly (G8): never silence. Also sources
-that are none, and what somebody else has put at the public path (G7). PLEACH is the command.
+"""What an ordinary user can publish, and what he is refused clearly (G8): never silence. Also
+sources that are none, and what somebody else has put at the public path (G7). PLEACH is the command.
 
 Run by root, the tests of an ordinary user become one.
 """
