@@ -26,33 +26,41 @@ static int refuse(struct pleach_error *error, const char *what, const char *by, 
 
 /* ---- who has it ---- */
 
-/* The tags of a generation (0: any), removed with `force`. */
-static int check_tags(struct pl_ref *ref, uint64_t n, const char *what, bool force, bool dry_run,
-		      struct pleach_error *error)
+/* The tags of a generation (0: any of the ref) refuse. */
+static int check_tags(struct pl_ref *ref, uint64_t n, const char *what, struct pleach_error *error)
 {
 	struct pl_strings tags = {0};
-	PL_BUFFER names = {0};
+	PL_BUFFER by = {0};
 	int r = pl_tag_list(ref, &tags, error);
 
 	for (size_t i = 0; r >= 0 && i < tags.n; i++) {
 		struct pl_tag tag;
 
 		r = pl_tag_read(ref, tags.items[i], &tag, error);
-		if (r < 0 || (n > 0 && tag.generation != n))
-			continue;
-		if (!force)
-			pl_buffer_add_format(&names, "%s%s", names.length ? ", " : "", tag.name);
-		else if (!dry_run)
+		if (r >= 0 && (n == 0 || tag.generation == n))
+			pl_buffer_add_format(&by, "%s%s", by.length ? ", " : "tagged ", tag.name);
+	}
+	pl_strings_done(&tags);
+	if (r >= 0 && by.length > 0)
+		r = refuse(error, what, pl_buffer_string(&by),
+			   "delete the tags first (pleach tag --delete REF NAME), or use --force");
+	return r < 0 ? r : 0;
+}
+
+/* Those of a generation that was dropped all the same. */
+static int delete_tags(struct pl_ref *ref, uint64_t n, struct pleach_error *error)
+{
+	struct pl_strings tags = {0};
+	int r = pl_tag_list(ref, &tags, error);
+
+	for (size_t i = 0; r >= 0 && i < tags.n; i++) {
+		struct pl_tag tag;
+
+		r = pl_tag_read(ref, tags.items[i], &tag, error);
+		if (r >= 0 && tag.generation == n)
 			r = pl_tag_delete(ref, tag.name, error);
 	}
 	pl_strings_done(&tags);
-	if (r >= 0 && names.length > 0) {
-		PL_BUFFER by = {0};
-
-		pl_buffer_add_format(&by, "tagged %s", pl_buffer_string(&names));
-		r = refuse(error, what, pl_buffer_string(&by),
-			   "delete the tags first (pleach tag --delete REF NAME), or use --force");
-	}
 	return r < 0 ? r : 0;
 }
 
@@ -116,10 +124,23 @@ static int count_tree(struct pl_store *store, const struct pl_id *tree,
 	return r;
 }
 
-/* Would the tree be without a user but for the generation `user`? */
-static int is_last_user(struct pl_store *store, const struct pl_id *tree, const char *user,
-			struct pleach_error *error)
+/* Is `name` a user that goes with what is dropped: this generation, or, with n 0, any of the ref's? */
+static bool goes_too(const struct pl_ref *ref, uint64_t n, const char *name)
 {
+	char user[128];
+
+	if (n == 0)
+		return (name[0] == 'g' || name[0] == 't') && name[1] == '.' &&
+		       strncmp(name + 2, ref->id, strlen(ref->id)) == 0;
+	pl_user_of_generation(ref, n, user);
+	return strcmp(name, user) == 0;
+}
+
+/* Will the tree be without a user then? */
+static int is_freed(struct pl_ref *ref, uint64_t n, const struct pl_id *tree,
+		    struct pleach_error *error)
+{
+	struct pl_store *store = ref->store;
 	PL_CLOSE int treedir = pl_treedir_open(store, tree);
 	PL_CLOSE int users = treedir < 0 ? treedir : pl_open_dir(treedir, "users");
 	struct pl_listing listing = {0};
@@ -133,11 +154,11 @@ static int is_last_user(struct pl_store *store, const struct pl_id *tree, const 
 	if (r < 0)
 		pl_fail_sys(error, r, "cannot list the users of a tree");
 	for (size_t i = 0; r >= 0 && i < listing.n; i++) {
-		uint64_t n;
+		uint64_t number;
 
-		if (strcmp(listing.entries[i].name, user) == 0)
+		if (goes_too(ref, n, listing.entries[i].name))
 			continue;
-		r = pl_user_need(store, tree, listing.entries[i].name, &now, NULL, &n, error);
+		r = pl_user_need(store, tree, listing.entries[i].name, &now, NULL, &number, error);
 		need = r > need ? r : need;
 	}
 	pl_listing_done(&listing);
@@ -175,7 +196,7 @@ static int check_generation(struct pl_ref *ref, uint64_t n, uint64_t head, const
 	r = check_attachments(ref, n, what, error);
 	if (r >= 0)
 		r = check_pin(ref->store, tree, what, error);
-	return r < 0 ? r : check_tags(ref, n, what, options->force, options->dry_run, error);
+	return r < 0 || options->force ? r : check_tags(ref, n, what, error);
 }
 
 static int mark_dropped(struct pl_ref *ref, uint64_t n, struct pleach_error *error)
@@ -213,7 +234,6 @@ int pl_drop_generation(struct pl_txdir *tx, struct pl_ref *ref, uint64_t n,
 	struct pleach_drop_result result = {.size = ret_result->size, .generations = 1};
 	struct pl_record record;
 	struct pl_id tree;
-	char user[128];
 	uint64_t head;
 	int r = pl_ref_lock(ref, -1, error);
 
@@ -229,13 +249,14 @@ int pl_drop_generation(struct pl_txdir *tx, struct pl_ref *ref, uint64_t n,
 	tree = record.tree;
 	pl_record_done(&record);
 	r = check_generation(ref, n, head, &tree, options, error); /* I1 */
-	pl_user_of_generation(ref, n, user);
 	if (r >= 0)
-		r = is_last_user(tx->store, &tree, user, error);
+		r = is_freed(ref, n, &tree, error);
 	if (r > 0)
 		r = count_tree(tx->store, &tree, &result, error);
 	if (r >= 0 && !options->dry_run)
 		r = mark_dropped(ref, n, error);
+	if (r >= 0 && !options->dry_run && options->force)
+		r = delete_tags(ref, n, error);
 	pl_ref_unlock(ref);
 	if (r < 0)
 		return r;
@@ -245,14 +266,27 @@ int pl_drop_generation(struct pl_txdir *tx, struct pl_ref *ref, uint64_t n,
 
 /* ---- a ref ---- */
 
+/* One tree of the ref: not pinned; counted if it goes. */
+static int check_tree(struct pl_ref *ref, const struct pl_id *tree, const char *what,
+		      struct pleach_drop_result *result, struct pleach_error *error)
+{
+	int r = check_pin(ref->store, tree, what, error);
+
+	if (r >= 0)
+		r = is_freed(ref, 0, tree, error);
+	return r > 0 ? count_tree(ref->store, tree, result, error) : r;
+}
+
 /* Everything of the ref that must not be in use. Counts what goes. */
 static int check_ref(struct pl_ref *ref, uint64_t head, const struct pleach_drop_options *options,
 		     struct pleach_drop_result *result, struct pleach_error *error)
 {
-	char what[PLEACH_REF_MAX + 8], user[128];
+	char what[PLEACH_REF_MAX + 8];
+	struct pl_map counted;
 	int r;
 
 	snprintf(what, sizeof(what), "'%s'", ref->name);
+	pl_map_init(&counted, sizeof(struct pl_id), ref->store->seed);
 	r = check_attachments(ref, 0, what, error);
 	for (uint64_t n = 1; r >= 0 && n <= head; n++) {
 		struct pl_record record;
@@ -261,17 +295,15 @@ static int check_ref(struct pl_ref *ref, uint64_t head, const struct pleach_drop
 			continue;
 		r = pl_generation_read(ref, n, &record, error);
 		if (r < 0)
-			return r;
-		r = check_pin(ref->store, &record.tree, what, error);
-		pl_user_of_generation(ref, n, user);
-		if (r >= 0)
-			r = is_last_user(ref->store, &record.tree, user, error);
-		if (r > 0)
-			r = count_tree(ref->store, &record.tree, result, error);
+			break;
 		result->generations++;
+		r = pl_map_put(&counted, &record.tree, n);
+		if (r == 0) /* not yet met */
+			r = check_tree(ref, &record.tree, what, result, error);
 		pl_record_done(&record);
 	}
-	return r < 0 ? r : check_tags(ref, 0, what, options->force, options->dry_run, error);
+	pl_map_done(&counted);
+	return r < 0 || options->force ? r : check_tags(ref, 0, what, error);
 }
 
 static int link_last_record(struct pl_txdir *tx, struct pl_ref *ref, uint64_t head,
@@ -304,20 +336,6 @@ static int link_last_record(struct pl_txdir *tx, struct pl_ref *ref, uint64_t he
 	return r < 0 ? pl_fail_sys(error, r, "cannot drop '%s'", ref->name) : 0;
 }
 
-/* Readers that have resolved a path keep it for the grace: by a holder, since the ref is gone. */
-static void hold_placed(struct pl_txdir *tx, struct pl_ref *ref, const struct pl_id *tree)
-{
-	PL_CLOSE int treedir = pl_treedir_open(tx->store, tree);
-	struct timespec end;
-	unsigned k;
-
-	if (treedir < 0 || pl_placing_find(treedir, &k) != 1 || pl_fs_clock(tx->fd, &end) < 0)
-		return;
-	end.tv_sec += (time_t)(ref->settings.grace_ms / 1000);
-	pl_user_add_holder(tx->store, treedir, &end, NULL);
-	pl_placed_hint_add(tx->store, NULL, tree);
-}
-
 /* The ids of all trees of the ref, before it is gone. */
 static int list_trees(struct pl_ref *ref, uint64_t head, struct pl_strings *ret_ids,
 		      struct pleach_error *error)
@@ -344,13 +362,10 @@ static int remove_ref(struct pl_txdir *tx, struct pl_ref *ref, uint64_t head, bo
 	struct pl_id tree;
 	int r = list_trees(ref, head, &ids, error);
 
-	for (size_t i = 0; r >= 0 && !now && i < ids.n; i++)
-		if (pl_id_parse(ids.items[i], &tree) == 0)
-			hold_placed(tx, ref, &tree);
 	if (r >= 0)
 		r = link_last_record(tx, ref, head, error);
 	if (r >= 0)
-		r = pl_ref_remove(ref, tx, error);
+		r = pl_ref_remove(ref, tx, !now, error);
 	pl_ref_unlock(ref);
 	/* The trees of this ref: its users are gone now. */
 	for (size_t i = 0; r >= 0 && i < ids.n; i++)
@@ -378,7 +393,7 @@ int pl_drop_ref(struct pl_txdir *tx, struct pl_ref *ref, const struct pleach_dro
 	if (options->dry_run)
 		return 0;
 	if (head == 0) {
-		r = pl_ref_remove(ref, tx, error);
+		r = pl_ref_remove(ref, tx, false, error);
 		return r;
 	}
 	return remove_ref(tx, ref, head, options->now, error);

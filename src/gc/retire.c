@@ -115,22 +115,20 @@ static int look(struct pl_store *store, const struct pl_id *tree, const struct t
 	return pl_users_need(store, tree, treedir, now, ref, ret_generation, error);
 }
 
-/* Those that nobody needs placed now, newest first. */
-static int find_candidates(struct pl_txdir *tx, struct pl_ref *ref, const struct timespec *now,
-			   struct candidate **ret, size_t *ret_n, struct pleach_error *error)
+/* Those of `ids` that nobody needs placed now, newest first. */
+static int find_candidates(struct pl_txdir *tx, struct pl_ref *ref, const struct pl_strings *ids,
+			   const struct timespec *now, struct candidate **ret, size_t *ret_n,
+			   struct pleach_error *error)
 {
 	struct pl_store *store = tx->store;
-	struct pl_strings ids = {0};
 	size_t capacity = 0;
-	int r = pl_placed_hint_list(store, ref ? ref->id : NULL, &ids);
+	int r = 0;
 
-	if (r < 0)
-		return pl_fail_sys(error, r, "cannot list placed trees");
-	for (size_t i = 0; r >= 0 && i < ids.n; i++) {
+	for (size_t i = 0; r >= 0 && i < ids->n; i++) {
 		struct candidate c;
 		bool is_placed;
 
-		if (pl_id_parse(ids.items[i], &c.tree) < 0)
+		if (pl_id_parse(ids->items[i], &c.tree) < 0)
 			continue;
 		r = look(store, &c.tree, now, ref, &c.generation, &is_placed, error);
 		if (r >= 0 && !is_placed)
@@ -141,7 +139,6 @@ static int find_candidates(struct pl_txdir *tx, struct pl_ref *ref, const struct
 		if (r >= 0)
 			(*ret)[(*ret_n)++] = c;
 	}
-	pl_strings_done(&ids);
 	if (r >= 0 && *ret_n > 1)
 		qsort(*ret, *ret_n, sizeof(**ret), newest_first);
 	return r < 0 ? r : 0;
@@ -176,15 +173,20 @@ int pl_retire_run(struct pl_txdir *tx, struct pl_ref *ref, unsigned *ret_n,
 		  struct pleach_error *error)
 {
 	struct candidate *candidates = NULL;
+	struct pl_strings ids = {0};
 	struct timespec now;
 	uint64_t spares = ref && ref->settings.recycle != PL_RECYCLE_OFF ? ref->settings.spares : 0;
 	size_t n = 0;
-	int r = pl_fs_clock(tx->fd, &now);
+	int r = pl_placed_hint_list(tx->store, ref ? ref->id : NULL, &ids);
 
 	*ret_n = 0;
+	if (r >= 0 && ids.n > 0)
+		r = pl_fs_clock(tx->fd, &now);
 	if (r < 0)
-		return pl_fail_sys(error, r, "cannot read the store's clock");
-	r = find_candidates(tx, ref, &now, &candidates, &n, error);
+		pl_fail_sys(error, r, "cannot list placed trees");
+	else if (ids.n > 0)
+		r = find_candidates(tx, ref, &ids, &now, &candidates, &n, error);
+	pl_strings_done(&ids);
 	for (size_t i = (size_t)(spares < n ? spares : n); r >= 0 && i < n; i++) {
 		r = retire(tx, &candidates[i].tree, &now, error);
 		if (r <= 0)

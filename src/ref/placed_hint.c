@@ -51,10 +51,11 @@ int pl_placed_hint_list(struct pl_store *store, const char *ref_id, struct pl_st
 	struct pl_id id;
 	int r;
 
-	/* The hints are gone: every tree may be placed. */
-	r = fd == -ENOENT ? pl_list(store->trees_fd, &listing)
-	    : fd < 0	  ? fd
-			  : pl_list(fd, &listing);
+	/* The hints are gone: every tree may be placed for it. For no ref there often are none. */
+	if (fd == -ENOENT)
+		r = ref_id ? pl_list(store->trees_fd, &listing) : 0;
+	else
+		r = fd < 0 ? fd : pl_list(fd, &listing);
 	for (size_t i = 0; r >= 0 && i < listing.n; i++)
 		if (pl_id_parse(listing.entries[i].name, &id) == 0)
 			r = pl_strings_add(&ids, listing.entries[i].name);

@@ -295,7 +295,7 @@ static int settle_locked(struct pl_ref *ref, struct pl_txdir *tx, struct pleach_
 		return r;
 	if (dropped) {
 		pl_event_add(ref->store, "finished the drop of '%s'", ref->name);
-		return pl_ref_remove(ref, tx, error);
+		return pl_ref_remove(ref, tx, true, error);
 	}
 	r = find_placing(ref, head, &tree, &k, error);
 	if (r >= 0)
@@ -358,29 +358,4 @@ int pl_ref_settle(struct pl_ref *ref, struct pl_txdir *tx, uint64_t *ret_head,
 	if (dropped)
 		return pl_fail_not_found(error, "ref '%s' was dropped", ref->name);
 	return pl_head_number(ref, ret_head, error);
-}
-
-int pl_ref_remove(struct pl_ref *ref, struct pl_txdir *tx, struct pleach_error *error)
-{
-	enum pl_public_state state = PL_PUBLIC_FOREIGN;
-	char name[32];
-	int r = pl_public_state(ref, &state, error);
-
-	pl_assert(pl_ref_is_locked(ref));
-	if (r < 0)
-		return r;
-	if (state == PL_PUBLIC_OK) {
-		r = pl_unlink(ref->store->root_fd, ref->name);
-		if (r == -ENOENT)
-			r = 0;
-		if (r >= 0)
-			r = pl_store_sync(ref->store, ref->store->root_fd);
-	}
-	if (r >= 0) {
-		pl_txdir_name(tx, "dropped", name);
-		r = pl_rename(ref->store->refs_fd, ref->name, tx->fd, name);
-	}
-	if (r >= 0)
-		r = pl_store_sync(ref->store, ref->store->refs_fd);
-	return r < 0 ? pl_fail_sys(error, r, "cannot take ref '%s' away", ref->name) : 0;
 }

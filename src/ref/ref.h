@@ -415,7 +415,8 @@ int pl_ref_settle(struct pl_ref *ref, struct pl_txdir *tx, uint64_t *ret_head,
 		  struct pleach_error *error);
 /** Takes the public path (if ours) away, and moves refs/<ref>/ into tx. Under the ref lock, after the
  * `dropped` record. Idempotent. */
-int pl_ref_remove(struct pl_ref *ref, struct pl_txdir *tx, struct pleach_error *error);
+/** `hold`: its placed trees are held for the grace. (remove.c) */
+int pl_ref_remove(struct pl_ref *ref, struct pl_txdir *tx, bool hold, struct pleach_error *error);
 
 /* ---- tag.c ---- */
 

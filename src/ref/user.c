@@ -274,6 +274,8 @@ int pl_user_need(struct pl_store *store, const struct pl_id *tree, const char *n
 	if (r >= 0 && kind == 'g' && own && strcmp(own->id, ref_id) == 0)
 		(void)pl_parse_u64(name + 27, UINT64_MAX / 4, ret_generation);
 	pl_ref_close(&ref);
+	if (r < 0 && (!error || error->code == PLEACH_OK))
+		pl_fail_sys(error, r, "cannot look up the user %s of a tree", name);
 	return r;
 }
 

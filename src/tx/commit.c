@@ -93,6 +93,7 @@ static int place_tree(struct committing *m, struct pleach_error *error)
 				   .base_fd = -EBADF,
 				   .base_wrapper_fd = -EBADF,
 				   .total_entries = m->c->total_entries,
+				   .wants_exact_filter = m->c->stage == NULL,
 				   .staged_objects_fd =
 					   m->c->stage ? m->c->stage->objects_fd : -EBADF};
 	int r = open_wrapper(m, &wrapper);
@@ -312,7 +313,7 @@ static int write_record(struct committing *m, bool sync, struct pleach_error *er
 	return r < 0 ? pl_fail_sys(error, r, "cannot write the record of the generation") : 0;
 }
 
-static int fail_if_head(struct pl_commit *c, uint64_t head, struct pleach_error *error)
+int pl_commit_check_head(const struct pl_commit *c, uint64_t head, struct pleach_error *error)
 {
 	if (c->if_head < 0 || (uint64_t)c->if_head == head)
 		return 0;
@@ -326,7 +327,7 @@ static int fail_if_head(struct pl_commit *c, uint64_t head, struct pleach_error 
 static int follow_head(struct committing *m, uint64_t head, struct pleach_error *error)
 {
 	struct pl_record record;
-	int r = fail_if_head(m->c, head, error);
+	int r = pl_commit_check_head(m->c, head, error);
 
 	if (r < 0)
 		return r;
@@ -464,7 +465,7 @@ static int compare_with_head(struct committing *m, struct pleach_error *error)
 			r = pl_public_restore(m->c->ref, error);
 		if (r < 0 || head == m->parent)
 			return r < 0 ? r : 1;
-		r = fail_if_head(m->c, head, error);
+		r = pl_commit_check_head(m->c, head, error);
 		if (r >= 0)
 			r = pl_generation_read(m->c->ref, head, &record, error);
 		if (r < 0)
@@ -519,8 +520,10 @@ static void clean_up(struct committing *m, bool committed)
 		pl_pin_done(m->c->base_pin);
 	if (put && !committed)
 		pl_tree_take(m->c->tx, &m->c->tree, &ignored);
-	if (committed)
+	if (committed) {
 		pl_retire_run(m->c->tx, m->c->ref, &n, &ignored);
+		pl_retire_run(m->c->tx, NULL, &n, &ignored); /* of refs that were dropped */
+	}
 }
 
 int pl_commit_run(struct pl_commit *c, struct pleach_publish_result *ret_result,
@@ -532,7 +535,7 @@ int pl_commit_run(struct pl_commit *c, struct pleach_publish_result *ret_result,
 			       .parent = c->base,
 			       .parent_tree = c->base_tree};
 	bool committed = false;
-	int r = fail_if_head(c, c->base, error);
+	int r = pl_commit_check_head(c, c->base, error);
 
 	if (r >= 0)
 		r = prepare(&m, error);

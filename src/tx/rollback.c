@@ -66,17 +66,19 @@ static int rollback(struct pl_txdir *tx, struct pl_ref *ref, const struct pl_id 
 	/* Also with --dry-run: a foreign name would stop it. */
 	if (r >= 0)
 		r = pl_public_must_be_ours(ref, error);
+	if (r >= 0)
+		r = pl_commit_check_head(&c, c.base, error);
 	if (r >= 0 && !options->dry_run) {
 		r = pl_commit_run(&c, ret_result, error);
 	} else if (r >= 0) {
 		r = pl_diff_count(&nodes, &c.base_tree, tree, tx->store->seed, &counts, error);
-		ret_result->generation = c.base + 1;
+		ret_result->unchanged = pl_id_equal(tree, &c.base_tree);
+		ret_result->generation = ret_result->unchanged ? c.base : c.base + 1;
 		ret_result->parent = c.base;
 		pl_id_hex(tree, ret_result->tree);
 		ret_result->added = counts.added;
 		ret_result->modified = counts.modified;
 		ret_result->removed = counts.removed;
-		ret_result->unchanged = pl_id_equal(tree, &c.base_tree);
 	}
 	pl_pin_done(&base_pin);
 	pl_pin_done(&target_pin);

@@ -31,6 +31,9 @@ struct pl_commit {
 int pl_commit_run(struct pl_commit *commit, struct pleach_publish_result *ret_result,
 		  struct pleach_error *error);
 
+/** -ECANCELED (CONFLICT) if if_head asks for another head. */
+int pl_commit_check_head(const struct pl_commit *c, uint64_t head, struct pleach_error *error);
+
 /** As pleach_publish() and pleach_rollback(). */
 int pl_publish_run(struct pl_store *store, const char *ref, const struct pleach_source *sources,
 		   size_t n_sources, const struct pleach_publish_options *options,
