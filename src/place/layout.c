@@ -231,7 +231,7 @@ static int begin_filter(struct pl_laying *l, struct pleach_error *error)
 	r = count_entries(l, &layout->tree, &n, error);
 	if (r < 0)
 		return r;
-	if (layout->base_fd >= 0) {
+	if (layout->base_fd >= 0 && !layout->wants_exact_filter) {
 		r = pl_filter_read(layout->base_wrapper_fd, &l->filter);
 		if (r < 0)
 			return pl_fail_sys(error, r, "cannot read the filter of the base");
@@ -239,10 +239,12 @@ static int begin_filter(struct pl_laying *l, struct pleach_error *error)
 		    pl_bloom_has_room(&l->filter.bloom, n))
 			return 0;
 		pl_filter_done(&l->filter);
-		r = count_entries(l, &layout->base, &n_base, error);
-		if (r < 0)
-			return r;
 	}
+	/* Made anew: what the base holds itself is enough, and less than what its filter has gathered. */
+	if (layout->base_fd >= 0)
+		r = count_entries(l, &layout->base, &n_base, error);
+	if (r < 0)
+		return r;
 	n = n > n_base ? n : n_base;
 	n = n < ROOM_MAX ? n : ROOM_MAX;
 	r = pl_filter_init(&l->filter, n + n / 4 + 1000);

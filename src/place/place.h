@@ -46,6 +46,8 @@ struct pl_layout {
 	int base_wrapper_fd; /* its <k>/, for the filter */
 	/* Objects that are written but not yet named: `<hex>` in this directory; -EBADF: none. */
 	int staged_objects_fd;
+	/* An old tree: much of it is likely to have been linked before. Costs a walk of the base's nodes. */
+	bool wants_exact_filter;
 	uint64_t total_entries; /* for progress, 0 if unknown */
 };
 struct pl_layout_counts {

@@ -260,6 +260,31 @@ static void equal_files_share_where_content_is_shared(void **state)
 	assert_int_not_equal(inode(f, "a"), inode(f, "c"));
 }
 
+static void rollback_links_the_objects_of_old(void **state)
+{
+	struct fixture *f = *state;
+	struct pleach_publish_options options = PLEACH_PUBLISH_OPTIONS_INIT;
+	struct pleach_publish_result result = PLEACH_PUBLISH_RESULT_INIT;
+	struct pleach_error error = PLEACH_ERROR_INIT;
+	char command[9000];
+	ino_t before;
+
+	put(f, "a", "one");
+	publish(f);
+	before = inode(f, "a");
+	put(f, "a", "two");
+	publish(f);
+	/* As if the first placing had been taken away meanwhile. */
+	(void)snprintf(command, sizeof(command),
+		       "cd '%s/S' && for t in .pleach/trees/*; do "
+		       "[ \"$(readlink -f site)\" -ef \"$t/1/tree\" ] || rm -r \"$t/1\"; done",
+		       f->s->path);
+	assert_int_equal(system(command), 0);
+	assert_int_equal(pl_rollback_run(f->store, "site", "@1", &options, &result, &error), 0);
+	assert_content(f, "a", "one");
+	assert_int_equal(inode(f, "a"), before);
+}
+
 #define INODE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -273,6 +298,7 @@ int main(void)
 		INODE_TEST(group_of_symlinks_and_of_fifos_is_a_group),
 		INODE_TEST(composed_tree_shares_nothing_but_groups),
 		INODE_TEST(damaged_filter_costs_copies_and_nothing_else),
+		INODE_TEST(rollback_links_the_objects_of_old),
 		INODE_TEST(equal_files_share_where_content_is_shared),
 	};
 
