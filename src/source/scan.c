@@ -308,14 +308,23 @@ static int visit_directory(struct scanner *s, const char *name, bool *ret_entere
 	struct pl_id base_id;
 	int r = pl_walk_enter(&s->walk, name);
 
-	if (r == -ENOENT || r == -ENOTDIR)
+	if (r == -ENOENT)
 		return 0; /* I4 */
+	if (r == -ENOTDIR)
+		return r; /* it is something else by now */
 	if (r < 0)
 		return fail_at(s, r, "cannot open", error);
 	*ret_entered = true;
 	if (base && base->kind == PLEACH_DIR)
 		base_id = base->hash;
 	return push_frame(s, base && base->kind == PLEACH_DIR ? &base_id : NULL, error);
+}
+
+/* The name that the path ends in is not part of the tree. */
+static int leave_out(struct scanner *s)
+{
+	pl_path_pop(&s->path);
+	return 0;
 }
 
 static int visit(struct scanner *s, const struct pl_dirent *d, struct pleach_error *error)
@@ -334,10 +343,13 @@ static int visit(struct scanner *s, const struct pl_dirent *d, struct pleach_err
 	if (r < 0 && r != -ENOENT)
 		return fail_at(s, r, "cannot look at", error);
 	if (r >= 0 && !(s->scan->exclude && pl_globs_match(s->scan->exclude, here(s), is_dir)))
-		r = is_dir ? visit_directory(s, d->name, &entered, error)
-			   : visit_other(s, &st, d->name, error);
+		r = is_dir ? visit_directory(s, d->name, &entered, error) : -ENOTDIR;
 	else
-		r = 0;
+		return leave_out(s);
+	if (r == -ENOTDIR && is_dir)
+		r = pl_lstat(pl_walk_fd(&s->walk), d->name, &st) < 0 ? 0 : -ENOTDIR;
+	if (r == -ENOTDIR)
+		r = visit_other(s, &st, d->name, error);
 	if (!entered)
 		pl_path_pop(&s->path);
 	pl_store_progress(s->scan->store, "scan", ++s->done, 0, s->done_bytes);
