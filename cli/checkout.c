@@ -3,6 +3,8 @@
  */
 #include <stdlib.h>
 
+#include <unistd.h>
+
 #include "cli.h"
 
 struct values {
@@ -59,6 +61,14 @@ static int print(struct cli *cli, struct pleach_report *report, int outcome,
 	return status ? status : outcome;
 }
 
+/* Without --delete something may be in the way, which the list says; root may restore everything. */
+static const char *hint_of(const struct values *v)
+{
+	if (geteuid() == 0 || (v->update && !v->delete_others))
+		return NULL;
+	return "as root, or with another metadata rule, all of it can be restored";
+}
+
 static int run(struct cli *cli, const void *values)
 {
 	const struct values *v = values;
@@ -79,8 +89,7 @@ static int run(struct cli *cli, const void *values)
 	if (outcome < 0)
 		return cli_fail(cli, &error);
 	if (outcome > 0 && !error.message[0])
-		cli_error_set(&error, PLEACH_PARTIAL, cli->args[1],
-			      "as root, or with another metadata rule, all of it can be restored",
+		cli_error_set(&error, PLEACH_PARTIAL, cli->args[1], hint_of(v),
 			      "%s: copied, but for what is listed above", cli->args[1]);
 	status = print(cli, report, outcome ? PLEACH_PARTIAL : 0, &error);
 	if (report)

@@ -110,3 +110,13 @@ load helper
 	same "$status" 3
 	json '[.error.code, (.not_restored | map(.path))]' '["partial",["b"]]'
 }
+
+@test "checkout --update says of what is in the way that --delete would replace it, no more" {
+	two_generations
+	mkdir -p out/a
+	it 3 checkout --update site out
+	like "$stderr" "a: a directory is there; --delete would replace it"
+	unlike "$stderr" "hint:"
+	it 0 checkout --update --delete site out
+	same "$(cat out/a)" other
+}
