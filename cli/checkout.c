@@ -2,7 +2,6 @@
  * checkout.c - `pleach checkout`: an ordinary copy of a tree.
  */
 #include <stdlib.h>
-
 #include <unistd.h>
 
 #include "cli.h"
