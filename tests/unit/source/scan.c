@@ -12,38 +12,8 @@
 #include <pthread.h>
 #include <sys/time.h>
 
-#include "ref/stores.h"
+#include "source/fixture.h"
 #include "source/source.h"
-
-/* A source `src`, a store `S`, and what a scan of the one into the other came to. */
-struct fixture {
-	struct scratch *s;
-	struct pl_store *store;
-	int src;
-};
-
-static int setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	if (!f || scratch_setup((void **)&f->s) < 0 || mkdirat(f->s->fd, "src", 0755) < 0)
-		return -1;
-	f->src = openat(f->s->fd, "src", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	f->store = open_store(f->s, "S");
-	*state = f;
-	return f->store && f->src >= 0 ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	pl_store_close(f->store);
-	close(f->src);
-	scratch_teardown((void **)&f->s);
-	free(f);
-	return 0;
-}
 
 static void put(struct fixture *f, const char *name, const char *text)
 {
@@ -368,24 +338,22 @@ static void store_in_the_source_is_refused(void **state)
 	f->src = src;
 }
 
-#define SOURCE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		SOURCE_TEST(scan_of_an_unchanged_source_reads_no_file),
-		SOURCE_TEST(file_changed_within_the_tick_of_the_scan_is_read_again),
-		SOURCE_TEST(mtime_that_was_set_back_hides_no_change),
-		SOURCE_TEST(file_from_the_future_is_never_believed),
-		SOURCE_TEST(replaced_inode_is_read_again),
-		SOURCE_TEST(damaged_cache_is_passed_over),
-		SOURCE_TEST(cache_hit_whose_object_is_gone_is_read_again),
-		SOURCE_TEST(names_of_one_inode_are_a_group_wherever_they_lie),
-		SOURCE_TEST(links_to_the_outside_make_no_group),
-		SOURCE_TEST(group_with_a_name_outside_is_found_by_the_walk_ahead),
-		SOURCE_TEST(excluded_names_are_no_members),
-		SOURCE_TEST(file_that_never_rests_is_refused_by_path_or_read_whole),
-		SOURCE_TEST(store_in_the_source_is_refused),
+		FIXTURE_TEST(scan_of_an_unchanged_source_reads_no_file),
+		FIXTURE_TEST(file_changed_within_the_tick_of_the_scan_is_read_again),
+		FIXTURE_TEST(mtime_that_was_set_back_hides_no_change),
+		FIXTURE_TEST(file_from_the_future_is_never_believed),
+		FIXTURE_TEST(replaced_inode_is_read_again),
+		FIXTURE_TEST(damaged_cache_is_passed_over),
+		FIXTURE_TEST(cache_hit_whose_object_is_gone_is_read_again),
+		FIXTURE_TEST(names_of_one_inode_are_a_group_wherever_they_lie),
+		FIXTURE_TEST(links_to_the_outside_make_no_group),
+		FIXTURE_TEST(group_with_a_name_outside_is_found_by_the_walk_ahead),
+		FIXTURE_TEST(excluded_names_are_no_members),
+		FIXTURE_TEST(file_that_never_rests_is_refused_by_path_or_read_whole),
+		FIXTURE_TEST(store_in_the_source_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,37 +9,8 @@
 
 #include <cmocka.h>
 
-#include "ref/stores.h"
+#include "source/fixture.h"
 #include "tx/tx.h"
-
-struct fixture {
-	struct scratch *s;
-	struct pl_store *store;
-	int src;
-};
-
-static int setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	if (!f || scratch_setup((void **)&f->s) < 0 || mkdirat(f->s->fd, "src", 0755) < 0)
-		return -1;
-	f->src = openat(f->s->fd, "src", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	f->store = open_store(f->s, "S");
-	*state = f;
-	return f->store && f->src >= 0 ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	pl_store_close(f->store);
-	close(f->src);
-	scratch_teardown((void **)&f->s);
-	free(f);
-	return 0;
-}
 
 static void put(struct fixture *f, const char *name, const char *text)
 {
@@ -285,21 +256,19 @@ static void rollback_links_the_objects_of_old(void **state)
 	assert_int_equal(inode(f, "a"), before);
 }
 
-#define INODE_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		INODE_TEST(unchanged_names_of_every_kind_keep_their_inodes),
-		INODE_TEST(equal_files_are_inodes_of_their_own),
-		INODE_TEST(file_that_moves_shares_with_nobody),
-		INODE_TEST(groups_share_and_come_apart_and_together),
-		INODE_TEST(group_that_loses_its_first_member_keeps_the_rest_together),
-		INODE_TEST(group_of_symlinks_and_of_fifos_is_a_group),
-		INODE_TEST(composed_tree_shares_nothing_but_groups),
-		INODE_TEST(damaged_filter_costs_copies_and_nothing_else),
-		INODE_TEST(rollback_links_the_objects_of_old),
-		INODE_TEST(equal_files_share_where_content_is_shared),
+		FIXTURE_TEST(unchanged_names_of_every_kind_keep_their_inodes),
+		FIXTURE_TEST(equal_files_are_inodes_of_their_own),
+		FIXTURE_TEST(file_that_moves_shares_with_nobody),
+		FIXTURE_TEST(groups_share_and_come_apart_and_together),
+		FIXTURE_TEST(group_that_loses_its_first_member_keeps_the_rest_together),
+		FIXTURE_TEST(group_of_symlinks_and_of_fifos_is_a_group),
+		FIXTURE_TEST(composed_tree_shares_nothing_but_groups),
+		FIXTURE_TEST(damaged_filter_costs_copies_and_nothing_else),
+		FIXTURE_TEST(rollback_links_the_objects_of_old),
+		FIXTURE_TEST(equal_files_share_where_content_is_shared),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

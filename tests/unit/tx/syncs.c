@@ -9,37 +9,8 @@
 
 #include <cmocka.h>
 
-#include "ref/stores.h"
+#include "source/fixture.h"
 #include "tx/tx.h"
-
-struct fixture {
-	struct scratch *s;
-	struct pl_store *store;
-	int src;
-};
-
-static int setup(void **state)
-{
-	struct fixture *f = calloc(1, sizeof(*f));
-
-	if (!f || scratch_setup((void **)&f->s) < 0 || mkdirat(f->s->fd, "src", 0755) < 0)
-		return -1;
-	f->src = openat(f->s->fd, "src", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	f->store = open_store(f->s, "S");
-	*state = f;
-	return f->store && f->src >= 0 ? 0 : -1;
-}
-
-static int teardown(void **state)
-{
-	struct fixture *f = *state;
-
-	pl_store_close(f->store);
-	close(f->src);
-	scratch_teardown((void **)&f->s);
-	free(f);
-	return 0;
-}
 
 static void put(struct fixture *f, const char *directory, unsigned number, const char *text)
 {
@@ -187,17 +158,15 @@ static void first_publish_of_a_small_file_changes_little(void **state)
 	assert_true(after < 600 * 7);
 }
 
-#define SYNC_TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		SYNC_TEST(changed_publish_has_four_sync_points),
-		SYNC_TEST(syncs_do_not_grow_with_the_tree),
-		SYNC_TEST(every_file_is_synced_where_there_is_no_barrier),
-		SYNC_TEST(nothing_is_synced_without_durability),
-		SYNC_TEST(unchanged_publish_changes_nothing_whatever_the_tree),
-		SYNC_TEST(first_publish_of_a_small_file_changes_little),
+		FIXTURE_TEST(changed_publish_has_four_sync_points),
+		FIXTURE_TEST(syncs_do_not_grow_with_the_tree),
+		FIXTURE_TEST(every_file_is_synced_where_there_is_no_barrier),
+		FIXTURE_TEST(nothing_is_synced_without_durability),
+		FIXTURE_TEST(unchanged_publish_changes_nothing_whatever_the_tree),
+		FIXTURE_TEST(first_publish_of_a_small_file_changes_little),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
