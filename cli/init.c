@@ -64,7 +64,9 @@ static int run(struct cli *cli, const void *values)
 	int result;
 
 	if (!dir)
-		dir = cli->store_dir ? cli->store_dir : ".";
+		dir = cli->store_dir ? cli->store_dir : getenv("PLEACH_STORE");
+	if (!dir || !*dir)
+		dir = ".";
 	init.metadata = v->metadata;
 	init.share = v->share;
 	init.hash = v->hash;
@@ -80,7 +82,7 @@ const struct command command_init = {
 	.group = GROUP_MAKE,
 	.summary = "make a store",
 	.operands = "[DIR]",
-	.details = "DIR (default: the directory of --store, else this one) is made if it is\n"
+	.details = "DIR (default: --store, else $PLEACH_STORE, else here) is made if it is\n"
 		   "missing. A store that is there already is left alone. A directory that\n"
 		   "holds other things needs --force; nothing in it is touched.\n",
 	.options = options,

@@ -73,3 +73,9 @@ load helper
 	it 1 init no/such/parent
 	like "$stderr" "no/such"
 }
+
+@test "init without a directory makes the store that PLEACH_STORE names" {
+	PLEACH_STORE=$PWD/named it 0 init
+	[ -d named/.pleach ]
+	[ ! -e .pleach ]
+}
