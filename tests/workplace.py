@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import resource
+import select
 import shutil
 import subprocess
 import sys
@@ -282,6 +283,15 @@ def fixture_users_place():
         os.chown(path + b"/work", ORDINARY, ORDINARY)
         with becoming_ordinary():
             yield Workplace(path + b"/work", command, os.fsdecode(folder))
+
+
+def wait_at_most(process: subprocess.Popen, seconds) -> None:
+    """Until it ends, or for so long (None: for ever)."""
+    pidfd = os.pidfd_open(process.pid)
+    try:
+        select.select([pidfd], [], [], seconds)
+    finally:
+        os.close(pidfd)
 
 
 def limit_file_size(size: int):

@@ -5,10 +5,10 @@ Each file of a tree says which number the tree has, so that a mixture is seen. T
 from PLEACH_SEED, if that is set.
 """
 
+import concurrent.futures
 import os
 import pathlib
 import random
-import select
 import statistics
 import sys
 import time
@@ -18,7 +18,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 
 import alike  # noqa: E402
-from workplace import Workplace, erase, get, needs_command, put  # noqa: E402
+from workplace import Workplace, erase, get, needs_command, put, wait_at_most  # noqa: E402
 from workplace import fixture_place  # noqa: E402,F401
 
 pytestmark = needs_command
@@ -80,13 +80,9 @@ class Killer:
         moment = self.moment() * statistics.median(times[-5:]) if times else None
         started = time.monotonic()
         process = self.place.start(*words)
-        pidfd = os.pidfd_open(process.pid)
-        try:
-            select.select([pidfd], [], [], moment)
-            process.kill()
-            out, err = process.communicate()
-        finally:
-            os.close(pidfd)
+        wait_at_most(process, moment)
+        process.kill()
+        out, err = process.communicate()
         if process.returncode == -9:
             self.kills[kind] += 1
             return False
@@ -242,13 +238,17 @@ COMMANDS = [kill_publish, kill_rollback, kill_tag, kill_publish, kill_drop, kill
 KILLS, OF_EACH = 45, 2
 
 
+def choose_seed() -> int:
+    seed = int(os.environ.get("PLEACH_SEED", random.SystemRandom().randrange(1 << 32)))
+    print(f"PLEACH_SEED={seed}")
+    return seed
+
+
 @pytest.mark.parametrize("settings", [(), ("grace=0s", "keep-placed=1", "spares=0")],
                          ids=["default", "nothing stays placed"])
 def test_G2_G6_killed_at_random_moments_all_is_old_or_new_and_the_next_command_copes(
         place, settings):
-    seed = int(os.environ.get("PLEACH_SEED", random.SystemRandom().randrange(1 << 32)))
-    print(f"PLEACH_SEED={seed}")
-    killer = Killer(place, random.Random(seed))
+    killer = Killer(place, random.Random(choose_seed()))
     history = History(place, killer)
     os.mkdir(place.at("outside"))
     place.pleach("init", "-q")
@@ -264,4 +264,69 @@ def test_G2_G6_killed_at_random_moments_all_is_old_or_new_and_the_next_command_c
         place.pleach("check", "-q")
     print("killed:", killer.kills)
     assert sum(killer.kills.values()) >= KILLS and min(killer.kills.values()) >= OF_EACH
+    place.assert_sound()
+
+
+WORKERS, TURNS = 6, 50
+PINNED = 'cat "$PLEACH_PATH/a" "$PLEACH_PATH/b/c" "$PLEACH_PATH/b/d/f/g" | uniq | wc -l'
+
+
+def anything(place: Workplace, rng: random.Random) -> tuple:
+    """A command, and how it may end beside others: 10 not there (any more), 11 in use, 12 moved."""
+    ref, back = rng.choice(("site", "site", "other")), rng.randrange(4)
+    source = place.at(f"source{rng.randrange(4)}")
+    return rng.choice((
+        (("publish", ref, source), (0, 10)),
+        (("publish", ref, source), (0, 10)),
+        (("publish", "--if-head", str(rng.randrange(60)), ref, source), (0, 10, 12)),
+        (("rollback", ref, f"@-{back}"), (0, 10)),
+        (("drop", "--now", f"{ref}@-{back}"), (0, 10, 11)),
+        (("drop", "--now", "other"), (0, 10, 11)),
+        (("tag", "--force", ref, f"t{back}", f"@-{back}"), (0, 10)),
+        (("tag", "--delete", ref, f"t{back}"), (0, 10)),
+        (("path", f"{ref}@-{back}"), (0, 10)),
+        (("pin", ref, "--", "sh", "-c", PINNED), (0, 125)),
+        (("checkout", ref, place.at(f"out{rng.randrange(1 << 60)}")), (0, 10)),
+        (("ls", "-R", ref), (0, 10)),
+        (("status",), (0,)),
+    ))
+
+
+def do_anything(place: Workplace, seed: int) -> int:
+    """Returns how many were killed."""
+    rng, kills = random.Random(seed), 0
+    for _ in range(TURNS):
+        words, statuses = anything(place, rng)
+        process = place.start(*words)
+        if rng.random() < 0.3:
+            wait_at_most(process, rng.uniform(0, 0.05))
+            process.kill()
+        out, err = process.communicate()
+        kills += process.returncode == -9
+        assert process.returncode in (-9, *statuses), (words, process.returncode, out, err)
+        if words[0] == "pin" and process.returncode == 0:
+            assert out.strip() == b"1", "of two generations"
+    return kills
+
+
+def test_G2_G3_G5_G6_of_all_commands_at_once_some_killed_nothing_is_lost_or_left(place):
+    """With few trees that come again and again, so that many have the same at once."""
+    seed = choose_seed()
+    place.pleach("init", "-q")
+    place.pleach("config", "grace=0s", "keep-placed=1", "spares=0")
+    for n in range(4):
+        os.mkdir(place.at(f"source{n}"))
+        fill(place.at(f"source{n}"), n)
+    place.pleach("publish", "-q", "site", place.at("source0"))
+    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+        kills = list(pool.map(lambda n: do_anything(place, seed + n), range(WORKERS)))
+    print("killed:", kills)
+    place.assert_sound()
+    heads = place.heads()
+    assert heads == list(range(len(heads), 0, -1))
+    assert number_of(place.public()) in range(4)
+    fill(place.at("source0"), 5)
+    place.pleach("publish", "-q", "site", place.at("source0"))
+    assert number_of(place.public()) == 5
+    place.assert_nothing_unfinished()
     place.assert_sound()
