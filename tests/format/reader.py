@@ -588,7 +588,7 @@ def read_regular(path: bytes, most: int) -> bytes:
         raise Fault(f"has {info.st_size} bytes, at most {most} may be")
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with os.fdopen(fd, "rb") as file:
-        return file.read(most + 1)
+        return file.read(info.st_size + 1)  # not `most`: it would be allocated
 
 
 def check_empty(path: bytes) -> None:
