@@ -412,7 +412,8 @@ struct pleach_diff_options {
 	}
 
 /**
- * Lists what turns `rev_before` into `rev_after`, in the order of a walk (of paths, '/' below all bytes). `rev_after` NULL and no
+ * Lists what turns `rev_before` into `rev_after`, in the order of a walk: a directory, what is below
+ * it, and then the names behind it ('/' sorts below every other byte). `rev_after` NULL and no
  * directory: what turned the parent of `rev_before` into it. Mtimes of directories are no difference.
  * Each may be `REV:path` of a directory. Nothing is written. Errors as pleach_ls_open().
  */
