@@ -18,6 +18,7 @@ struct pl_level {
 struct pl_laying {
 	const struct pl_layout *layout;
 	struct pl_layout_counts counts;
+	bool has_base; /* and it may be linked from */
 	struct pl_filter filter;
 	struct pl_cursor *cursor;
 	struct pl_walk walk, base_walk;

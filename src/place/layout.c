@@ -117,7 +117,7 @@ static int enter_directory(struct pl_laying *l, struct pleach_error *error)
 	bool is_root = l->n_levels == 0;
 	const struct pl_entry *entry = is_root ? NULL : pl_cursor_entry(l->cursor);
 	struct pl_id base = l->layout->base;
-	bool has_base = is_root && l->layout->base_fd >= 0;
+	bool has_base = is_root && l->has_base;
 	char name[PL_NAME_MAX + 1];
 	struct pl_level *level = NULL;
 	int r;
@@ -231,17 +231,19 @@ static int begin_filter(struct pl_laying *l, struct pleach_error *error)
 	r = count_entries(l, &layout->tree, &n, error);
 	if (r < 0)
 		return r;
-	if (layout->base_fd >= 0 && !layout->wants_exact_filter) {
+	if (l->has_base) {
 		r = pl_filter_read(layout->base_wrapper_fd, &l->filter);
 		if (r < 0)
 			return pl_fail_sys(error, r, "cannot read the filter of the base");
-		if (!l->filter.holds_all && !pl_bloom_is_full(&l->filter.bloom) &&
-		    pl_bloom_has_room(&l->filter.bloom, n))
+		/* Without one that verifies the base may be of share=content: its names may share. */
+		l->has_base = !l->filter.holds_all;
+		if (l->has_base && !layout->wants_exact_filter &&
+		    !pl_bloom_is_full(&l->filter.bloom) && pl_bloom_has_room(&l->filter.bloom, n))
 			return 0;
 		pl_filter_done(&l->filter);
 	}
 	/* Made anew: what the base holds itself is enough, and less than what its filter has gathered. */
-	if (layout->base_fd >= 0)
+	if (l->has_base)
 		r = count_entries(l, &layout->base, &n_base, error);
 	if (r < 0)
 		return r;
@@ -250,7 +252,7 @@ static int begin_filter(struct pl_laying *l, struct pleach_error *error)
 	r = pl_filter_init(&l->filter, n + n / 4 + 1000);
 	if (r < 0)
 		return pl_fail_memory(error);
-	return layout->base_fd >= 0 ? add_base_objects(l, error) : 0;
+	return l->has_base ? add_base_objects(l, error) : 0;
 }
 
 /* ---- the whole ---- */
@@ -318,7 +320,10 @@ static int step(struct pl_laying *l, int what, struct pleach_error *error)
 int pl_layout_run(const struct pl_layout *layout, struct pl_layout_counts *ret_counts,
 		  struct pleach_error *error)
 {
-	struct pl_laying l = {.layout = layout, .groups_fd = -EBADF, .filter = {.holds_all = true}};
+	struct pl_laying l = {.layout = layout,
+			      .has_base = layout->base_fd >= 0,
+			      .groups_fd = -EBADF,
+			      .filter = {.holds_all = true}};
 	bool sync = pl_txdir_must_fsync(layout->tx);
 	int r = begin(&l, error);
 

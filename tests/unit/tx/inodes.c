@@ -231,6 +231,26 @@ static void equal_files_share_where_content_is_shared(void **state)
 	assert_int_not_equal(inode(f, "a"), inode(f, "c"));
 }
 
+static void names_come_apart_when_content_is_shared_no_more(void **state)
+{
+	struct fixture *f = *state;
+	struct pleach_error error = PLEACH_ERROR_INIT;
+
+	for (unsigned i = 0; i < 2; i++) {
+		const char *share = i == 0 ? "content" : "names";
+
+		assert_int_equal(pl_values_set(&f->store->values, "share", share, &error), 0);
+		assert_int_equal(pl_settings_resolve(&f->store->values, NULL, &f->store->settings,
+						     &error),
+				 0);
+		put(f, "a", "same");
+		put(f, "b", "same");
+		put(f, "c", share);
+		publish(f);
+		assert_int_equal(inode(f, "a") == inode(f, "b"), i == 0);
+	}
+}
+
 static void rollback_links_the_objects_of_old(void **state)
 {
 	struct fixture *f = *state;
@@ -267,6 +287,7 @@ int main(void)
 		FIXTURE_TEST(group_of_symlinks_and_of_fifos_is_a_group),
 		FIXTURE_TEST(composed_tree_shares_nothing_but_groups),
 		FIXTURE_TEST(damaged_filter_costs_copies_and_nothing_else),
+		FIXTURE_TEST(names_come_apart_when_content_is_shared_no_more),
 		FIXTURE_TEST(rollback_links_the_objects_of_old),
 		FIXTURE_TEST(equal_files_share_where_content_is_shared),
 	};
