@@ -11,6 +11,7 @@ import pathlib
 import resource
 import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -25,6 +26,9 @@ SECOND = 1000000000
 is_root = os.geteuid() == 0
 needs_command = pytest.mark.skipif(not PLEACH, reason="PLEACH is not set")
 needs_root = pytest.mark.skipif(not is_root, reason="needs root")
+
+# So that a run that takes too long unmounts and removes what it has made.
+signal.signal(signal.SIGTERM, lambda *_: pytest.exit("terminated", 143))
 
 
 def put(path: bytes, data: bytes = b"", mode: int = 0o644) -> bytes:
