@@ -31,8 +31,6 @@ int pl_inode_list_xattrs(const struct pl_inode *inode, struct pl_buffer *bytes,
 /** Appends the encoding of all that are kept. -EAGAIN: one went meanwhile; -E2BIG: too many. */
 int pl_inode_read_xattrs(const struct pl_inode *inode, struct pl_buffer *xattrs);
 
-/** The enum pleach_type of a mode, or 0 if it is of none. */
-char pl_kind_of(mode_t mode);
 /** The first field in which `found` is not `wanted` (static), NULL if there is none. An owner that is
  * not wanted is not compared. */
 const char *pl_meta_difference(const struct pl_meta *found, const struct pl_meta *wanted);

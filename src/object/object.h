@@ -61,6 +61,8 @@ void pl_object_id(const struct pl_meta *meta, uint64_t size, const struct pl_id 
 
 /* ---- restore.c: metadata of real files ---- */
 
+/** The enum pleach_type of a mode, or 0 if it is of none. */
+char pl_kind_of(mode_t mode);
 /**
  * Reads the metadata of an open file or directory, whose fstat is given. The xattr encoding goes to
  * `xattrs` (emptied first), and ret_meta->xattrs points into it. -E2BIG: more than PL_XATTRS_MAX.

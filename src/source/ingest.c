@@ -324,26 +324,6 @@ static int read_other_once(struct pl_ingest *ingest, int dirfd, const char *name
 	return may_restore(ingest, &e->meta, e->kind, path, error); /* I3 */
 }
 
-static char kind_of(mode_t mode)
-{
-	switch (mode & S_IFMT) {
-	case S_IFREG:
-		return PLEACH_FILE;
-	case S_IFLNK:
-		return PLEACH_SYMLINK;
-	case S_IFIFO:
-		return PLEACH_FIFO;
-	case S_IFSOCK:
-		return PLEACH_SOCKET;
-	case S_IFCHR:
-		return PLEACH_CHAR;
-	case S_IFBLK:
-		return PLEACH_BLOCK;
-	default:
-		return 0;
-	}
-}
-
 int pl_ingest_entry(struct pl_ingest *ingest, int dirfd, const char *name, const char *path,
 		    struct stat *st, struct pl_entry *ret_entry, struct pleach_error *error)
 {
@@ -352,10 +332,10 @@ int pl_ingest_entry(struct pl_ingest *ingest, int dirfd, const char *name, const
 
 	pl_assert(strlen(name) <= PL_NAME_MAX);
 	for (unsigned i = 0; i < TRIES && r == -EAGAIN; i++) {
-		e = (struct pl_entry){.kind = kind_of(st->st_mode),
+		e = (struct pl_entry){.kind = pl_kind_of(st->st_mode),
 				      .name = name,
 				      .name_length = (uint8_t)strlen(name)};
-		if (e.kind == 0)
+		if (e.kind == 0 || e.kind == PLEACH_DIR)
 			return pl_fail(error, PLEACH_FAILED, -EAGAIN,
 				       "'%s' has become a directory while it was read",
 				       shown(ingest, path));
