@@ -9,8 +9,6 @@
 
 #include "ref/ref.h"
 
-#define RECORD_MAX (256u << 10)
-
 static void number_name(uint64_t n, char ret_name[24])
 {
 	snprintf(ret_name, 24, "%llu", (unsigned long long)n);
@@ -99,7 +97,7 @@ int pl_generation_read(struct pl_ref *ref, uint64_t n, struct pl_record *ret_rec
 
 	pl_assert(n > 0);
 	number_name(n, name);
-	r = pl_read_file(ref->gen_fd, name, RECORD_MAX, &b);
+	r = pl_read_file(ref->gen_fd, name, PL_RECORD_MAX, &b);
 	if (r == -ENOENT)
 		return pl_fail_not_found(error, "'%s' has no generation %s", ref->name, name);
 	if (r < 0 && r != -EFBIG)

@@ -66,7 +66,8 @@ int pl_placing_find(int treedir_fd, unsigned *ret_k)
 	return k > 0;
 }
 
-int pl_placing_next(int treedir_fd, unsigned *ret_k)
+/* A k that is free, above all that are there. */
+static int next_free(int treedir_fd, unsigned *ret_k)
 {
 	uint64_t k = 0;
 	int r = highest(treedir_fd, &k);
@@ -74,6 +75,26 @@ int pl_placing_next(int treedir_fd, unsigned *ret_k)
 	if (r < 0)
 		return r;
 	*ret_k = (unsigned)k + 1;
+	return 0;
+}
+
+int pl_placing_put(int from_dirfd, const char *from_name, int treedir_fd, unsigned *ret_k)
+{
+	char name[16];
+	unsigned k = 0;
+	int r = -EEXIST;
+
+	/* Another one may take the same number: then the next. */
+	for (unsigned i = 0; i < 64 && (r == -EEXIST || r == -ENOTEMPTY); i++) {
+		r = next_free(treedir_fd, &k);
+		if (r < 0)
+			return r;
+		snprintf(name, sizeof(name), "%u", k);
+		r = pl_rename_new(from_dirfd, from_name, treedir_fd, name);
+	}
+	if (r < 0)
+		return r;
+	*ret_k = k;
 	return 0;
 }
 

@@ -24,11 +24,12 @@ static void hop_target(const struct pl_ref *ref, char ret_target[160])
 	snprintf(ret_target, 160, ".pleach/refs/%s/public/tree", ref->name);
 }
 
-int pl_public_state(struct pl_ref *ref, enum pl_public_state *ret_state, struct pleach_error *error)
+int pl_public_state_at(struct pl_ref *ref, int dirfd, const char *name,
+		       enum pl_public_state *ret_state, struct pleach_error *error)
 {
 	char expected[160];
 	PL_BUFFER target = {0};
-	int r = pl_readlink(ref->store->root_fd, ref->name, &target);
+	int r = pl_readlink(dirfd, name, &target);
 
 	if (r < 0 && r != -ENOENT && r != -EINVAL)
 		return pl_fail_sys(error, r, "cannot look at the public path '%s/%s'",
@@ -42,6 +43,11 @@ int pl_public_state(struct pl_ref *ref, enum pl_public_state *ret_state, struct 
 	else
 		*ret_state = PL_PUBLIC_FOREIGN;
 	return 0;
+}
+
+int pl_public_state(struct pl_ref *ref, enum pl_public_state *ret_state, struct pleach_error *error)
+{
+	return pl_public_state_at(ref, ref->store->root_fd, ref->name, ret_state, error);
 }
 
 static int fail_foreign(struct pl_ref *ref, struct pleach_error *error)
@@ -161,7 +167,7 @@ static int make_hop(struct pl_ref *ref, struct pleach_error *error)
  */
 int pl_public_restore(struct pl_ref *ref, struct pleach_error *error)
 {
-	enum pl_public_state state;
+	enum pl_public_state state = PL_PUBLIC_FOREIGN;
 	int r = pl_public_state(ref, &state, error);
 
 	pl_assert(!pl_ref_is_locked(ref));

@@ -315,8 +315,8 @@ int pl_generation_is_dropped(struct pl_ref *ref, uint64_t n);
 int pl_treedir_open(struct pl_store *store, const struct pl_id *tree);
 /** The placing to use: the highest k that is there. 1, or 0: not placed. */
 int pl_placing_find(int treedir_fd, unsigned *ret_k);
-/** A k that is free, above all that are there. */
-int pl_placing_next(int treedir_fd, unsigned *ret_k);
+/** Moves the wrapper from_dirfd/from_name in, under a k above all that are there. Syncs nothing. */
+int pl_placing_put(int from_dirfd, const char *from_name, int treedir_fd, unsigned *ret_k);
 /** Opens trees/<id>/<k>/tree. */
 int pl_placing_open(int treedir_fd, unsigned k);
 
@@ -388,6 +388,9 @@ enum pl_public_state {
 };
 int pl_public_state(struct pl_ref *ref, enum pl_public_state *ret_state,
 		    struct pleach_error *error);
+/** The same of any name: of what was moved away from the public path, say. */
+int pl_public_state_at(struct pl_ref *ref, int dirfd, const char *name,
+		       enum pl_public_state *ret_state, struct pleach_error *error);
 /** -EEXIST naming the path and saying what to do, if it is foreign. */
 int pl_public_must_be_ours(struct pl_ref *ref, struct pleach_error *error);
 /** Makes STORE/<ref> again where it is missing, under the ref lock, which it takes; -EEXIST if it is

@@ -13,12 +13,9 @@
 
 static bool is_our_hop(struct pl_ref *ref, int dirfd, const char *name)
 {
-	char expected[160];
-	PL_BUFFER target = {0};
+	enum pl_public_state state = PL_PUBLIC_FOREIGN;
 
-	snprintf(expected, sizeof(expected), ".pleach/refs/%s/public/tree", ref->name);
-	return pl_readlink(dirfd, name, &target) >= 0 && target.length == strlen(expected) &&
-	       memcmp(target.data, expected, target.length) == 0;
+	return pl_public_state_at(ref, dirfd, name, &state, NULL) >= 0 && state == PL_PUBLIC_OK;
 }
 
 static int take_hop(struct pl_ref *ref, struct pl_txdir *tx)

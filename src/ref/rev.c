@@ -80,9 +80,9 @@ static int find_generation(struct pl_rev *rev, const char *at, struct pleach_err
 		n = tag.generation;
 	}
 	if (n == 0 && at && at[0] == '-')
-		return pl_fail_not_found(
-			error, "'%s' has no generation %s before its head, which is %llu",
-			rev->ref.name, at + 1, (unsigned long long)rev->head);
+		return pl_fail_not_found(error,
+					 "'%s' has no generation %s before its head, which is %llu",
+					 rev->ref.name, at + 1, (unsigned long long)rev->head);
 	if (n == 0 || n > rev->head)
 		return pl_fail_not_found(error, "'%s' has no generation %s: the head is %llu",
 					 rev->ref.name, at ? at : "yet",

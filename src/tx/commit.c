@@ -180,17 +180,8 @@ static int put_new_tree(struct committing *m, struct pleach_error *error)
 /* The wrapper in tx/t joins a tree that is there and not placed (any more). */
 static int put_placing(struct committing *m, struct pleach_error *error)
 {
-	char name[16];
-	int r = -EEXIST;
+	int r = pl_placing_put(m->c->tx->fd, "t/1", m->pin.treedir_fd, &m->k);
 
-	/* Another one may take the same number: then the next. */
-	for (unsigned i = 0; i < 64 && (r == -EEXIST || r == -ENOTEMPTY); i++) {
-		r = pl_placing_next(m->pin.treedir_fd, &m->k);
-		if (r < 0)
-			break;
-		snprintf(name, sizeof(name), "%u", m->k);
-		r = pl_rename_new(m->c->tx->fd, "t/1", m->pin.treedir_fd, name);
-	}
 	if (r >= 0 && pl_txdir_must_fsync(m->c->tx))
 		r = pl_fsync(m->pin.treedir_fd);
 	if (r < 0)
@@ -313,30 +304,40 @@ static int write_record(struct committing *m, bool sync, struct pleach_error *er
 	return r < 0 ? pl_fail_sys(error, r, "cannot write the record of the generation") : 0;
 }
 
-int pl_commit_check_head(const struct pl_commit *c, uint64_t head, struct pleach_error *error)
+int pl_commit_check_head(const char *ref, int64_t if_head, uint64_t head,
+			 struct pleach_error *error)
 {
-	if (c->if_head < 0 || (uint64_t)c->if_head == head)
+	if (if_head < 0 || (uint64_t)if_head == head)
 		return 0;
-	pl_fail(error, PLEACH_CONFLICT, -ECANCELED, "'%s' is at generation %llu, not %lld",
-		c->ref->name, (unsigned long long)head, (long long)c->if_head);
-	pl_hint(error, "look at what came in between: pleach log %s", c->ref->name);
+	pl_fail(error, PLEACH_CONFLICT, -ECANCELED, "'%s' is at generation %llu, not %lld", ref,
+		(unsigned long long)head, (long long)if_head);
+	pl_hint(error, "look at what came in between: pleach log %s", ref);
 	return -ECANCELED;
 }
 
-/* The head has moved: the record is made for it, and the tree gets a user of the new number. (I6) */
-static int follow_head(struct committing *m, uint64_t head, struct pleach_error *error)
+/* The generation that is to be made follows this head. */
+static int take_parent(struct committing *m, uint64_t head, struct pleach_error *error)
 {
 	struct pl_record record;
-	int r = pl_commit_check_head(m->c, head, error);
+	int r = pl_commit_check_head(m->c->ref->name, m->c->if_head, head, error);
 
-	if (r < 0)
-		return r;
-	r = pl_generation_read(m->c->ref, head, &record, error);
+	if (r >= 0)
+		r = pl_generation_read(m->c->ref, head, &record, error);
 	if (r < 0)
 		return r;
 	m->parent = head;
 	m->parent_tree = record.tree;
 	pl_record_done(&record);
+	return 0;
+}
+
+/* The head has moved: the record is made for it, and the tree gets a user of the new number. (I6) */
+static int follow_head(struct committing *m, uint64_t head, struct pleach_error *error)
+{
+	int r = take_parent(m, head, error);
+
+	if (r < 0)
+		return r;
 	pl_user_of_generation(m->c->ref, head + 1, m->user);
 	r = pl_user_add(m->store, m->pin.treedir_fd, m->user, error);
 	if (r >= 0)
@@ -454,7 +455,6 @@ static void fill_result(const struct committing *m, bool unchanged,
 static int compare_with_head(struct committing *m, struct pleach_error *error)
 {
 	for (;;) {
-		struct pl_record record;
 		uint64_t head;
 		int r = count_changes(m, error);
 
@@ -465,14 +465,9 @@ static int compare_with_head(struct committing *m, struct pleach_error *error)
 			r = pl_public_restore(m->c->ref, error);
 		if (r < 0 || head == m->parent)
 			return r < 0 ? r : 1;
-		r = pl_commit_check_head(m->c, head, error);
-		if (r >= 0)
-			r = pl_generation_read(m->c->ref, head, &record, error);
+		r = take_parent(m, head, error);
 		if (r < 0)
 			return r;
-		m->parent = head;
-		m->parent_tree = record.tree;
-		pl_record_done(&record);
 	}
 }
 
@@ -535,7 +530,7 @@ int pl_commit_run(struct pl_commit *c, struct pleach_publish_result *ret_result,
 			       .parent = c->base,
 			       .parent_tree = c->base_tree};
 	bool committed = false;
-	int r = pl_commit_check_head(c, c->base, error);
+	int r = pl_commit_check_head(c->ref->name, c->if_head, c->base, error);
 
 	if (r >= 0)
 		r = prepare(&m, error);
@@ -544,5 +539,5 @@ int pl_commit_run(struct pl_commit *c, struct pleach_publish_result *ret_result,
 	if (r >= 0)
 		fill_result(&m, !committed, ret_result);
 	clean_up(&m, committed);
-	return r < 0 ? r : committed ? r : 0;
+	return r < 0 || committed ? r : 0; /* unchanged is success */
 }

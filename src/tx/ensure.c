@@ -20,7 +20,7 @@ static int place(struct pl_txdir *tx, struct pl_pin *pin, const struct pl_ref *o
 				   .base_wrapper_fd = -EBADF,
 				   .staged_objects_fd = -EBADF,
 				   .share = own ? own->settings.share : tx->store->settings.share};
-	char name[32], number[16];
+	char name[32];
 	int r;
 
 	pl_txdir_name(tx, "place", name);
@@ -37,14 +37,7 @@ static int place(struct pl_txdir *tx, struct pl_pin *pin, const struct pl_ref *o
 		r = pl_txdir_sync(tx, error);
 	if (r < 0)
 		return r;
-	r = -EEXIST;
-	for (unsigned i = 0; i < 64 && (r == -EEXIST || r == -ENOTEMPTY); i++) {
-		r = pl_placing_next(pin->treedir_fd, &pin->k);
-		if (r < 0)
-			break;
-		snprintf(number, sizeof(number), "%u", pin->k);
-		r = pl_rename_new(tx->fd, name, pin->treedir_fd, number);
-	}
+	r = pl_placing_put(tx->fd, name, pin->treedir_fd, &pin->k);
 	if (r >= 0)
 		r = pl_store_sync(tx->store, pin->treedir_fd);
 	return r < 0 ? pl_fail_sys(error, r, "cannot place a tree") : 0;
@@ -57,7 +50,8 @@ static int place_pinned(struct pl_store *store, struct pl_pin *pin, const struct
 	int r = pl_store_must_write(store, error);
 
 	if (r < 0) {
-		pl_hint(error, "the tree is not placed just now, and placing it writes to the store");
+		pl_hint(error,
+			"the tree is not placed just now, and placing it writes to the store");
 		return r;
 	}
 	r = pl_txdir_begin(store, "placing a tree", &tx, error);

@@ -16,7 +16,9 @@
 struct publishing {
 	struct pl_store *store;
 	struct pl_txdir *tx; /* NULL in a dry run */
-	struct pl_ref *ref;  /* NULL in a dry run for a ref that is not there */
+	const char *name;
+	struct pl_ref opened;
+	struct pl_ref *ref; /* NULL in a dry run for a ref that is not there */
 	const struct pleach_publish_options *options;
 	struct pl_globs exclude;
 	enum pl_rule rule;
@@ -96,7 +98,7 @@ static int find_revision(struct publishing *p, const char *spec, struct pl_pin *
 			 struct pl_id *ret_tree, struct pleach_error *error)
 {
 	struct pl_node_source nodes = pl_store_nodes(p->store);
-	struct pl_found found;
+	struct pl_found found = {0};
 	struct pl_rev rev;
 	int r = pl_rev_resolve(p->store, spec, NULL, &rev, error);
 
@@ -108,8 +110,9 @@ static int find_revision(struct publishing *p, const char *spec, struct pl_pin *
 	if (r >= 0)
 		r = pl_lookup(&nodes, &rev.tree, rev.path, &found, error);
 	if (r >= 0) {
-		*ret_tree = found.directory;
-		if (!found.is_dir)
+		if (found.is_dir)
+			*ret_tree = found.directory;
+		else
 			r = pl_fail(error, PLEACH_FAILED, -ENOTDIR,
 				    "cannot publish '%s': it is no directory", spec);
 		pl_found_done(&found);
@@ -172,8 +175,10 @@ static int compose(struct publishing *p, const struct pleach_source *sources, si
 	struct pl_node_source nodes = pl_stage_nodes(&p->stage);
 	struct pl_node_sink sink = pl_stage_sink(&p->stage);
 	struct pl_graft_source *grafts = calloc(n, sizeof(*grafts));
-	int r = grafts ? 0 : pl_fail_memory(error);
+	int r = 0;
 
+	if (!grafts)
+		return pl_fail_memory(error);
 	for (size_t i = 0; r >= 0 && i < n; i++) {
 		grafts[i].prefix = sources[i].prefix ? sources[i].prefix : "";
 		grafts[i].label = sources[i].spec;
@@ -346,19 +351,14 @@ static int compare(struct publishing *p, struct pleach_error *error)
 static int publish(struct publishing *p, const struct pleach_source *sources, size_t n,
 		   struct pleach_error *error)
 {
-	int64_t if_head = p->options->if_head;
 	int r = read_options(p, error);
 
 	if (r >= 0)
 		r = make_source_pins(p, n, error);
 	if (r >= 0 && p->ref)
 		r = find_base(p, error);
-	if (r >= 0 && if_head >= 0 &&
-	    (uint64_t)if_head != p->base) /* early; and again at the end */
-		r = pl_fail(error, PLEACH_CONFLICT, -ECANCELED,
-			    "'%s' is at generation %llu, not %lld",
-			    p->ref ? p->ref->name : "the ref", (unsigned long long)p->base,
-			    (long long)if_head);
+	if (r >= 0) /* early; and again at the end */
+		r = pl_commit_check_head(p->name, p->options->if_head, p->base, error);
 	if (r >= 0 && p->ref)
 		r = pl_public_must_be_ours(p->ref, error);
 	if (r >= 0)
@@ -371,11 +371,10 @@ static int publish(struct publishing *p, const struct pleach_source *sources, si
 	return r;
 }
 
-static int publish_dry(struct publishing *p, const char *name, const struct pleach_source *sources,
-		       size_t n, struct pleach_error *error)
+static int publish_dry(struct publishing *p, const struct pleach_source *sources, size_t n,
+		       struct pleach_error *error)
 {
-	struct pl_ref ref;
-	int r = pl_ref_open(p->store, name, &ref, error);
+	int r = pl_ref_open(p->store, p->name, &p->opened, error);
 
 	if (r == -ENOENT) {
 		pl_error_clear(error);
@@ -383,9 +382,9 @@ static int publish_dry(struct publishing *p, const char *name, const struct plea
 	}
 	if (r < 0)
 		return r;
-	p->ref = &ref;
+	p->ref = &p->opened;
 	r = publish(p, sources, n, error);
-	pl_ref_close(&ref);
+	pl_ref_close(&p->opened);
 	return r;
 }
 
@@ -393,11 +392,13 @@ int pl_publish_run(struct pl_store *store, const char *name, const struct pleach
 		   size_t n_sources, const struct pleach_publish_options *options,
 		   struct pleach_publish_result *ret_result, struct pleach_error *error)
 {
-	struct publishing p = {
-		.store = store, .options = options, .base_pin = PL_PIN_NONE, .result = ret_result};
+	struct publishing p = {.store = store,
+			       .name = name,
+			       .options = options,
+			       .base_pin = PL_PIN_NONE,
+			       .result = ret_result};
 	char what[PLEACH_REF_MAX + 16];
 	struct pl_txdir tx;
-	struct pl_ref ref;
 	unsigned n;
 	int r = check_sources(sources, n_sources, error);
 
@@ -411,7 +412,7 @@ int pl_publish_run(struct pl_store *store, const char *name, const struct pleach
 		return r;
 	if (options->dry_run) {
 		r = pl_store_must_read(store, error);
-		return r < 0 ? r : publish_dry(&p, name, sources, n_sources, error);
+		return r < 0 ? r : publish_dry(&p, sources, n_sources, error);
 	}
 	r = pl_store_must_write(store, error);
 	if (r < 0)
@@ -421,12 +422,12 @@ int pl_publish_run(struct pl_store *store, const char *name, const struct pleach
 	if (r < 0)
 		return r;
 	pl_txdir_recover(store, &tx, &n, NULL);
-	r = pl_ref_open_or_create(&tx, name, &ref, error);
+	r = pl_ref_open_or_create(&tx, name, &p.opened, error);
 	if (r >= 0) {
 		p.tx = &tx;
-		p.ref = &ref;
+		p.ref = &p.opened;
 		r = publish(&p, sources, n_sources, error);
-		pl_ref_close(&ref);
+		pl_ref_close(&p.opened);
 	}
 	pl_txdir_end(&tx);
 	return r;

@@ -67,7 +67,7 @@ static int rollback(struct pl_txdir *tx, struct pl_ref *ref, const struct pl_id 
 	if (r >= 0)
 		r = pl_public_must_be_ours(ref, error);
 	if (r >= 0)
-		r = pl_commit_check_head(&c, c.base, error);
+		r = pl_commit_check_head(ref->name, c.if_head, c.base, error);
 	if (r >= 0 && !options->dry_run) {
 		r = pl_commit_run(&c, ret_result, error);
 	} else if (r >= 0) {

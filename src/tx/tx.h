@@ -32,7 +32,8 @@ int pl_commit_run(struct pl_commit *commit, struct pleach_publish_result *ret_re
 		  struct pleach_error *error);
 
 /** -ECANCELED (CONFLICT) if if_head asks for another head. */
-int pl_commit_check_head(const struct pl_commit *c, uint64_t head, struct pleach_error *error);
+int pl_commit_check_head(const char *ref, int64_t if_head, uint64_t head,
+			 struct pleach_error *error);
 
 /** As pleach_publish() and pleach_rollback(). */
 int pl_publish_run(struct pl_store *store, const char *ref, const struct pleach_source *sources,
