@@ -259,7 +259,8 @@ int pleach_refs_next(struct pleach_refs *refs, struct pleach_ref_status *status,
 			r = fill_in(refs, &ref, error);
 			pl_ref_close(&ref);
 		}
-		if (r == -ENOENT) { /* dropped meanwhile, or its first publish has not come that far */
+		if (r ==
+		    -ENOENT) { /* dropped meanwhile, or its first publish has not come that far */
 			pl_error_clear(error);
 			continue;
 		}

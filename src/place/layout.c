@@ -50,6 +50,7 @@ static int leave_base(struct pl_laying *l, struct pl_level *level, struct pleach
 {
 	int r = 0;
 
+	pl_assert(level);
 	if (!level->has_base)
 		return 0;
 	pl_membership_pop(l->base_groups);

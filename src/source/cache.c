@@ -234,7 +234,7 @@ int pl_cache_keep(struct pl_cache *cache)
 static bool verifies(struct pl_cache *cache, uint64_t size)
 {
 	PL_FREE unsigned char *chunk = malloc(WINDOW);
-	struct pl_id sum, found;
+	struct pl_id sum = {{0}}, found;
 	uint64_t done = 0, end = size - sizeof(sum.bytes);
 
 	while (chunk && done < end) {
