@@ -334,34 +334,42 @@ static int settle(struct pl_ref *ref, struct pl_txdir *tx, struct pleach_error *
 	return r < 0 ? r : 0;
 }
 
+/* Moves the public path on if it is behind. What cannot be mended now is resolved by the record. */
+static int find_head(struct pl_ref *ref, struct pl_txdir *tx, uint64_t *ret_head, bool *ret_dropped,
+		     struct pleach_error *error)
+{
+	struct pleach_error ignored = PLEACH_ERROR_INIT;
+	int r = pl_head_number(ref, ret_head, error);
+
+	if (r < 0 || *ret_head == 0)
+		return r;
+	r = is_behind(ref, *ret_head, ret_dropped, error);
+	if (r > 0 && ref->store->is_owner && ref->store->is_writable) {
+		r = settle(ref, tx, &ignored);
+		if (r < 0 && tx && !*ret_dropped)
+			return pl_fail(error, ignored.code, r, "%s", ignored.message);
+		r = 0;
+	}
+	return r < 0 ? r : pl_head_number(ref, ret_head, error);
+}
+
 int pl_ref_settle(struct pl_ref *ref, struct pl_txdir *tx, uint64_t *ret_head,
 		  struct pleach_error *error)
 {
 	bool dropped = false;
-	uint64_t head;
-	int r = pl_head_number(ref, &head, error);
+	uint64_t head = 0;
+	int r = find_head(ref, tx, &head, &dropped, error), current;
 
+	/* 1. it is opened, 2. it is dropped, its name goes, and then its records, one by one, 3. any of
+	 * those that are left looks like the head, or there is none. What was read is whole if the name
+	 * still leads here afterwards. */
+	current = dropped ? 0 : pl_ref_is_current(ref);
+	if (current == 0)
+		return pl_fail_not_found(error, "ref '%s' was dropped", ref->name);
+	if (r >= 0 && current < 0)
+		r = pl_fail_sys(error, current, "cannot look at ref '%s'", ref->name);
 	if (r < 0)
 		return r;
 	*ret_head = head;
-	if (head == 0)
-		return 0;
-	r = is_behind(ref, head, &dropped, error);
-	if (r < 0)
-		return r;
-	/* 1. it is opened, 2. it is dropped and its records are erased one by one, 3. the highest that is
-	 * left is found, and taken for the head. */
-	if (r > 0 && !dropped && pl_ref_is_current(ref) == 0)
-		return pl_fail_not_found(error, "ref '%s' was dropped", ref->name);
-	if (r > 0 && ref->store->is_owner && ref->store->is_writable) {
-		struct pleach_error ignored = PLEACH_ERROR_INIT;
-
-		/* What cannot be mended now is resolved by the record all the same. */
-		r = settle(ref, tx, &ignored);
-		if (r < 0 && tx && !dropped)
-			return pl_fail(error, ignored.code, r, "%s", ignored.message);
-	}
-	if (dropped)
-		return pl_fail_not_found(error, "ref '%s' was dropped", ref->name);
-	return pl_head_number(ref, ret_head, error);
+	return 0;
 }
