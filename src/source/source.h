@@ -171,4 +171,25 @@ int pl_cache_add(struct pl_cache *cache, const char *path, const struct stat *st
 int pl_cache_keep(struct pl_cache *cache);
 void pl_cache_close(struct pl_cache *cache);
 
+/* ---- upper.c: the upper layer of an overlay ---- */
+
+struct pl_upper {
+	struct pl_store *store;
+	struct pl_stage *stage; /* POOL */
+	int upper_fd;		/* the upper directory, unmounted; the caller's, as all below */
+	int index_fd; /* work/index, where the overlay was mounted with index=on; else -EBADF */
+	int lower_fd; /* the placed tree that it lay over; handles in the upper are of its files */
+	struct pl_id base; /* that tree */
+	enum pl_rule rule;
+	bool is_user;	   /* marks are user.overlay.*, not trusted.overlay.* */
+	const char *label; /* in front of paths in messages */
+};
+/**
+ * The tree that the upper layer makes of the base: cost follows the upper layer (and, only where an inode
+ * was changed whose copied-up names are all gone, the base's hard-link groups). New files are staged.
+ * Errors as pl_scan_run(); -EXDEV, by path: another file system is mounted there.
+ */
+int pl_upper_run(const struct pl_upper *upper, struct pl_scan_result *ret_result,
+		 struct pleach_error *error);
+
 #endif

@@ -36,6 +36,7 @@ enum pl_call {
 	PL_CALL_TRUNCATE,
 	PL_CALL_CLONE, /* FICLONE, copy_file_range */
 	PL_CALL_LOCK,  /* taking one */
+	PL_CALL_MOUNT, /* mounts, namespaces, subvolumes */
 	PL_CALL_N
 };
 /** What a test wants to happen. All zero: nothing. Counting starts at 1 with pl_seam_arm(). */
@@ -61,6 +62,10 @@ enum pl_capability {
 	PL_CAP_XATTR = 1 << 4,
 	PL_CAP_USERNS = 1 << 5,
 	PL_CAP_NOREPLACE = 1 << 6, /* renameat2() that replaces nothing */
+	PL_CAP_OVERLAY = 1 << 7,
+	PL_CAP_SUBVOLUME = 1 << 8,
+	PL_CAP_EXCHANGE = 1 << 9, /* renameat2() that swaps two names */
+	PL_CAP_BENEATH = 1 << 10, /* MOVE_MOUNT_BENEATH */
 };
 void pl_seam_disable(uint32_t capabilities); /* replaces what was disabled before */
 bool pl_seam_has(enum pl_capability capability);
@@ -294,5 +299,93 @@ int pl_fs_free_bytes(int dirfd, uint64_t *ret_bytes);
 int pl_fs_is_read_only(int fd);
 /** Appends the absolute path of an open directory (O_PATH will do); -ENOENT if it has none now. */
 int pl_real_path(int dirfd, struct pl_buffer *b);
+
+/* ---- namespace.c, init.c: a program with a view of its own ---- */
+
+/** One thing that is done to the mounts of a new namespace, in order. Paths are absolute, the caller's. */
+struct pl_view_step {
+	enum pl_view_what {
+		PL_VIEW_TMPFS, /* a tmpfs of 64 KiB over the directory `target` */
+		PL_VIEW_MKDIR, /* the directory `target`, 0755 (in a tmpfs of ours) */
+		PL_VIEW_FILE, /* the file `target`, 0444, with the bytes `data` (in a tmpfs of ours) */
+		PL_VIEW_READONLY, /* the mount at `target` becomes read-only */
+		PL_VIEW_OVERLAY,  /* an overlay over `target`; `data` are its options */
+		PL_VIEW_BIND, /* directory `source`, with what is mounted below it, over `target` */
+		PL_VIEW_SELF, /* the symlink `target` mounted on itself, so that it stays where it is */
+	} what;
+	const char *target, *source, *data;
+};
+struct pl_view {
+	const struct pl_view_step *steps;
+	size_t n_steps;
+	bool with_user_namespace; /* the ids of the caller, mapped to themselves */
+	/* A directory of the view whose opens are noted, NULL: none; as NUL-ended paths below it that are
+	 * appended to reads_fd. Needs CAP_SYS_ADMIN in the first user namespace. */
+	const char *watched;
+	int reads_fd;
+	const int *
+		kept; /* descriptors (locks) that are held until everything in the namespace has ended */
+	size_t n_kept;
+};
+struct pl_child; /* a program in namespaces of its own, and its init */
+
+/**
+ * Starts `argv` in new mount and PID namespaces (and a user namespace, if asked). It stays in the caller's
+ * process group and is not PID 1; init is ours, ends everything when the program has ended, and ends with
+ * everything if this process dies. `cwd` NULL: stays. `stdio`: descriptors for 0, 1, 2; -EBADF: the caller's.
+ * Between fork and exec nothing but async-signal-safe calls is made.
+ * Errors of the view: *ret_step is the step that failed (-1: the namespaces themselves, n_steps: /proc).
+ * That the program cannot be executed is told as an event, not here.
+ */
+int pl_child_start(const struct pl_view *view, char *const argv[], char *const envp[],
+		   const char *cwd, const int stdio[3], struct pl_child **ret_child, int *ret_step);
+struct pl_child_event {
+	enum pl_child_what {
+		PL_CHILD_EXITED,   /* value: its status; everything in the namespace is gone */
+		PL_CHILD_SIGNALED, /* value: the signal that ended it; the same */
+		PL_CHILD_STOPPED, /* value: the signal; the caller should stop too, then pl_child_resume() */
+		PL_CHILD_NO_EXEC, /* value: errno of exec or chdir; everything is gone */
+	} what;
+	int value;
+};
+/** Readable when there is an event (or the end). */
+int pl_child_fd(const struct pl_child *child);
+/** Waits for the next one; -EINTR when a signal handler ran; after an end: that again. */
+int pl_child_next(struct pl_child *child, struct pl_child_event *ret_event);
+/** Sends a signal to the program alone. */
+int pl_child_signal(struct pl_child *child, int signal);
+/** Lets a stopped one go on; `foreground`: its process group gets the terminal first. */
+int pl_child_resume(struct pl_child *child, bool foreground);
+/** Ends everything in the namespace that still runs, waits until it is gone, and frees. NULL is fine. */
+void pl_child_close(struct pl_child *child);
+
+/* ---- mount.c ---- */
+
+/** 1 if an overlay can be mounted over `lower` with upper and work in `scratch_fd` (a private, empty
+ * directory; emptied again), with the options given; 0 if not, with *ret_why (static). Tried in a namespace
+ * of its own. */
+int pl_overlay_probe(int lower_fd, int scratch_fd, bool with_user_namespace, const char *options,
+		     const char **ret_why);
+/** 1 if new user namespaces can be made and a mount made in them; 0, and *ret_why: which sysctl, or what
+ * forbids it (static). */
+int pl_user_namespace_probe(const char **ret_why);
+/** May this process make mounts? 1 or 0. */
+int pl_may_mount(void);
+
+/* ---- subvolume.c: btrfs ---- */
+
+/** 1 if `fd` is the root of a btrfs subvolume, else 0. */
+int pl_subvolume_is(int fd);
+int pl_subvolume_create(int dirfd, const char *name);
+/** Writable snapshot of the subvolume `fd` as dirfd/name. */
+int pl_subvolume_snapshot(int fd, int dirfd, const char *name);
+/** By ioctl; where this user may not, what is in it must have been erased before, and rmdir is tried. */
+int pl_subvolume_delete(int dirfd, const char *name);
+
+/* ---- handle.c ---- */
+
+/** Appends the file handle of dirfd/name (no symlink followed) as overlayfs writes it in its marks: from
+ * the byte 0xfb on. -EOPNOTSUPP. */
+int pl_handle_encode(int dirfd, const char *name, struct pl_buffer *b);
 
 #endif

@@ -282,4 +282,106 @@ int pl_graft(const struct pl_node_source *source, const struct pl_node_sink *sin
 	     const struct pl_graft_source *sources, size_t n_sources, enum pleach_clash clash,
 	     struct pl_id *ret_tree, struct pleach_error *error);
 
+/* ---- changeset.c: what turns one tree into another ---- */
+
+/**
+ * Edits of paths, in memory, sorted by path; a later edit of a path takes the place of an earlier one.
+ * Directories that no edit names, and that have an edit somewhere below, stay as they are otherwise.
+ */
+struct pl_changeset;
+int pl_changeset_new(uint64_t seed, struct pl_changeset **ret_changes);
+void pl_changeset_free(struct pl_changeset *changes);
+bool pl_changeset_is_empty(const struct pl_changeset *changes);
+/** The path, and all below it, is not there any more. What is not there may be removed too. */
+int pl_changeset_remove(struct pl_changeset *changes, const char *path);
+/**
+ * The path is this, no directory; copied. Names with one `link` other than 0 share an inode. The path
+ * leaves the hard-link group that it is in in the base: who changes the inode of a group puts all its
+ * names (pl_lookup_group() tells them).
+ */
+int pl_changeset_put(struct pl_changeset *changes, const char *path, const struct pl_entry *entry,
+		     uint64_t link);
+/**
+ * The path is a directory. `origin`: the path in the base of the directory whose entries it begins
+ * with, to which the edits below `path` are applied ("" is the root; a directory that was moved names where
+ * it was; where it was needs a removal of its own). NULL: it begins empty. `meta` (copied) NULL: that of the
+ * origin, which must not be NULL then. An origin is named by one edit at most.
+ */
+int pl_changeset_dir(struct pl_changeset *changes, const char *path, const char *origin,
+		     const struct pl_meta *meta);
+/** The path is a directory that stands in a tree already, all of it: this node. No edits below it. */
+int pl_changeset_tree(struct pl_changeset *changes, const char *path, const struct pl_id *node,
+		      const struct pl_totals *totals);
+/** The names of `paths` (two and more, NUL-terminated, all with edits of put, or none with an edit) are one
+ * inode; for merges, which know groups and not inodes. */
+int pl_changeset_group(struct pl_changeset *changes, const char *const *paths, size_t n);
+
+/* ---- apply.c ---- */
+
+/**
+ * The tree that `changes` make of the tree `base`. Cost follows the edits, the entries of the
+ * directories that hold them, and the hard-link groups of directories above them. Hard-link groups: names
+ * of a base group that no edit reaches stay one, wherever their directories were moved; what a group
+ * keeps fewer than two names of is none; each group goes to its lowest common directory. New nodes go to
+ * `sink`. The base's id where nothing changes.
+ * -ENOTDIR (FAILED, by path): an edit below something that is no directory; -EBADMSG.
+ */
+int pl_apply(const struct pl_node_source *source, const struct pl_node_sink *sink,
+	     const struct pl_id *base, const struct pl_changeset *changes, uint64_t seed,
+	     struct pl_id *ret_tree, struct pl_totals *ret_totals, struct pleach_error *error);
+/** A tree of one empty directory. */
+int pl_tree_make_empty(const struct pl_node_sink *sink, const struct pl_meta *meta,
+		       struct pl_id *ret_tree, struct pleach_error *error);
+/** Appends the paths of all names of the hard-link group that `path` is in, itself too; just `path` if it
+ * is in none. (lookup.c) */
+int pl_lookup_group(const struct pl_node_source *source, const struct pl_id *root, const char *path,
+		    struct pl_strings *ret_paths, struct pleach_error *error);
+
+/* ---- merge.c ---- */
+
+enum pl_merge_policy {
+	PL_MERGE_FAIL,	 /* a conflict is one */
+	PL_MERGE_APPEND, /* both sides only appended: both additions, head's first; else a conflict */
+	PL_MERGE_OURS,	 /* head's */
+	PL_MERGE_THEIRS, /* the transaction's */
+	PL_MERGE_IGNORE, /* what the transaction did there never counts */
+};
+/** What two sides did to one path: "added", "modified", "metadata", "removed", "type", "links",
+ * "unchanged" or "read" (static). */
+struct pl_conflict {
+	char *path;
+	const char *head, *tx;
+};
+struct pl_conflicts {
+	struct pl_conflict *items;
+	size_t n, capacity;
+};
+void pl_conflicts_done(struct pl_conflicts *conflicts);
+int pl_conflicts_add(struct pl_conflicts *conflicts, const char *path, const char *head,
+		     const char *tx);
+
+struct pl_merge {
+	struct pl_node_source source;
+	struct pl_node_sink sink;
+	struct pl_id base, head, tx;
+	uint64_t seed;
+	/** The policy for a path; NULL: PL_MERGE_FAIL for all. `is_dir`: of what the transaction has there. */
+	enum pl_merge_policy (*policy)(void *self, const char *path, bool is_dir);
+	/**
+	 * Makes an entry of what both sides appended to a file: 1 and the entry (content written; metadata
+	 * of *head, the later mtime); 0: not only appended. NULL: no policy is PL_MERGE_APPEND.
+	 */
+	int (*append)(void *self, const char *path, const struct pl_entry *base,
+		      const struct pl_entry *head, const struct pl_entry *tx,
+		      struct pl_entry *ret_entry, struct pleach_error *error);
+	void *self;
+};
+/**
+ * Three-way merge by path (CLI.md "Merging"), descending only where both sides differ from the base, and
+ * each other. 0 and the tree; 1: conflicts, and no tree. With base and head equal it takes what the
+ * transaction has, but for PL_MERGE_IGNORE.
+ */
+int pl_merge_run(const struct pl_merge *merge, struct pl_id *ret_tree,
+		 struct pl_conflicts *ret_conflicts, struct pleach_error *error);
+
 #endif
