@@ -36,6 +36,8 @@ static const char *kind_of(const struct pl_txdir_info *info)
 		return "dead";
 	case PL_TX_PARKED:
 		return "parked";
+	case PL_TX_EXPIRED:
+		return "expired";
 	}
 	pl_assert(false);
 	return "";

@@ -80,6 +80,10 @@ static int find_public(struct pleach_refs *refs, struct pl_ref *ref, const struc
 		refs->status.public_state = "foreign";
 		break;
 	case PL_PUBLIC_OK:
+		if (pl_ref_is_masked(ref, NULL) == 1) {
+			refs->status.public_state = "ok"; /* the workspace, for who is inside */
+			break;
+		}
 		r = pl_public_read(ref, &shown, &k, NULL);
 		refs->status.public_state = r == 1 && pl_id_equal(&shown, head) ? "ok" : "behind";
 		break;
@@ -202,21 +206,12 @@ static int list_attached(struct pleach_refs *refs, struct pl_ref *ref, struct pl
 	return r;
 }
 
-/* Tickets of transactions that wait. Other users may not see them. */
+/* Transactions that hold the queue or wait. Other users may not see them. */
 static int count_queue(struct pleach_refs *refs, struct pl_ref *ref, struct pleach_error *error)
 {
-	PL_CLOSE int queue = pl_open_dir(ref->fd, "queue");
-	struct pl_listing listing;
-	int r;
+	int r = pl_queue_count(ref, &refs->status.queued);
 
-	if (queue == -ENOENT || queue == -EACCES)
-		return 0;
-	r = queue < 0 ? queue : pl_list(queue, &listing);
-	if (r < 0)
-		return pl_fail_sys(error, r, "cannot read the queue of '%s'", ref->name);
-	refs->status.queued = listing.n;
-	pl_listing_done(&listing);
-	return 0;
+	return r < 0 ? pl_fail_sys(error, r, "cannot read the queue of '%s'", ref->name) : 0;
 }
 
 /* ---- listing ---- */

@@ -375,6 +375,23 @@ static int remove_ref(struct pl_txdir *tx, struct pl_ref *ref, uint64_t head, bo
 	return r < 0 ? r : 0;
 }
 
+/* Its public/ must not be moved while a transaction's view lies on it, nor its base go. A transaction that
+ * begins makes its note under the ref lock. */
+static int must_have_no_tx(struct pl_ref *ref, struct pleach_error *error)
+{
+	char id[25];
+	int r = pl_ref_must_be_unmasked(ref, error);
+
+	if (r >= 0)
+		r = pl_tx_note_find(ref, id, error);
+	if (r <= 0)
+		return r;
+	pl_fail(error, PLEACH_BUSY, -EBUSY, "cannot drop '%s': transaction %s on it is open",
+		ref->name, id);
+	pl_hint(error, "it ends by pleach commit or pleach abort, or with its command");
+	return -EBUSY;
+}
+
 int pl_drop_ref(struct pl_txdir *tx, struct pl_ref *ref, const struct pleach_drop_options *options,
 		struct pleach_drop_result *ret_result, struct pleach_error *error)
 {
@@ -385,6 +402,8 @@ int pl_drop_ref(struct pl_txdir *tx, struct pl_ref *ref, const struct pleach_dro
 	if (r < 0)
 		return r;
 	r = pl_ref_settle(ref, tx, &head, error);
+	if (r >= 0)
+		r = must_have_no_tx(ref, error);
 	if (r >= 0)
 		r = check_ref(ref, head, options, &result, error); /* I1 */
 	if (r < 0)

@@ -63,8 +63,10 @@ static int fail_foreign(struct pl_ref *ref, struct pleach_error *error)
 int pl_public_must_be_ours(struct pl_ref *ref, struct pleach_error *error)
 {
 	enum pl_public_state state = PL_PUBLIC_FOREIGN;
-	int r = pl_public_state(ref, &state, error);
+	int r = pl_ref_must_be_unmasked(ref, error);
 
+	if (r >= 0)
+		r = pl_public_state(ref, &state, error);
 	if (r < 0)
 		return r;
 	return state == PL_PUBLIC_FOREIGN ? fail_foreign(ref, error) : 0;
@@ -179,6 +181,17 @@ int pl_public_restore(struct pl_ref *ref, struct pleach_error *error)
 	r = make_hop(ref, error);
 	pl_ref_unlock(ref);
 	return r == 1 ? fail_foreign(ref, error) : r;
+}
+
+void pl_public_withdraw(struct pl_ref *ref)
+{
+	enum pl_public_state state = PL_PUBLIC_FOREIGN;
+	uint64_t head = 1;
+
+	pl_assert(pl_ref_is_locked(ref));
+	if (pl_head_number(ref, &head, NULL) == 0 && head == 0 &&
+	    pl_public_state(ref, &state, NULL) == 0 && state == PL_PUBLIC_OK)
+		(void)pl_unlink(ref->store->root_fd, ref->name);
 }
 
 /* shown/ comes last: while it is missing, whoever comes by does all of it again. 1: foreign. */
@@ -343,6 +356,9 @@ static int find_head(struct pl_ref *ref, struct pl_txdir *tx, uint64_t *ret_head
 
 	if (r < 0 || *ret_head == 0)
 		return r;
+	r = pl_ref_is_masked(ref, NULL); /* inside of a transaction nothing can be seen of it */
+	if (r != 0)
+		return r < 0 ? pl_fail_sys(error, r, "cannot look at ref '%s'", ref->name) : 0;
 	r = is_behind(ref, *ret_head, ret_dropped, error);
 	if (r > 0 && ref->store->is_owner && ref->store->is_writable) {
 		r = settle(ref, tx, &ignored);

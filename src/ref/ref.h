@@ -224,11 +224,26 @@ bool pl_txdir_must_fsync(const struct pl_txdir *tx);
 /** Finishes or removes what dead processes left in tx/. Counts them; appends to the log of events. */
 int pl_txdir_recover(struct pl_store *store, const struct pl_txdir *own, unsigned *ret_n,
 		     struct pleach_error *error);
+/**
+ * A parked one is held by nobody and all the same not dead, until `deadline` by the file system's clock,
+ * which is the mtime of the file `parked` in it. What it holds must be durable before. It stays held.
+ */
+int pl_txdir_park(struct pl_txdir *tx, const struct timespec *deadline, struct pleach_error *error);
+/** Closes one without erasing it: a parked one stays, any other is dead. (txdir.c) */
+void pl_txdir_leave(struct pl_txdir *tx);
+/**
+ * Takes the parked one whose id begins with `id`, of which its length is at least 1 (txdir_recover.c).
+ * -ENOENT (NOT_FOUND): none, or its time is over; -EINVAL (USAGE): more than one; -EBUSY: it is held.
+ */
+int pl_txdir_open_parked(struct pl_store *store, const char *id, struct pl_txdir *ret_tx,
+			 struct pleach_error *error);
+/** 1 if it is parked, and its deadline; 0 if not. `fd`: of the directory. */
+int pl_txdir_deadline(int fd, struct timespec *ret_deadline);
 /** Lists tx directories: 1 and the next, 0 at the end. */
 struct pl_txdir_info {
 	char id[25];
 	char what[256];
-	enum { PL_TX_OPEN, PL_TX_DEAD, PL_TX_PARKED } state;
+	enum { PL_TX_OPEN, PL_TX_DEAD, PL_TX_PARKED, PL_TX_EXPIRED } state;
 };
 int pl_txdir_list(struct pl_store *store, struct pl_txdir_info **ret_infos, size_t *ret_n,
 		  struct pleach_error *error); /* *ret_infos is the caller's to free() */
@@ -236,6 +251,32 @@ int pl_txdir_list(struct pl_store *store, struct pl_txdir_info **ret_infos, size
 void pl_event_add(struct pl_store *store, const char *format, ...) PL_PRINTF(2, 3);
 /** The lines of cache/events, oldest first. */
 int pl_event_list(struct pl_store *store, struct pl_strings *ret_lines);
+
+/* ---- tx_note.c: what a transaction is, tx/<id>/transaction ---- */
+
+struct pl_tx_note {
+	char ref[PLEACH_REF_MAX + 1], ref_id[25];
+	uint64_t base;		  /* generation, 0: none */
+	struct pl_id base_tree;	  /* what the workspace was made from */
+	unsigned k;		  /* its placing: a workspace may need just that one; 0: none */
+	struct pl_id merged_tree; /* what the next merge begins from: base_tree, or what was committed last */
+	char workspace[32];	  /* driver, or "none" */
+	char *checkout;		  /* absolute path, NULL: none */
+	uint64_t checkout_dev, checkout_ino;
+	bool is_optimistic, is_serializable;
+	uint64_t timeout_ms; /* life of a parked one */
+};
+void pl_tx_note_done(struct pl_tx_note *note);
+/** Replaces the one that is there; made durable if `sync`. */
+int pl_tx_note_write(struct pl_txdir *tx, const struct pl_tx_note *note, bool sync,
+		     struct pleach_error *error);
+/** `fd`: of tx/<id>. -ENOENT without a text: it is no transaction of a user; -EBADMSG, -EPROTONOSUPPORT. */
+int pl_tx_note_read(int fd, const char *id, struct pl_tx_note *ret_note,
+		    struct pleach_error *error);
+struct pl_ref;
+/** 1 and an id: a transaction on this ref is open or parked; 0: none. Parked ones whose time is over do not
+ * count. */
+int pl_tx_note_find(struct pl_ref *ref, char ret_tx_id[25], struct pleach_error *error);
 
 /* ---- record.c: generations ---- */
 
@@ -299,6 +340,29 @@ void pl_ref_unlock(struct pl_ref *ref);
 int pl_ref_write_config(struct pl_ref *ref, struct pleach_error *error);
 bool pl_ref_is_locked(const struct pl_ref *ref);
 
+/* ---- queue.c: transactions on one ref, first come, first served ---- */
+
+/** A place in refs/<ref>/queue/, held by a lock. */
+struct pl_ticket {
+	int fd; /* of the ticket, locked; -EBADF: none */
+	int queue_fd;
+	uint64_t number;
+};
+#define PL_TICKET_NONE                           \
+	{                                        \
+		.fd = -EBADF, .queue_fd = -EBADF \
+	}
+/**
+ * Queues up, and waits until everybody before is done, `wait_ms` at most (-1: as long as it takes), telling
+ * progress of the phase "wait". -EBUSY: not in time; -EINTR. Order of locks: after tx, before the ref.
+ */
+int pl_queue_enter(struct pl_ref *ref, struct pl_txdir *tx, int64_t wait_ms,
+		   struct pl_ticket *ret_ticket, struct pleach_error *error);
+/** Makes room for the next. Fine for none. */
+void pl_queue_leave(struct pl_ticket *ticket);
+/** How many hold a ticket or wait, as far as this user may see. */
+int pl_queue_count(struct pl_ref *ref, uint64_t *ret_n);
+
 /* ---- head.c ---- */
 
 /** Number of the newest record, 0: none. By galloping from a hint in cache/, which is renewed. */
@@ -356,6 +420,7 @@ int pl_user_remove(struct pl_store *store, int treedir_fd, const char *name);
 void pl_user_of_generation(const struct pl_ref *ref, uint64_t n, char ret_name[128]);
 void pl_user_of_tag(const struct pl_ref *ref, const char *tag, char ret_name[256]);
 void pl_user_of_attachment(const char *ref_id, const char *path, char ret_name[128]);
+void pl_user_of_tx(const char *tx_id, char ret_name[32]);
 /** Holds a tree until `deadline` (fs clock), which becomes the mtime of a new h.<random>. */
 int pl_user_add_holder(struct pl_store *store, int treedir_fd, const struct timespec *deadline,
 		       struct pleach_error *error);
@@ -388,11 +453,23 @@ enum pl_public_state {
 };
 int pl_public_state(struct pl_ref *ref, enum pl_public_state *ret_state,
 		    struct pleach_error *error);
+/** Takes STORE/<ref> away again if it leads to a ref that has no generation, under the ref lock: what began
+ * a ref has come to nothing. */
+void pl_public_withdraw(struct pl_ref *ref);
 /** The same of any name: of what was moved away from the public path, say. */
 int pl_public_state_at(struct pl_ref *ref, int dirfd, const char *name,
 		       enum pl_public_state *ret_state, struct pleach_error *error);
 /** -EEXIST naming the path and saying what to do, if it is foreign. */
 int pl_public_must_be_ours(struct pl_ref *ref, struct pleach_error *error);
+/**
+ * Is the caller inside of a transaction on the ref, whose view masks public/? 1 and the id of the transaction
+ * (may be NULL), which is held by a lock; or 0. What the mask says is believed only if both public/ is a
+ * mount and the transaction is of this ref. (mask.c)
+ */
+int pl_ref_is_masked(struct pl_ref *ref, char ret_tx_id[25]);
+/** -EBUSY if it is: what changes the ref must wait for the end of the transaction around it. */
+int pl_ref_must_be_unmasked(struct pl_ref *ref, struct pleach_error *error);
+#define PL_MASK_FILE ".pleach-tx" /* in the masked public/: the id of the transaction */
 /** Makes STORE/<ref> again where it is missing, under the ref lock, which it takes; -EEXIST if it is
  * foreign. */
 int pl_public_restore(struct pl_ref *ref, struct pleach_error *error);

@@ -14,6 +14,7 @@
 
 #define TRIES	 100
 #define WHAT_MAX 255
+#define PARKED	 "parked"
 
 /* A directory of our own, whatever recovery does beside us. */
 static int make_dir(struct pl_store *store, char id[25], struct pl_lockdir *ret_dir)
@@ -81,6 +82,50 @@ void pl_txdir_end(struct pl_txdir *tx)
 	(void)pl_lockdir_erase(tx->store->tx_fd, tx->id, &dir);
 	tx->fd = tx->lock_fd = -EBADF;
 	tx->store = NULL;
+}
+
+void pl_txdir_leave(struct pl_txdir *tx)
+{
+	struct pl_lockdir dir = {.fd = tx->fd, .lock_fd = tx->lock_fd};
+
+	pl_assert(tx->store && strlen(tx->id) == 24);
+	pl_closep(&tx->claims_fd);
+	pl_closep(&tx->sync_fd);
+	pl_lockdir_close(&dir);
+	tx->fd = tx->lock_fd = -EBADF;
+	tx->store = NULL;
+}
+
+/* The mark gets its name with its time in it: without, it would be parked for no time at all. */
+int pl_txdir_park(struct pl_txdir *tx, const struct timespec *deadline, struct pleach_error *error)
+{
+	char name[32];
+	int r;
+
+	pl_txdir_name(tx, "parking", name);
+	r = pl_write_file(tx->fd, name, 0600, "", 0, false);
+	if (r >= 0)
+		r = pl_utimens_at(tx->fd, name, deadline->tv_sec, (uint32_t)deadline->tv_nsec);
+	if (r >= 0)
+		r = pl_fsync_at(tx->fd, name);
+	if (r >= 0)
+		r = pl_rename(tx->fd, name, tx->fd, PARKED);
+	if (r >= 0)
+		r = pl_store_sync(tx->store, tx->fd);
+	if (r >= 0)
+		r = pl_store_sync(tx->store, tx->store->tx_fd);
+	return r < 0 ? pl_fail_sys(error, r, "cannot park transaction %s", tx->id) : 0;
+}
+
+int pl_txdir_deadline(int fd, struct timespec *ret_deadline)
+{
+	struct stat st;
+	int r = pl_lstat(fd, PARKED, &st);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	*ret_deadline = st.st_mtim;
+	return 1;
 }
 
 void pl_txdir_name(struct pl_txdir *tx, const char *prefix, char ret_name[32])

@@ -4,8 +4,8 @@
  * whoever takes the ref's lock (public.c).
  *
  * R1  What is held is not looked into, and not touched.
- * R2  A parked one is held by nobody and not dead: it is left alone; it ends by commit, abort, or gc
- *     when its time is over.
+ * R2  A parked one is held by nobody and not dead until its time is over, by the file system's clock.
+ *     What cannot be told counts as parked.
  * R3  Names that are not of our making stay (G7).
  */
 #include <stdio.h>
@@ -33,6 +33,26 @@ static void read_what(int fd, char ret_what[256])
 	}
 }
 
+enum parking { NOT_PARKED, IS_PARKED, HAS_EXPIRED };
+
+/* An enum parking, or an error. */
+static int look_at_parking(const struct pl_store *store, int fd)
+{
+	struct timespec deadline, now;
+	int r = pl_txdir_deadline(fd, &deadline);
+
+	if (r == 0)
+		return NOT_PARKED;
+	if (r > 0)
+		r = pl_fs_clock(store->cache_fd, &now);
+	if (r < 0)
+		return r;
+	return now.tv_sec < deadline.tv_sec ||
+			       (now.tv_sec == deadline.tv_sec && now.tv_nsec < deadline.tv_nsec)
+		       ? IS_PARKED
+		       : HAS_EXPIRED;
+}
+
 /* Removes one if it is dead: 1. 0 if not, if it was empty, or could not be removed. Errors: of locking. */
 static int recover_one(struct pl_store *store, const char *name)
 {
@@ -40,10 +60,12 @@ static int recover_one(struct pl_store *store, const char *name)
 	bool is_begun;
 	char what[256];
 	int r = pl_lockdir_take(store->tx_fd, name, &dir); /* R1 */
+	int parking;
 
 	if (r <= 0)
 		return r;
-	if (pl_exists(dir.fd, "parked") != 0) { /* R2, and when in doubt */
+	parking = look_at_parking(store, dir.fd);
+	if (parking != NOT_PARKED && parking != HAS_EXPIRED) { /* R2 */
 		pl_lockdir_close(&dir);
 		return 0;
 	}
@@ -53,7 +75,10 @@ static int recover_one(struct pl_store *store, const char *name)
 	r = pl_lockdir_erase(store->tx_fd, name, &dir);
 	if (r < 0 || !is_begun)
 		return 0; /* the next one tries again; or nobody has lost anything */
-	pl_event_add(store, "removed what a killed \"%s\" had left", what);
+	if (parking == HAS_EXPIRED)
+		pl_event_add(store, "removed \"%s\", whose time was over", what);
+	else
+		pl_event_add(store, "removed what a killed \"%s\" had left", what);
 	return 1;
 }
 
@@ -96,7 +121,7 @@ static int look(struct pl_store *store, const char *name, struct pl_txdir_info *
 	PL_CLOSE int fd = pl_open_dir(store->tx_fd, name);
 	PL_CLOSE int lock_fd = -EBADF;
 	struct pl_txdir_info info = {.state = PL_TX_OPEN};
-	int is_held, is_parked;
+	int is_held, parking;
 
 	if (fd < 0)
 		return fd == -ENOENT || fd == -ENOTDIR ? 0 : fd;
@@ -104,11 +129,13 @@ static int look(struct pl_store *store, const char *name, struct pl_txdir_info *
 	if (lock_fd < 0)
 		return lock_fd == -ENOENT ? 0 : lock_fd;
 	is_held = pl_lock_is_held(lock_fd, PL_LOCK_EXCLUSIVE);
-	is_parked = pl_exists(fd, "parked");
-	if (is_held < 0 || is_parked < 0)
-		return is_held < 0 ? is_held : is_parked;
+	parking = look_at_parking(store, fd);
+	if (is_held < 0 || parking < 0)
+		return is_held < 0 ? is_held : parking;
 	if (!is_held)
-		info.state = is_parked ? PL_TX_PARKED : PL_TX_DEAD;
+		info.state = parking == IS_PARKED     ? PL_TX_PARKED
+			     : parking == HAS_EXPIRED ? PL_TX_EXPIRED
+						      : PL_TX_DEAD;
 	memcpy(info.id, name, sizeof(info.id));
 	read_what(fd, info.what);
 	*ret_info = info;
@@ -141,5 +168,80 @@ int pl_txdir_list(struct pl_store *store, struct pl_txdir_info **ret_infos, size
 	}
 	*ret_infos = infos;
 	*ret_n = n;
+	return 0;
+}
+
+/* ---- going on with a parked one ---- */
+
+static int fail_unknown(const char *id, struct pleach_error *error)
+{
+	pl_fail_not_found(error, "no transaction '%s'", id);
+	pl_hint(error, "pleach status lists those that are there; an expired one is gone");
+	return -ENOENT;
+}
+
+/* The one id of tx/ that begins with `id` and is parked, or held. */
+static int find_parked(struct pl_store *store, const char *id, char ret_id[25],
+		       struct pleach_error *error)
+{
+	struct pl_txdir_info *infos;
+	size_t n, found = 0;
+	int r = pl_txdir_list(store, &infos, &n, error);
+
+	for (size_t i = 0; r >= 0 && i < n; i++) {
+		if (strncmp(infos[i].id, id, strlen(id)) != 0 || infos[i].state == PL_TX_DEAD ||
+		    infos[i].state == PL_TX_EXPIRED)
+			continue;
+		memcpy(ret_id, infos[i].id, sizeof(infos[i].id));
+		found++;
+	}
+	if (r >= 0)
+		free(infos);
+	if (r >= 0 && found == 0)
+		return fail_unknown(id, error);
+	if (found > 1)
+		return pl_fail_usage(error, "'%s' is the beginning of more than one transaction",
+				     id);
+	return r;
+}
+
+int pl_txdir_open_parked(struct pl_store *store, const char *id, struct pl_txdir *ret_tx,
+			 struct pleach_error *error)
+{
+	struct pl_txdir tx = {.store = store, .claims_fd = -EBADF};
+	struct pl_lockdir dir;
+	int r;
+
+	if (store->tx_fd < 0)
+		return pl_store_must_read(store, error);
+	if (strlen(id) == 0 || strlen(id) > 24 || !pl_is_hex(id, strlen(id)))
+		return fail_unknown(id, error);
+	r = find_parked(store, id, tx.id, error);
+	if (r < 0)
+		return r;
+	tx.sync_fd = pl_open_dir(store->fd, ".");
+	if (tx.sync_fd < 0)
+		return pl_fail_sys(error, tx.sync_fd, "cannot open '%s/.pleach'", store->path);
+	r = pl_lockdir_take(store->tx_fd, tx.id, &dir);
+	if (r == 1 && look_at_parking(store, dir.fd) != IS_PARKED) {
+		pl_lockdir_close(&dir);
+		r = -ENOENT;
+	}
+	if (r != 1)
+		pl_close(tx.sync_fd);
+	if (r == -ENOENT)
+		return fail_unknown(id, error);
+	if (r < 0)
+		return pl_fail_sys(error, r, "cannot open transaction %s", tx.id);
+	if (r == 0) {
+		pl_fail(error, PLEACH_BUSY, -EBUSY, "transaction %s is in use", tx.id);
+		pl_hint(error, "a workspace has one writer at a time");
+		return -EBUSY;
+	}
+	tx.fd = dir.fd;
+	tx.lock_fd = dir.lock_fd;
+	/* Names of an earlier process are not given again. */
+	tx.serial = (unsigned)(pl_clock_monotonic_ms() & 0x3fffffff);
+	*ret_tx = tx;
 	return 0;
 }

@@ -59,6 +59,11 @@ void pl_user_of_attachment(const char *ref_id, const char *path, char ret_name[1
 	snprintf(ret_name, 128, "a.%s.%s", ref_id, pl_id_hex(&id, hex));
 }
 
+void pl_user_of_tx(const char *tx_id, char ret_name[32])
+{
+	snprintf(ret_name, 32, "x.%s", tx_id);
+}
+
 /*
  * Holders of a tree that stays the head would pile up, one for each `path`: nobody gets its pin
  * exclusively with nothing needing it. So the next one takes away those that are long over, by their

@@ -59,16 +59,12 @@ static int open_base(struct committing *m, struct pl_layout *layout, int *ret_wr
 	return 0;
 }
 
-/* The wrapper 1 in tx/t, made where no stage has made it. */
+/* The wrapper 1 in tx/t, made where no stage has made it (or an earlier commit has used that). */
 static int open_wrapper(struct committing *m, int *ret_fd)
 {
 	PL_CLOSE int t = -EBADF;
-	int r;
+	int r = pl_mkdir(m->c->tx->fd, "t", 0700);
 
-	if (m->c->stage)
-		r = 0;
-	else
-		r = pl_mkdir(m->c->tx->fd, "t", 0700);
 	if (r < 0 && r != -EEXIST)
 		return r;
 	t = pl_open_dir(m->c->tx->fd, "t");
@@ -461,7 +457,7 @@ static int compare_with_head(struct committing *m, struct pleach_error *error)
 		if (r < 0 || !is_same_as_head(m))
 			return r < 0 ? r : 0;
 		r = pl_ref_settle(m->c->ref, m->c->tx, &head, error);
-		if (r >= 0 && head == m->parent)
+		if (r >= 0 && head == m->parent && !m->c->is_locked)
 			r = pl_public_restore(m->c->ref, error);
 		if (r < 0 || head == m->parent)
 			return r < 0 ? r : 1;
@@ -491,7 +487,7 @@ static int prepare(struct committing *m, struct pleach_error *error)
 /* Steps 6 to 9, under the ref lock. */
 static int commit(struct committing *m, bool *ret_committed, struct pleach_error *error)
 {
-	int r = pl_ref_lock(m->c->ref, -1, error);
+	int r = m->c->is_locked ? 0 : pl_ref_lock(m->c->ref, -1, error);
 
 	if (r < 0)
 		return r;
@@ -499,7 +495,8 @@ static int commit(struct committing *m, bool *ret_committed, struct pleach_error
 	*ret_committed = r == 1;
 	if (r == 1)
 		r = show(m, error);
-	pl_ref_unlock(m->c->ref); /* 10 */
+	if (!m->c->is_locked)
+		pl_ref_unlock(m->c->ref); /* 10 */
 	return r;
 }
 

@@ -22,6 +22,7 @@ struct pl_commit {
 	const char *kind, *message;
 	const char *const *meta;
 	int64_t if_head; /* -1: any */
+	bool is_locked;	 /* the caller holds the ref lock, all the way */
 	uint64_t bytes_new, total_entries;
 };
 /**

@@ -121,6 +121,16 @@ static void where_nothing_can_be_locked_it_is_an_error(void **state)
 	assert_int_equal(recovered(store, NULL), 1);
 }
 
+/* Until an hour from now. */
+static void park(struct pl_txdir *tx)
+{
+	struct timespec end;
+
+	assert_int_equal(pl_fs_clock(tx->fd, &end), 0);
+	end.tv_sec += 3600;
+	assert_int_equal(pl_txdir_park(tx, &end, NULL), 0);
+}
+
 static void held_parked_and_foreign_ones_stay(void **state)
 {
 	struct scratch *s = *state;
@@ -130,7 +140,7 @@ static void held_parked_and_foreign_ones_stay(void **state)
 	assert_int_equal(pl_txdir_begin(store, "held", &held, NULL), 0);
 	assert_int_equal(pl_txdir_begin(store, "parked", &parked, NULL), 0);
 	assert_int_equal(pl_txdir_begin(store, "own", &own, NULL), 0);
-	assert_int_equal(make_file(parked.fd, "parked", "x"), 0);
+	park(&parked);
 	pl_closep(&parked.lock_fd);
 	leave_dead(s);
 	assert_int_equal(make_file(store->tx_fd, "file", "x"), 0);
@@ -180,7 +190,7 @@ static void the_list_tells_open_dead_and_parked_apart(void **state)
 	free(infos);
 	assert_int_equal(pl_txdir_begin(store, "run site", &open_tx, NULL), 0);
 	assert_int_equal(pl_txdir_begin(store, "begin site", &parked, NULL), 0);
-	assert_int_equal(make_file(parked.fd, "parked", "x"), 0);
+	park(&parked);
 	pl_closep(&parked.lock_fd);
 	leave_dead(s);
 	assert_int_equal(pl_mkdir(store->tx_fd, "0123456789abcdef01234568", 0700), 0);
