@@ -192,6 +192,11 @@ bool pl_path_is_valid(const char *path);
 int pl_path_compare(const char *a, const char *b);
 /** `path` is `above` itself or lies below it; an `above` of "" is above everything. */
 bool pl_path_is_below(const char *path, const char *above);
+/**
+ * The longest directory that `path` and `other` both lie in, as a length of `path`; `length` is that of
+ * one that `path` lies in.
+ */
+size_t pl_path_common(const char *path, size_t length, const char *other);
 /** Appends "/name" (or "name" to an empty one) to a path that is built in a buffer. */
 void pl_path_push(struct pl_buffer *path, const char *name, size_t length);
 /** Takes the last name off again. */

@@ -76,6 +76,18 @@ bool pl_path_is_below(const char *path, const char *above)
 	return strncmp(path, above, length) == 0 && (!path[length] || path[length] == '/');
 }
 
+size_t pl_path_common(const char *path, size_t length, const char *other)
+{
+	size_t common = 0;
+
+	pl_assert(length == 0 || path[length] == '/');
+	for (size_t i = 0; i <= length && path[i] == other[i]; i++) {
+		if (path[i] == '/')
+			common = i;
+	}
+	return common;
+}
+
 void pl_path_push(struct pl_buffer *path, const char *name, size_t length)
 {
 	pl_assert(length > 0 && !memchr(name, '/', length));

@@ -58,18 +58,6 @@ static int add_lost(struct pl_regrouping *regrouping, size_t source, const char 
 	return 0;
 }
 
-/* The longest directory that both lie in, as a length of `path`; `length` is that of one it lies in. */
-static size_t common_directory(const char *path, size_t length, const char *other)
-{
-	size_t common = 0;
-
-	for (size_t i = 0; i <= length && path[i] == other[i]; i++) {
-		if (path[i] == '/')
-			common = i;
-	}
-	return common;
-}
-
 /* How many members of a group are not lost, and the length of their lowest common directory. */
 static size_t survivors_of(const struct pl_groups *groups, size_t group, const bool *is_lost,
 			   size_t *ret_directory_length)
@@ -85,7 +73,7 @@ static size_t survivors_of(const struct pl_groups *groups, size_t group, const b
 			continue;
 		n++;
 		if (first) {
-			length = common_directory(first, length, member);
+			length = pl_path_common(first, length, member);
 		} else {
 			first = member;
 			length = slash ? (size_t)(slash - member) : 0;

@@ -284,6 +284,25 @@ static void a_symlink_escapes_by_more_dotdots_than_directories_above(void **stat
 	}
 }
 
+static void the_longest_common_directory_is_found(void **state)
+{
+	static const struct {
+		const char *path, *other;
+		size_t common;
+	} expected[] = {{"a/b/c", "a/b/d", 3},	{"a/b/c", "a/b", 1},   {"a/b/c", "a/b/c/d", 3},
+			{"a/b/c", "a/bb/c", 1}, {"a/b/c", "x/b/c", 0}, {"a", "a/b", 0},
+			{"ab/c", "a/c", 0},	{"a/b", "a/b!", 1}};
+
+	for (size_t i = 0; i < PL_ARRAY_LEN(expected); i++) {
+		const char *path = expected[i].path, *slash = strrchr(path, '/');
+
+		assert_int_equal(pl_path_common(path, slash ? (size_t)(slash - path) : 0,
+						expected[i].other),
+				 expected[i].common);
+	}
+	assert_int_equal(pl_path_common("a/b/c/d", 1, "a/b/c/e"), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -299,6 +318,7 @@ int main(void)
 		cmocka_unit_test(a_path_that_failed_can_be_popped),
 		cmocka_unit_test(what_is_no_single_name_cannot_be_pushed_or_popped),
 		cmocka_unit_test(a_symlink_escapes_by_more_dotdots_than_directories_above),
+		cmocka_unit_test(the_longest_common_directory_is_found),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
