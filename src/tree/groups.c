@@ -328,9 +328,9 @@ static int read_block(const struct pl_node_source *source, const struct pl_id *i
 	return 0;
 }
 
-/* No path is in two groups: all are sorted together, and neighbours compared. */
-static int check_unique(const struct pl_groups *groups, const struct pl_node *node,
-			struct pleach_error *error)
+/* All are sorted together, and neighbours compared. */
+int pl_groups_check_unique(const struct pl_groups *groups, const struct pl_node *node,
+			   struct pleach_error *error)
 {
 	PL_FREE struct pl_group_member *all = NULL;
 	char hex[PL_ID_HEX + 1];
@@ -364,7 +364,7 @@ int pl_groups_read(const struct pl_node_source *source, const struct pl_node *no
 		r = read_block(source, &id, &size_before, &groups, error);
 	}
 	if (r >= 0)
-		r = check_unique(&groups, node, error);
+		r = pl_groups_check_unique(&groups, node, error);
 	if (r < 0) {
 		pl_groups_done(&groups);
 		return r;

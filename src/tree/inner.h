@@ -32,6 +32,12 @@ int pl_node_totals_with(const struct pl_node *node, uint64_t n_groups, struct pl
 int pl_node_compare_totals(const struct pl_node *child, const struct pl_totals *yielded,
 			   const struct pl_totals *claimed, struct pleach_error *error);
 
+/* ---- groups.c ---- */
+
+/** -EBADMSG if a path is in two of the groups, which a base says of its directory `node`. */
+int pl_groups_check_unique(const struct pl_groups *groups, const struct pl_node *node,
+			   struct pleach_error *error);
+
 /* ---- membership.c ---- */
 
 /** How many groups the directory that was pushed last has of its own. */
