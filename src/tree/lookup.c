@@ -28,9 +28,31 @@ static int descend(const struct pl_node_source *source, struct pl_node *node,
 	return 0;
 }
 
-/* Sets *links if one of the node's own groups holds `relative`. */
-static int count_links(const struct pl_node_source *source, const struct pl_node *node,
-		       const char *relative, uint64_t *links, struct pleach_error *error)
+/* What is asked about the group of a path. */
+struct asked {
+	uint64_t links;		  /* members, 1: it is in none */
+	struct pl_strings *paths; /* of all members, from the root, if they are asked for too */
+};
+
+/* `length`: of the part of `path` that leads to the groups' directory, with its '/'. */
+static int add_members(const struct pl_groups *groups, size_t group, const char *path,
+		       size_t length, struct pl_strings *paths, struct pleach_error *error)
+{
+	PL_BUFFER member = {0};
+
+	for (size_t m = 0; m < groups->groups[group].n_members; m++) {
+		pl_buffer_truncate(&member, 0);
+		pl_buffer_add(&member, path, length);
+		pl_buffer_add_string(&member, pl_groups_path(groups, group, m));
+		if (!pl_buffer_ok(&member) || pl_strings_add(paths, pl_buffer_string(&member)) < 0)
+			return pl_fail_memory(error);
+	}
+	return 0;
+}
+
+/* Answers if one of the node's own groups holds `relative`, a part of `path`. */
+static int ask(const struct pl_node_source *source, const struct pl_node *node, const char *path,
+	       const char *relative, struct asked *asked, struct pleach_error *error)
 {
 	struct pl_groups groups;
 	ssize_t group;
@@ -42,17 +64,22 @@ static int count_links(const struct pl_node_source *source, const struct pl_node
 	if (r < 0)
 		return r;
 	group = pl_groups_find(&groups, relative);
-	if (group >= 0) {
-		*links = groups.groups[group].n_members;
-		pl_assert(*links >= 2);
+	if (group >= 0 && asked->links > 1) {
+		r = pl_fail_corrupt(error, "%s is in two hard-link groups", path);
+	} else if (group >= 0) {
+		asked->links = groups.groups[group].n_members;
+		pl_assert(asked->links >= 2);
+		if (asked->paths)
+			r = add_members(&groups, (size_t)group, path, (size_t)(relative - path),
+					asked->paths, error);
 	}
 	pl_groups_done(&groups);
-	return 0;
+	return r;
 }
 
-/* From the root in `*node` to the directory that holds the last name. `links`: NULL if not asked. */
+/* From the root in `*node` to the directory that holds the last name. `asked`: NULL if nothing is. */
 static int walk(const struct pl_node_source *source, const char *path, struct pl_node *node,
-		struct pl_entry *ret_entry, uint64_t *links, struct pleach_error *error)
+		struct pl_entry *ret_entry, struct asked *asked, struct pleach_error *error)
 {
 	const char *rest = path;
 	struct pl_entry entry;
@@ -62,8 +89,8 @@ static int walk(const struct pl_node_source *source, const char *path, struct pl
 		size_t length = strcspn(rest, "/");
 
 		pl_assert(length > 0); /* the path is valid */
-		if (links)
-			r = count_links(source, node, rest, links, error);
+		if (asked)
+			r = ask(source, node, path, rest, asked, error);
 		if (r < 0)
 			return r;
 		if (!pl_node_find(node, rest, length, &entry))
@@ -83,7 +110,7 @@ static int walk(const struct pl_node_source *source, const char *path, struct pl
 }
 
 static int find(const struct pl_node_source *source, const struct pl_id *root, const char *path,
-		struct pl_found *ret_found, uint64_t *links, struct pleach_error *error)
+		struct pl_found *ret_found, struct asked *asked, struct pleach_error *error)
 {
 	struct pl_found found = {0};
 	int r;
@@ -98,7 +125,7 @@ static int find(const struct pl_node_source *source, const struct pl_id *root, c
 		return pl_fail_usage(error, "%s is not a path within a tree", path);
 	r = pl_node_read(source, root, &found.parent, error);
 	if (r >= 0)
-		r = walk(source, path, &found.parent, &found.entry, links, error);
+		r = walk(source, path, &found.parent, &found.entry, asked, error);
 	if (r < 0) {
 		pl_found_done(&found);
 		return r;
@@ -122,20 +149,47 @@ void pl_found_done(struct pl_found *found)
 	*found = (struct pl_found){0};
 }
 
-int pl_lookup_links(const struct pl_node_source *source, const struct pl_id *root, const char *path,
-		    uint64_t *ret_links, struct pleach_error *error)
+static int find_group(const struct pl_node_source *source, const struct pl_id *root,
+		      const char *path, struct asked *asked, struct pleach_error *error)
 {
 	struct pl_found found = {0};
-	uint64_t links = 1;
 	bool is_dir;
-	int r = find(source, root, path, &found, &links, error);
+	int r = find(source, root, path, &found, asked, error);
 
 	if (r < 0)
 		return r;
 	is_dir = found.is_dir;
 	pl_found_done(&found);
-	if (is_dir && links > 1)
+	if (is_dir && asked->links > 1)
 		return pl_fail_corrupt(error, "%s is a directory and in a hard-link group", path);
-	*ret_links = links;
 	return 0;
+}
+
+int pl_lookup_links(const struct pl_node_source *source, const struct pl_id *root, const char *path,
+		    uint64_t *ret_links, struct pleach_error *error)
+{
+	struct asked asked = {.links = 1};
+	int r = find_group(source, root, path, &asked, error);
+
+	if (r < 0)
+		return r;
+	*ret_links = asked.links;
+	return 0;
+}
+
+int pl_lookup_group(const struct pl_node_source *source, const struct pl_id *root, const char *path,
+		    struct pl_strings *ret_paths, struct pleach_error *error)
+{
+	struct pl_strings paths = {0};
+	struct asked asked = {.links = 1, .paths = &paths};
+	int r = find_group(source, root, path, &asked, error);
+
+	if (r >= 0 && asked.links == 1 && pl_strings_add(&paths, path ? path : "") < 0)
+		r = pl_fail_memory(error);
+	for (size_t i = 0; i < paths.n && r >= 0; i++) {
+		if (pl_strings_add(ret_paths, paths.items[i]) < 0)
+			r = pl_fail_memory(error);
+	}
+	pl_strings_done(&paths);
+	return r;
 }

@@ -146,6 +146,78 @@ static void directory_in_a_group_is_refused(void **state)
 	assert_int_equal(links, 2);
 }
 
+static void the_group_of_a_path_is_all_its_names_from_the_root(void **state)
+{
+	static const struct {
+		const char *path, *names;
+	} expected[] = {{"a/b/c", "a/b/c a/d"},
+			{"a/d", "a/b/c a/d"},
+			{"f", "a/e f"},
+			{"g", "g"},
+			{"a/b/l", "a/b/l"},
+			{"a", "a"},
+			{"", ""},
+			{"a/b/2", "a/b/1 a/b/2 a/b/3"}};
+
+	for (size_t i = 0; i < PL_ARRAY_LEN(expected); i++) {
+		struct pl_strings paths = {0};
+		PL_BUFFER names = {0};
+
+		assert_int_equal(pl_strings_add(&paths, "before"), 0);
+		assert_int_equal(pl_lookup_group(&source, &root, expected[i].path, &paths, &error),
+				 0);
+		assert_string_equal(paths.items[0], "before");
+		for (size_t k = 1; k < paths.n; k++)
+			pl_buffer_add_format(&names, "%s%s", k > 1 ? " " : "", paths.items[k]);
+		assert_string_equal(pl_buffer_string(&names), expected[i].names);
+		pl_strings_done(&paths);
+	}
+}
+
+static void the_group_of_what_is_not_there_is_not_found(void **state)
+{
+	struct pl_strings paths = {0};
+
+	assert_int_equal(pl_lookup_group(&source, &root, "a/b/x", &paths, &error), -ENOENT);
+	assert_int_equal(error.code, PLEACH_NOT_FOUND);
+	assert_int_equal(pl_lookup_group(&source, &root, "a//b", &paths, &error), -EINVAL);
+	for (size_t i = 1; i <= 6; i++) {
+		store.fail_read_at = store.n_reads + i;
+		assert_int_equal(pl_lookup_group(&source, &root, "a/b/1", &paths, &error), -EIO);
+	}
+	assert_int_equal(paths.n, 0);
+}
+
+static void path_in_groups_of_two_directories_is_refused(void **state)
+{
+	struct pl_strings paths = {0};
+	struct pl_totals totals = {.entries = 2, .files = 2, .bytes = 2, .groups = 1};
+	struct pl_buffer b = {0};
+	struct pl_id id, below;
+	uint64_t links;
+
+	forge_block(&b, "x y", 1);
+	id = forge_store(&store, &b);
+	forge_head(&b, &id, 1, 2);
+	forge_file(&b, "x", 1);
+	forge_file(&b, "y", 1);
+	id = forge_store(&store, &b);
+	below = id;
+	forge_block(&b, "a d/x", 1);
+	id = forge_store(&store, &b);
+	forge_head(&b, &id, 1, 2);
+	forge_file(&b, "a", 1);
+	forge_directory(&b, "d", &below, &totals);
+	id = forge_store(&store, &b);
+	assert_int_equal(pl_lookup_group(&source, &id, "d/x", &paths, &error), -EBADMSG);
+	assert_int_equal(error.code, PLEACH_CORRUPT);
+	assert_int_equal(pl_lookup_links(&source, &id, "d/x", &links, &error), -EBADMSG);
+	assert_int_equal(paths.n, 0);
+	assert_int_equal(pl_lookup_group(&source, &id, "d/y", &paths, &error), 0);
+	assert_int_equal(paths.n, 2);
+	pl_strings_done(&paths);
+}
+
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -158,6 +230,9 @@ int main(void)
 		CASE(links_are_the_members_of_the_group),
 		CASE(every_read_that_fails_fails_the_lookup),
 		CASE(directory_in_a_group_is_refused),
+		CASE(the_group_of_a_path_is_all_its_names_from_the_root),
+		CASE(the_group_of_what_is_not_there_is_not_found),
+		CASE(path_in_groups_of_two_directories_is_refused),
 	};
 
 	return cmocka_run_group_tests_name("tree/lookup", tests, NULL, NULL);
