@@ -384,8 +384,12 @@ int pl_subvolume_delete(int dirfd, const char *name);
 
 /* ---- handle.c ---- */
 
-/** Appends the file handle of dirfd/name (no symlink followed) as overlayfs writes it in its marks: from
- * the byte 0xfb on. -EOPNOTSUPP. */
+/**
+ * Appends what names the file dirfd/name (no symlink followed) within its file system: the type of its
+ * file handle, one byte, and the handle. It is what overlayfs writes in its marks, but for their frame
+ * (`00 fb`, length, flags, and the uuid between the two, which no call tells on every file system).
+ * -EOPNOTSUPP: the file system has none.
+ */
 int pl_handle_encode(int dirfd, const char *name, struct pl_buffer *b);
 
 #endif
