@@ -48,6 +48,13 @@ int pl_meta_decode(struct pl_reader *r, struct pl_meta *ret_meta);
 int pl_meta_xattr_next(const struct pl_meta *meta, uint32_t *offset, const char **ret_name,
 		       size_t *ret_name_length, const unsigned char **ret_value,
 		       size_t *ret_length);
+/**
+ * Gives the attributes of *meta other names; their encoding is all of `xattrs`, and *meta leads there.
+ * `new_name` returns the new name (its own until the next call, or the old one), or NULL to leave the
+ * attribute out. No two may come to have one name, and each must be one that is kept. 0 or -ENOMEM.
+ */
+int pl_meta_rename_xattrs(struct pl_meta *meta, struct pl_buffer *xattrs,
+			  const char *(*new_name)(void *self, const char *name), void *self);
 
 enum pl_rule { PL_RULE_EXACT, PL_RULE_PORTABLE, PL_RULE_CANONICAL };
 int pl_rule_parse(const char *name, enum pl_rule *ret_rule); /* 0 or -EINVAL */

@@ -9,6 +9,8 @@
  */
 #include "object/xattr.h"
 
+#include <stdlib.h>
+
 static bool has_prefix(const char *name, size_t length, const char *prefix)
 {
 	size_t n = strlen(prefix);
@@ -128,4 +130,76 @@ void pl_xattrs_add_head(struct pl_buffer *b, const char *name, size_t length)
 	pl_buffer_add_u8(b, (uint8_t)name_length);
 	pl_buffer_add(b, name, name_length);
 	pl_buffer_add_u32(b, (uint32_t)length);
+}
+
+/* ---- other names ---- */
+
+struct renamed {
+	char name[PL_XATTR_NAME_MAX + 1];
+	const unsigned char *value; /* in the old encoding */
+	size_t length;
+};
+struct renaming {
+	struct renamed *list;
+	size_t n, capacity;
+};
+
+static int by_name(const void *a, const void *b)
+{
+	const struct renamed *x = a, *y = b;
+
+	return strcmp(x->name, y->name);
+}
+
+static int collect_renamed(const struct pl_meta *meta,
+			   const char *(*new_name)(void *self, const char *name), void *self,
+			   struct renaming *x, bool *ret_is_same)
+{
+	const unsigned char *value;
+	const char *name;
+	size_t name_length, length;
+	uint32_t offset = 0;
+
+	*ret_is_same = true;
+	while (pl_meta_xattr_next(meta, &offset, &name, &name_length, &value, &length)) {
+		const char *other = new_name(self, name);
+
+		*ret_is_same = *ret_is_same && other && strcmp(other, name) == 0;
+		if (!other)
+			continue;
+		if (PL_ARRAY_GROW(x->list, x->capacity, x->n) < 0)
+			return -ENOMEM;
+		name_length = strlen(other);
+		pl_assert(name_length <= PL_XATTR_NAME_MAX);
+		memcpy(x->list[x->n].name, other, name_length + 1);
+		x->list[x->n].value = value;
+		x->list[x->n++].length = length;
+	}
+	return 0;
+}
+
+int pl_meta_rename_xattrs(struct pl_meta *meta, struct pl_buffer *xattrs,
+			  const char *(*new_name)(void *self, const char *name), void *self)
+{
+	struct renaming x = {0};
+	PL_BUFFER encoded = {0};
+	bool is_same;
+	int r = collect_renamed(meta, new_name, self, &x, &is_same);
+
+	if (r == 0 && !is_same) {
+		if (x.n > 1)
+			qsort(x.list, x.n, sizeof(*x.list), by_name); /* X1 */
+		for (size_t i = 0; i < x.n; i++) {
+			pl_xattrs_add_head(&encoded, x.list[i].name, x.list[i].length);
+			pl_buffer_add(&encoded, x.list[i].value, x.list[i].length);
+		}
+		pl_buffer_truncate(xattrs, 0);
+		pl_buffer_add(xattrs, encoded.data, encoded.length); /* no more than there was */
+		r = pl_buffer_ok(&encoded) && pl_buffer_ok(xattrs) ? 0 : -ENOMEM;
+		meta->xattrs_length = (uint32_t)xattrs->length;
+		meta->xattrs = xattrs->length > 0 ? xattrs->data : NULL;
+		pl_assert(r < 0 || pl_xattrs_are_valid(meta->xattrs, meta->xattrs_length));
+	}
+	free(x.list);
+	return r;
 }

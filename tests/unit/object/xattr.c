@@ -161,6 +161,60 @@ static void a_value_has_at_most_65536_bytes_and_all_at_most_a_mebibyte(void **st
 	free(value);
 }
 
+static void put_xattr(struct pl_buffer *b, const char *name, const char *value)
+{
+	pl_xattrs_add_head(b, name, strlen(value));
+	pl_buffer_add_string(b, value);
+}
+
+/* Without two letters; `self` is left out. */
+static const char *without_two_letters(void *self, const char *name)
+{
+	static char other[300];
+
+	if (strcmp(name, self) == 0)
+		return NULL;
+	if (strncmp(name, "user.zz", 7) != 0)
+		return name;
+	(void)snprintf(other, sizeof(other), "user.%s", name + 7);
+	return other;
+}
+
+static void names_that_change_are_sorted_again_and_keep_their_values(void **state)
+{
+	PL_BUFFER xattrs = {0};
+	PL_BUFFER wanted = {0};
+	struct pl_meta meta = {0};
+
+	put_xattr(&xattrs, "user.m", "middle");
+	put_xattr(&xattrs, "user.n", "gone");
+	put_xattr(&xattrs, "user.zza", "");
+	put_xattr(&xattrs, "user.zzz", "last");
+	meta.xattrs = xattrs.data;
+	meta.xattrs_length = (uint32_t)xattrs.length;
+	assert_int_equal(pl_meta_rename_xattrs(&meta, &xattrs, without_two_letters, "user.n"), 0);
+	put_xattr(&wanted, "user.a", "");
+	put_xattr(&wanted, "user.m", "middle");
+	put_xattr(&wanted, "user.z", "last");
+	assert_int_equal(meta.xattrs_length, wanted.length);
+	assert_ptr_equal(meta.xattrs, xattrs.data);
+	assert_memory_equal(meta.xattrs, wanted.data, wanted.length);
+}
+
+static void attributes_that_all_go_leave_none(void **state)
+{
+	PL_BUFFER xattrs = {0};
+	struct pl_meta meta = {0};
+
+	assert_int_equal(pl_meta_rename_xattrs(&meta, &xattrs, without_two_letters, "user.n"), 0);
+	assert_true(meta.xattrs_length == 0 && !meta.xattrs);
+	put_xattr(&xattrs, "user.n", "gone");
+	meta.xattrs = xattrs.data;
+	meta.xattrs_length = (uint32_t)xattrs.length;
+	assert_int_equal(pl_meta_rename_xattrs(&meta, &xattrs, without_two_letters, "user.n"), 0);
+	assert_true(meta.xattrs_length == 0 && !meta.xattrs);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -170,6 +224,8 @@ int main(void)
 		cmocka_unit_test(values_are_read_again_in_order_and_names_end_in_a_nul),
 		cmocka_unit_test(what_breaks_off_is_refused_at_every_byte),
 		cmocka_unit_test(a_value_has_at_most_65536_bytes_and_all_at_most_a_mebibyte),
+		cmocka_unit_test(names_that_change_are_sorted_again_and_keep_their_values),
+		cmocka_unit_test(attributes_that_all_go_leave_none),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
