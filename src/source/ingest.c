@@ -72,6 +72,18 @@ static int may_restore(struct pl_ingest *ingest, const struct pl_meta *meta, cha
 	return 0;
 }
 
+/* What was read of the metadata, with the attributes' own names and as the rule says. */
+static int shape(struct pl_ingest *ingest, char kind, struct pl_meta *meta)
+{
+	int r = 0;
+
+	if (ingest->rename_xattr)
+		r = pl_meta_rename_xattrs(meta, &ingest->xattrs, ingest->rename_xattr,
+					  ingest->rename_self);
+	pl_meta_reduce(meta, kind, ingest->rule);
+	return r;
+}
+
 static bool same_reading(const struct stat *a, const struct stat *b)
 {
 	return a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
@@ -264,6 +276,8 @@ static int read_file_once(struct pl_ingest *ingest, int dirfd, const char *name,
 		return -EAGAIN;
 	if (r >= 0)
 		r = pl_meta_read(fd, st, ingest->rule, &ingest->xattrs, &e->meta);
+	if (r >= 0)
+		r = shape(ingest, PLEACH_FILE, &e->meta);
 	if (r == -EAGAIN)
 		return r;
 	if (r < 0) {
@@ -271,7 +285,6 @@ static int read_file_once(struct pl_ingest *ingest, int dirfd, const char *name,
 		pl_error_path(error, path);
 		return r;
 	}
-	pl_meta_reduce(&e->meta, PLEACH_FILE, ingest->rule);
 	r = may_restore(ingest, &e->meta, PLEACH_FILE, path, error); /* I3 */
 	if (r < 0)
 		return r;
@@ -311,6 +324,8 @@ static int read_other_once(struct pl_ingest *ingest, int dirfd, const char *name
 	e->major = major(st->st_rdev);
 	e->minor = minor(st->st_rdev);
 	r = pl_meta_read_at(dirfd, name, st, ingest->rule, &ingest->xattrs, &e->meta);
+	if (r >= 0)
+		r = shape(ingest, e->kind, &e->meta);
 	if (r == -ENOENT)
 		return 1;
 	if (r == -EAGAIN)
@@ -320,7 +335,6 @@ static int read_other_once(struct pl_ingest *ingest, int dirfd, const char *name
 		pl_error_path(error, path);
 		return r;
 	}
-	pl_meta_reduce(&e->meta, e->kind, ingest->rule);
 	return may_restore(ingest, &e->meta, e->kind, path, error); /* I3 */
 }
 
@@ -354,5 +368,24 @@ int pl_ingest_entry(struct pl_ingest *ingest, int dirfd, const char *name, const
 	}
 	if (r == 0)
 		*ret_entry = e;
+	return r;
+}
+
+int pl_ingest_directory(struct pl_ingest *ingest, int fd, const char *path, const struct stat *st,
+			struct pl_meta *ret_meta, struct pleach_error *error)
+{
+	struct pl_meta meta;
+	int r = pl_meta_read(fd, st, ingest->rule, &ingest->xattrs, &meta);
+
+	if (r >= 0)
+		r = shape(ingest, PLEACH_DIR, &meta);
+	if (r < 0) {
+		pl_fail_sys(error, r, "cannot read the metadata of '%s'", shown(ingest, path));
+		pl_error_path(error, path);
+		return r;
+	}
+	r = may_restore(ingest, &meta, PLEACH_DIR, path, error); /* I3 */
+	if (r == 0)
+		*ret_meta = meta;
 	return r;
 }

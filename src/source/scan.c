@@ -260,26 +260,31 @@ static int read_entry(struct scanner *s, struct frame *f, struct stat *st, const
 	return 0;
 }
 
+void pl_scan_note_escape(struct pl_scan_result *result, const char *path,
+			 const struct pl_entry *entry)
+{
+	char target[PL_TARGET_MAX + 1];
+	size_t n = strlen(path);
+
+	pl_assert(entry->kind == PLEACH_SYMLINK);
+	memcpy(target, entry->target, entry->target_length);
+	target[entry->target_length] = '\0';
+	if (!pl_path_escapes(path, target) || result->escaping++ > 0)
+		return;
+	if (n >= sizeof(result->first_escaping))
+		n = sizeof(result->first_escaping) - 1;
+	memcpy(result->first_escaping, path, n);
+	result->first_escaping[n] = '\0';
+}
+
 static void note_escape(struct scanner *s, const struct pl_entry *e)
 {
-	struct pl_scan_result *result = s->result;
-	char target[PL_TARGET_MAX + 1];
 	PL_BUFFER path = {0};
 
-	memcpy(target, e->target, e->target_length);
-	target[e->target_length] = '\0';
 	pl_buffer_add_format(&path, "%s%s%s", s->scan->prefix, s->scan->prefix[0] ? "/" : "",
 			     here(s));
-	if (!pl_buffer_ok(&path) || !pl_path_escapes(pl_buffer_string(&path), target))
-		return;
-	if (result->escaping++ == 0) {
-		size_t n = path.length < sizeof(result->first_escaping)
-				   ? path.length
-				   : sizeof(result->first_escaping) - 1;
-
-		memcpy(result->first_escaping, path.data, n);
-		result->first_escaping[n] = '\0';
-	}
+	if (pl_buffer_ok(&path))
+		pl_scan_note_escape(s->result, pl_buffer_string(&path), e);
 }
 
 static int visit_other(struct scanner *s, struct stat *st, const char *name,

@@ -85,6 +85,9 @@ struct pl_scan_result {
 	char first_escaping[1024];
 	uint64_t files_read, files_cached;
 };
+/** Counts the symlink `entry` at `path` of the tree if it leads out of it. */
+void pl_scan_note_escape(struct pl_scan_result *result, const char *path,
+			 const struct pl_entry *entry);
 /**
  * Reads a directory tree into nodes (staged) and objects (staged where they are new).
  * -EAGAIN: a file kept changing; -EPERM: cannot be restored by this user; -ELOOP with its text: the
@@ -107,12 +110,20 @@ struct pl_ingest {
 	struct pl_buffer xattrs, target, content, shown;
 	struct pl_hash *hash;
 	struct timespec started; /* when the reading of the current file began */
+	/* Says for the name of an attribute which one it stands for, as pl_meta_rename_xattrs() asks.
+	 * NULL: itself. */
+	const char *(*rename_xattr)(void *self, const char *name);
+	void *rename_self;
 };
 int pl_ingest_init(struct pl_ingest *ingest, struct pl_stage *stage, enum pl_rule rule,
 		   const char *label);
 void pl_ingest_done(struct pl_ingest *ingest);
 int pl_ingest_entry(struct pl_ingest *ingest, int dirfd, const char *name, const char *path,
 		    struct stat *st, struct pl_entry *ret_entry, struct pleach_error *error);
+/** The metadata of the open directory `fd`, reduced; -EPERM, by path, as above. `xattrs` holds what it
+ * points to. */
+int pl_ingest_directory(struct pl_ingest *ingest, int fd, const char *path, const struct stat *st,
+			struct pl_meta *ret_meta, struct pleach_error *error);
 
 /* ---- links.c: hard-link groups of a source ---- */
 
