@@ -143,7 +143,7 @@ static inline int layers_mount(struct layers *l)
 	char options[16384];
 	struct stat below, st;
 	int n = snprintf(options, sizeof(options), "%slowerdir=%s,upperdir=%s,workdir=%s",
-			 l->is_user ? "userxattr,volatile,"
+			 l->is_user ? "userxattr,"
 				    : "index=on,redirect_dir=on,metacopy=off,xino=off,volatile,",
 			 scratch_path(l->s, "placed/tree"), scratch_path(l->s, "up"),
 			 scratch_path(l->s, "work"));
@@ -217,10 +217,12 @@ static inline int read_either(void *self, const struct pl_id *id, struct pl_buff
 {
 	struct pl_stage **stages = self;
 	struct pl_node_source one = pl_stage_nodes(stages[0]), other = pl_stage_nodes(stages[1]);
+	size_t before = b->length;
 	int r = one.read(one.self, id, b, error);
 
-	if (r != -ENOENT)
+	if (r >= 0)
 		return r;
+	pl_buffer_truncate(b, before);
 	pl_error_clear(error);
 	return other.read(other.self, id, b, error);
 }
@@ -254,6 +256,12 @@ static inline int check_law(struct layers *l, struct pl_scan_result *ret_result)
 	struct pl_stage nowhere;
 	struct reading x;
 
+	/* Without an index two names of one inode have different numbers, until they are looked up anew:
+	 * what links a command made is told by the upper layer alone. */
+	if (l->is_user) {
+		CHECK(layers_unmount(l) == 0);
+		CHECK(layers_mount(l) == 0);
+	}
 	CHECK(pl_stage_begin(l->store, NULL, PL_STAGE_NOWHERE, &nowhere, &error) == 0);
 	CHECK(scan_into(l->store, &nowhere, l->merged, &seen) == 0);
 	CHECK(layers_unmount(l) == 0);
