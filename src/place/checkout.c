@@ -7,8 +7,8 @@
  * C1  DIR gets its name once everything below it is complete, and durable if the store is. Killed
  *     before, it leaves a `.pleach-<random>`, which the next one there removes; after, all is done, but for
  *     C3. Damage that is found on the way is before.
- * C2  When a directory is left, everything below it is as it shall be; then it gets its own metadata,
- *     through a descriptor, from its parent: its mode may keep us from going up from it.
+ * C2  Who wants to see it complete while nobody else can (`before_name`), or wants it exact or not at
+ *     all (`is_strict`), is served before it gets its name.
  * C3  An ordinary user cannot move a directory that he may not write, since that changes its "..".
  *     Such a root gets u+w for the rename, and loses it after. Killed just between, DIR has a mode that is
  *     too wide by u+w; nothing else.
@@ -26,77 +26,8 @@ struct checkout {
 	struct pl_destination to;
 	struct pl_beside beside;
 	struct pl_maker maker;
-	struct pl_walk walk;
-	int root_fd; /* of TREE_NAME, once it is left */
+	int root_fd; /* of TREE_NAME, once it is laid out */
 };
-
-/* ---- laying out ---- */
-
-static int enter_directory(struct checkout *c, struct pleach_error *error)
-{
-	const char *path = pl_cursor_path(c->maker.cursor);
-	char name[PL_NAME_MAX + 1];
-	int r;
-
-	if (*path == '\0') {
-		pl_assert(c->walk.depth == 0);
-		r = pl_dup(c->beside.dir.fd);
-		if (r >= 0)
-			r = pl_walk_init_take(&c->walk, r);
-		if (r < 0)
-			return pl_maker_fail(r, path, error);
-		memcpy(name, TREE_NAME, sizeof(TREE_NAME));
-	} else {
-		pl_entry_name(pl_cursor_entry(c->maker.cursor), name);
-	}
-	r = pl_mkdir(pl_walk_fd(&c->walk), name, 0700);
-	if (r >= 0)
-		r = pl_maker_enter(&c->walk, name);
-	return r < 0 ? pl_maker_fail(r, path, error) : 0;
-}
-
-static int leave_directory(struct checkout *c, struct pleach_error *error)
-{
-	const char *path = pl_cursor_path(c->maker.cursor);
-	PL_CLOSE int fd = pl_dup(pl_walk_fd(&c->walk));
-	int r = fd < 0 ? fd : pl_walk_leave(&c->walk); /* C2 */
-
-	if (r < 0)
-		return pl_maker_fail(r, path, error);
-	r = pl_maker_finish_dir(&c->maker, fd, error);
-	if (r >= 0 && c->walk.depth == 1) {
-		pl_assert(*path == '\0' && c->root_fd < 0);
-		c->root_fd = pl_take_fd(&fd);
-	}
-	return r;
-}
-
-static int make_entry(struct checkout *c, struct pleach_error *error)
-{
-	char name[PL_NAME_MAX + 1];
-
-	pl_assert(c->walk.depth >= 2);
-	pl_entry_name(pl_cursor_entry(c->maker.cursor), name);
-	return pl_maker_make(&c->maker, pl_walk_fd(&c->walk), name, error);
-}
-
-static int lay_out(struct checkout *c, struct pleach_error *error)
-{
-	int r;
-
-	while ((r = pl_maker_next(&c->maker, error)) > 0) {
-		if (r == PL_STEP_ENTER)
-			r = enter_directory(c, error);
-		else if (r == PL_STEP_LEAVE)
-			r = leave_directory(c, error);
-		else
-			r = make_entry(c, error);
-		if (r < 0)
-			return r;
-	}
-	pl_assert(r < 0 || (c->walk.depth == 1 && c->root_fd >= 0));
-	return r;
-}
 
 /* ---- giving it its name ---- */
 
@@ -210,11 +141,22 @@ static int begin(struct checkout *c, struct pl_findings *findings, struct pleach
 
 static void end(struct checkout *c)
 {
-	pl_walk_done(&c->walk);
 	pl_closep(&c->root_fd);
 	pl_maker_end(&c->maker);
 	pl_beside_end(&c->beside);
 	pl_destination_done(&c->to);
+}
+
+/* C2. */
+static int look_before_name(const struct checkout *c, const struct pl_findings *findings,
+			    struct pleach_error *error)
+{
+	const struct pl_checkout *what = c->what;
+	int r = what->is_strict ? pl_findings_must_be_none(findings, what->directory, error) : 0;
+
+	if (r >= 0 && what->before_name)
+		r = what->before_name(what->self, c->root_fd, error);
+	return r;
 }
 
 static int run(struct checkout *c, struct pl_findings *findings, struct pleach_error *error)
@@ -228,7 +170,9 @@ static int run(struct checkout *c, struct pl_findings *findings, struct pleach_e
 	if (r >= 0)
 		r = begin(c, findings, error);
 	if (r >= 0)
-		r = lay_out(c, error);
+		r = pl_maker_lay_out(&c->maker, c->beside.dir.fd, TREE_NAME, &c->root_fd, error);
+	if (r >= 0)
+		r = look_before_name(c, findings, error);
 	if (r >= 0)
 		r = put_in_place(c, error);
 	return r;
@@ -248,6 +192,7 @@ int pl_checkout_run(const struct pl_checkout *checkout, struct pl_findings *ret_
 	int r;
 
 	pl_assert(checkout->store && checkout->directory);
+	pl_assert(!checkout->update || (!checkout->is_strict && !checkout->before_name));
 	r = run(&c, &findings, error);
 	end(&c);
 	if (r < 0) {

@@ -1,7 +1,7 @@
 /*
  * checkout.h - inner header: what checkout.c (a new directory) and update.c (one that is there) share:
- * where they go (destination.c), single names (maker.c), and metadata as near as it can be had
- * (nearest.c).
+ * where they go (destination.c), single names (maker.c), metadata as near as it can be had
+ * (nearest.c), and the walk of a new one (copy.c).
  */
 #ifndef PL_PLACE_CHECKOUT_H
 #define PL_PLACE_CHECKOUT_H
@@ -57,9 +57,10 @@ struct pl_maker {
 	uint64_t done, total, bytes; /* entries, and bytes of content */
 	/* All false where nothing need be, or can be, durable. */
 	bool is_durable;
-	bool sync_whole; /* one syncfs() at the end */
-	bool sync_each;	 /* an fsync for each file and directory */
-	bool sync_files; /* an fsync for each file at least */
+	bool sync_whole;    /* one syncfs() at the end */
+	bool sync_each;	    /* an fsync for each file and directory */
+	bool sync_files;    /* an fsync for each file at least */
+	bool trusts_clones; /* what shares its extents with the object is not read to verify it */
 };
 #define PL_MAKER_NONE               \
 	{                           \
@@ -85,8 +86,19 @@ int pl_maker_make(struct pl_maker *maker, int dirfd, const char *name, struct pl
 int pl_maker_finish_dir(struct pl_maker *maker, int fd, struct pleach_error *error);
 /** Goes into a directory so that it can be worked in: with u+rwx if it is ours, whatever it had. */
 int pl_maker_enter(struct pl_walk *walk, const char *name);
+/** Removes what pl_maker_begin() made in `beside_fd`, where that stays. */
+int pl_maker_end_groups(int beside_fd, struct pleach_error *error);
 /** "cannot check out '<path>': <strerror>", and the path. */
 int pl_maker_fail(int r, const char *path, struct pleach_error *error);
+
+/* ---- copy.c ---- */
+
+/**
+ * Makes the whole tree of the maker, which has just begun, as dirfd/name, which is not there yet, with all
+ * metadata. *ret_root_fd: of the copy; the caller's.
+ */
+int pl_maker_lay_out(struct pl_maker *maker, int dirfd, const char *name, int *ret_root_fd,
+		     struct pleach_error *error);
 
 /* ---- update.c ---- */
 

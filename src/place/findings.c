@@ -74,3 +74,16 @@ int pl_findings_add(struct pl_findings *findings, bool is_fault, const char *kin
 	pl_assert(findings->faults + findings->unverified == findings->n + findings->left_out);
 	return r;
 }
+
+int pl_findings_must_be_none(const struct pl_findings *findings, const char *label,
+			     struct pleach_error *error)
+{
+	const struct pl_finding *first = findings->items;
+
+	if (findings->n == 0)
+		return 0;
+	pl_fail(error, PLEACH_FAILED, -EPERM, "'%s' cannot be had exactly in '%s': %s", first->path,
+		label, first->message);
+	pl_error_path(error, first->path);
+	return -EPERM;
+}

@@ -5,7 +5,7 @@
  *     The first member that is made gets a second name, the group's number, in a private directory; the
  *     others are linked from there, and the last one is that name, moved. So no directory has to be
  *     gone into again, and no inode ever has more names than the group has members.
- * M2  What is made under its name has its content verified, and its metadata.
+ * M2  What is made under its name has its content verified (but for trusted clones), and its metadata.
  * M3  What this user or this file system cannot have at all (devices) is left out, with a finding;
  *     what it can have in part is there (nearest.c).
  */
@@ -101,6 +101,13 @@ void pl_maker_end(struct pl_maker *maker)
 	*maker = (struct pl_maker)PL_MAKER_NONE;
 }
 
+int pl_maker_end_groups(int beside_fd, struct pleach_error *error)
+{
+	int r = pl_erase(beside_fd, GROUPS_NAME, NULL);
+
+	return r < 0 ? pl_fail_sys(error, r, "cannot remove '%s'", GROUPS_NAME) : 0;
+}
+
 int pl_maker_next(struct pl_maker *maker, struct pleach_error *error)
 {
 	int r = pl_store_check_cancel(maker->store, error);
@@ -192,7 +199,8 @@ static int make_file(struct pl_maker *maker, const struct pl_entry *entry, int d
 		     const char *name, const char *path, struct pleach_error *error)
 {
 	PL_CLOSE int fd = -EBADF;
-	int r = pl_object_copy(maker->store, -EBADF, entry, dirfd, name, &fd, error);
+	int r = pl_object_copy(maker->store, -EBADF, entry, maker->trusts_clones, dirfd, name, &fd,
+			       error);
 
 	if (r < 0) {
 		pl_error_prefix(error, "cannot check out '%s'", path);

@@ -149,7 +149,7 @@ static int make_copy(struct pl_laying *l, const struct pl_entry *entry, const ch
 {
 	PL_CLOSE int fd = -EBADF;
 	const char *why = NULL;
-	int r = pl_object_copy(l->layout->tx->store, l->layout->staged_objects_fd, entry,
+	int r = pl_object_copy(l->layout->tx->store, l->layout->staged_objects_fd, entry, false,
 			       pl_walk_fd(&l->walk), name, &fd, error);
 
 	if (r < 0) {

@@ -80,6 +80,9 @@ struct pl_findings {
 };
 #define PL_FINDINGS_MAX 100000
 void pl_findings_done(struct pl_findings *findings);
+/** 0, or -EPERM with the first one as its text, by path: for who wants all of it or nothing. */
+int pl_findings_must_be_none(const struct pl_findings *findings, const char *label,
+			     struct pleach_error *error);
 int pl_findings_add(struct pl_findings *findings, bool is_fault, const char *kind, const char *path,
 		    const char *format, ...) PL_PRINTF(5, 6);
 
@@ -88,17 +91,40 @@ struct pl_checkout {
 	struct pl_id tree; /* of the directory */
 	const char *directory;
 	bool update, delete_others;
+	bool is_strict; /* a finding is an error, and then nothing is made; not with `update` */
+	/* NULL: nothing. Called when all of it is complete, before it has its name; an error ends it. Not
+	 * with `update`. */
+	int (*before_name)(void *self, int root_fd, struct pleach_error *error);
+	void *self;
 };
 /** As pleach_checkout(); findings: what could not be restored. 0 or PLEACH_PARTIAL. */
 int pl_checkout_run(const struct pl_checkout *checkout, struct pl_findings *ret_findings,
 		    struct pleach_error *error);
 
+/* ---- copy.c ---- */
+
+/** An exact copy of a tree in a private directory; no inode of it is shared with anything (G4). */
+struct pl_copy {
+	struct pl_store *store;
+	struct pl_id tree;
+	int dirfd; /* made as dirfd/name; `groups` there is used meanwhile */
+	const char *name;
+	const char *label;  /* for messages */
+	bool trusts_clones; /* what shares its extents with an object is not read to verify it */
+};
+/** -EPERM, by path: something cannot be had exactly by this user or there. -EBADMSG: damage. Not synced. */
+int pl_copy_run(const struct pl_copy *copy, struct pleach_error *error);
+
+/* ---- object_copy.c ---- */
+
 /**
  * Writes the content of an object, verified, into a new file dirfd/name (0600, no metadata yet), and
  * gives its descriptor. -EBADMSG: the object is missing or damaged; nothing is left then.
- * Shared by layouts (private copies) and checkouts.
+ * Shared by layouts (private copies) and copies. `trusts_clones`: where extents can be shared, they are
+ * not read to verify them.
  */
-int pl_object_copy(struct pl_store *store, int staged_fd, const struct pl_entry *entry, int dirfd,
-		   const char *name, int *ret_fd, struct pleach_error *error);
+int pl_object_copy(struct pl_store *store, int staged_fd, const struct pl_entry *entry,
+		   bool trusts_clones, int dirfd, const char *name, int *ret_fd,
+		   struct pleach_error *error);
 
 #endif

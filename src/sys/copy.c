@@ -157,6 +157,12 @@ static int copy_segments(struct copy *c, uint64_t length)
 	return (uint64_t)st.st_size < length ? -EAGAIN : 0;
 }
 
+int pl_clone_content(int from_fd, int to_fd, uint64_t length)
+{
+	pl_assert(length > 0 && length <= INT64_MAX);
+	return clone_whole(from_fd, to_fd, length);
+}
+
 int pl_copy_content(int from_fd, int to_fd, uint64_t length)
 {
 	struct copy c = {.from = from_fd, .to = to_fd, .by_range = pl_seam_has(PL_CAP_COPY_RANGE)};

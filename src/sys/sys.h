@@ -244,6 +244,8 @@ int pl_erase(int dirfd, const char *name, const char *spare);
  * works, else copy_file_range, else read and write. Returns 0; -EAGAIN if the source ended early.
  */
 int pl_copy_content(int from_fd, int to_fd, uint64_t length);
+/** By reflink alone: 1, or 0 if it cannot be had here. `length` is not 0; -EAGAIN as above. */
+int pl_clone_content(int from_fd, int to_fd, uint64_t length);
 
 /* ---- lock.c ---- */
 
