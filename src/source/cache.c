@@ -24,10 +24,11 @@
 #define HEAD_LENGTH	 (MAGIC_LENGTH + 1 + 8 + 4)
 #define SIGNATURE_LENGTH 72
 #define WINDOW		 (128u << 10)
+#define NEW_NAME	 "scan"
 
 struct pl_cache {
-	struct pl_store *store;
-	char name[80]; /* below cache/scan/ */
+	int home_fd; /* where it is kept; its owner's */
+	char name[80];
 	/* the old one */
 	int old_fd;
 	uint64_t old_offset, old_end;
@@ -225,7 +226,7 @@ int pl_cache_keep(struct pl_cache *cache)
 	if (r >= 0)
 		r = pl_write_full(cache->new_fd, sum.bytes, sizeof(sum.bytes));
 	if (r >= 0)
-		r = pl_rename(cache->tx_fd, "scan", cache->store->cache_fd, cache->name);
+		r = pl_rename(cache->tx_fd, NEW_NAME, cache->home_fd, cache->name);
 	return r == -EINTR ? r : 0;
 }
 
@@ -258,7 +259,7 @@ static int open_old(struct pl_cache *cache, enum pl_rule rule)
 	struct pl_reader r = pl_reader_of(head, sizeof(head));
 	struct stat st;
 
-	cache->old_fd = pl_open(cache->store->cache_fd, cache->name, O_RDONLY);
+	cache->old_fd = pl_open(cache->home_fd, cache->name, O_RDONLY);
 	if (cache->old_fd < 0 || pl_fstat(cache->old_fd, &st) < 0 ||
 	    (uint64_t)st.st_size < HEAD_LENGTH + sizeof(struct pl_id) ||
 	    pl_pread_full(cache->old_fd, head, sizeof(head), 0) != (ssize_t)sizeof(head) ||
@@ -278,8 +279,8 @@ static int begin_new(struct pl_cache *cache, struct pl_txdir *tx, enum pl_rule r
 
 	pl_clock_coarse(&now);
 	cache->tx_fd = tx->fd;
-	pl_unlink(tx->fd, "scan"); /* of another source of this transaction, which was not kept */
-	cache->new_fd = pl_create(tx->fd, "scan", 0600);
+	pl_unlink(tx->fd, NEW_NAME); /* of another source of this transaction, which was not kept */
+	cache->new_fd = pl_create(tx->fd, NEW_NAME, 0600);
 	if (cache->new_fd < 0)
 		return cache->new_fd;
 	pl_buffer_add(&cache->out, MAGIC, MAGIC_LENGTH);
@@ -290,7 +291,8 @@ static int begin_new(struct pl_cache *cache, struct pl_txdir *tx, enum pl_rule r
 }
 
 /* One cache for a directory and a rule: by device and inode. */
-static int name_of(struct pl_cache *cache, int source_fd, enum pl_rule rule)
+static int find_home(struct pl_cache *cache, struct pl_store *store,
+		     const struct pl_cache_place *place, int source_fd, enum pl_rule rule)
 {
 	struct stat st;
 	int r = pl_fstat(source_fd, &st);
@@ -298,8 +300,12 @@ static int name_of(struct pl_cache *cache, int source_fd, enum pl_rule rule)
 
 	if (r < 0)
 		return r;
-	pl_buffer_add_format(&b, "scan-%llx-%llx-%s", (unsigned long long)st.st_dev,
-			     (unsigned long long)st.st_ino, pl_rule_name(rule));
+	cache->home_fd = place ? place->dirfd : store->cache_fd;
+	if (place)
+		pl_buffer_add_string(&b, place->name);
+	else
+		pl_buffer_add_format(&b, "scan-%llx-%llx-%s", (unsigned long long)st.st_dev,
+				     (unsigned long long)st.st_ino, pl_rule_name(rule));
 	if (!pl_buffer_ok(&b))
 		return -ENOMEM;
 	pl_assert(b.length < sizeof(cache->name));
@@ -308,7 +314,7 @@ static int name_of(struct pl_cache *cache, int source_fd, enum pl_rule rule)
 }
 
 int pl_cache_open(struct pl_store *store, struct pl_txdir *tx, int source_fd, enum pl_rule rule,
-		  struct pl_cache **ret_cache)
+		  const struct pl_cache_place *place, struct pl_cache **ret_cache)
 {
 	struct pl_cache *cache = calloc(1, sizeof(*cache));
 	struct pl_fs fs = {0};
@@ -316,11 +322,10 @@ int pl_cache_open(struct pl_store *store, struct pl_txdir *tx, int source_fd, en
 
 	if (!cache)
 		return -ENOMEM;
-	cache->store = store;
 	cache->old_fd = cache->new_fd = cache->tx_fd = -EBADF;
 	r = pl_hash_new(&cache->hash);
 	if (r >= 0)
-		r = name_of(cache, source_fd, rule);
+		r = find_home(cache, store, place, source_fd, rule);
 	if (r >= 0)
 		r = pl_fs_probe(source_fd, &fs);
 	/* The clock of a server may run behind ours, by less than a minute, it is hoped. */

@@ -57,6 +57,14 @@ static int fail_at(struct scanner *s, int r, const char *what, struct pleach_err
 
 /* ---- entering and leaving directories ---- */
 
+/* A btrfs subvolume has a device number of its own, and is no other file system. */
+static bool is_same_fs(const struct scanner *s, int fd, const struct stat *st)
+{
+	size_t depth = s->walk.depth;
+
+	return depth < 2 || st->st_dev == s->walk.levels[depth - 2].dev || pl_subvolume_is(fd) == 1;
+}
+
 static int read_directory_meta(struct scanner *s, struct frame *f, struct pleach_error *error)
 {
 	int fd = pl_walk_fd(&s->walk);
@@ -69,6 +77,12 @@ static int read_directory_meta(struct scanner *s, struct frame *f, struct pleach
 			"the store itself lies in the source, at '%s/%s'", s->scan->label, here(s));
 		pl_hint(error, "leave it out: --exclude /%s", here(s));
 		return -ELOOP;
+	}
+	if (r >= 0 && s->scan->is_one_fs && !is_same_fs(s, fd, &st)) {
+		pl_fail(error, PLEACH_FAILED, -EXDEV, "another file system is mounted at '%s/%s'",
+			s->scan->label, here(s));
+		pl_error_path(error, here(s));
+		return -EXDEV;
 	}
 	if (r >= 0)
 		r = pl_meta_read(fd, &st, s->scan->rule, &f->xattrs, &f->meta);
@@ -380,7 +394,11 @@ static int scanner_init(struct scanner *s, struct pleach_error *error)
 	if (r >= 0)
 		r = pl_links_new(scan->store->seed, &s->links);
 	if (r >= 0 && scan->use_cache)
-		r = pl_cache_open(scan->store, scan->stage->tx, scan->fd, scan->rule, &s->cache);
+		r = pl_cache_open(scan->store, scan->stage->tx, scan->fd, scan->rule, scan->cache,
+				  &s->cache);
+	/* The new cache has begun. */
+	if (r >= 0 && s->cache && scan->has_mappings)
+		r = pl_syncfs(scan->fd);
 	return r < 0 ? pl_fail_sys(error, r, "cannot begin to read '%s'", scan->label) : 0;
 }
 

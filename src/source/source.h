@@ -75,8 +75,15 @@ struct pl_scan {
 	enum pl_rule rule;
 	const struct pl_globs *exclude; /* NULL: none; matched against paths in the source */
 	const struct pl_id
-		*base; /* the tree that is there now, NULL: none; its nodes need no claim */
+		*base;	/* the tree that is there now, NULL: none; its nodes need no claim */
+	bool is_one_fs; /* a directory where another file system is mounted is an error: -EXDEV */
 	bool use_cache;
+	/* Somebody may have mapped files for longer than this scan: once a page of such a mapping is dirty,
+	 * more writes to it give no new times, until it is written back. So all is written back first, and
+	 * what is written after that shows (cache.c, I1). */
+	bool has_mappings;
+	const struct pl_cache_place
+		*cache; /* NULL: the store's, by device and inode of the source */
 };
 struct pl_scan_result {
 	struct pl_id tree;
@@ -169,9 +176,15 @@ int pl_links_walk_ahead(struct pl_links *links, struct pl_store *store, int fd,
  * May be deleted at any time; one that does not verify is passed over.
  */
 struct pl_cache;
-/** Opens the cache of the source for reading, if there is one, and begins a new one in tx (NULL: none). */
+/** Where a cache is kept that is of no use to anybody else, and goes with what it is of. */
+struct pl_cache_place {
+	int dirfd;
+	const char *name;
+};
+/** Opens the cache of the source for reading, if there is one, and begins a new one in tx (NULL: none). A
+ * `place` of NULL: in the store's cache/. */
 int pl_cache_open(struct pl_store *store, struct pl_txdir *tx, int source_fd, enum pl_rule rule,
-		  struct pl_cache **ret_cache);
+		  const struct pl_cache_place *place, struct pl_cache **ret_cache);
 /** 1 and the entry as it was (valid until the next call); 0: not known, or not to be believed. Paths
  * must be asked for in the order of pl_path_compare(). */
 int pl_cache_find(struct pl_cache *cache, const char *path, const struct stat *st,
@@ -181,6 +194,17 @@ int pl_cache_add(struct pl_cache *cache, const char *path, const struct stat *st
 /** The new one takes the place of the old one. Best effort. */
 int pl_cache_keep(struct pl_cache *cache);
 void pl_cache_close(struct pl_cache *cache);
+/**
+ * Makes the cache of a directory that was just made from the tree `base` and that nobody else has seen: as a
+ * scan with `rule` would have left it, without a file being read. After it nothing need be read but what
+ * changes, and what was made just before. (cache_fill.c)
+ */
+int pl_cache_fill(struct pl_store *store, struct pl_txdir *tx, int root_fd,
+		  const struct pl_id *base, enum pl_rule rule, const struct pl_cache_place *place,
+		  struct pleach_error *error);
+/** Is a cache of what lies there of any use? Not where a write may leave times as they were: tmpfs gives
+ * no new ones to a file that is written through a mapping; and not where the clock is another machine's. */
+bool pl_cache_is_sound(int source_fd);
 
 /* ---- upper.c: the upper layer of an overlay ---- */
 
