@@ -1,8 +1,6 @@
 /*
- * upper.h - inner header of source: the parts of reading an upper layer. upper.c walks it; what the marks
- * say is upper_marks.c's, where the directories of the base have gone upper_moves.c's, which inode
- * stands for which file of the base upper_inodes.c's, and the names that such a file has without
- * showing in the upper layer upper_links.c's.
+ * upper.h - inner header of source: the parts of reading an upper layer, each needing only those above it.
+ * The walk itself is upper.c's.
  */
 #ifndef PL_SOURCE_UPPER_H
 #define PL_SOURCE_UPPER_H
@@ -51,9 +49,8 @@ void pl_moves_init(struct pl_moves *moves, uint64_t seed);
 void pl_moves_done(struct pl_moves *moves);
 /** The upper layer says what is at `path`: nothing of the base shows there of itself. */
 int pl_moves_cover(struct pl_moves *moves, const char *path);
-/** The base's directory `origin` is at `path` now. 1: it is at *ret_other already. */
-int pl_moves_directory(struct pl_moves *moves, const char *origin, const char *path,
-		       const char **ret_other);
+/** The base's directory `origin` is at `path` now. 1: it is elsewhere already. */
+int pl_moves_directory(struct pl_moves *moves, const char *origin, const char *path);
 /**
  * 1: what is at `path` in the base, untouched by the upper layer, shows, and `ret_path` (empty) is where.
  * 0: it does not. Whether a directory of that path was moved itself is not asked, only those above.
@@ -138,9 +135,15 @@ int pl_upper_base_enter_at(struct pl_upper_ground *ground, const char *path,
 /** In the reverse order. One that is not there is fine. */
 void pl_upper_base_leave(struct pl_upper_ground *ground, struct pl_upper_base *base);
 
-/* ---- upper.c: the walk ---- */
+/* ---- the walk, as its parts see it ---- */
 
-struct pl_upper_frame;
+/** One directory between the root of the upper layer and where the walk is. */
+struct pl_upper_frame {
+	struct pl_listing listing;
+	size_t next;
+	bool has_xwhiteouts;
+	struct pl_upper_base base;
+};
 struct pl_upper_walk {
 	const struct pl_upper *upper;
 	struct pl_scan_result *result;
@@ -162,14 +165,35 @@ struct pl_upper_walk {
 	struct pl_buffer handle;
 	uint64_t done;
 };
+/* ---- upper_note.c: what is said of one path ---- */
+
 /** "<label>/<path>" for messages; valid until the next call. */
 const char *pl_upper_shown(struct pl_upper_walk *u, const char *path);
+/** The path that the walk is at, "" at the root; valid until it moves. */
+const char *pl_upper_here(struct pl_upper_walk *u);
 /** -EBADMSG, by path: what overlayfs cannot have written. */
 int pl_upper_refuse(struct pl_upper_walk *u, const char *path, const char *what,
 		    struct pleach_error *error);
+/** "cannot <what> '...'"; returns `r`. */
+int pl_upper_fail_here(struct pl_upper_walk *u, int r, const char *what,
+		       struct pleach_error *error);
+/** -EXDEV if what is here is not of the upper layer's file system. */
+int pl_upper_check_device(struct pl_upper_walk *u, const struct stat *st,
+			  struct pleach_error *error);
 /** Puts what stands at `path`; names with one `link` other than 0 are one inode. */
 int pl_upper_put(struct pl_upper_walk *u, const char *path, const struct pl_entry *entry,
 		 uint64_t link, struct pleach_error *error);
+
+/* ---- upper_frame.c: directories ---- */
+
+struct pl_upper_frame *pl_upper_top(struct pl_upper_walk *u);
+/** The frame of the directory that the walk has just entered, and its edit; `name` NULL: the root.
+ * `below`: what the base has in its place, or NULL. */
+int pl_upper_push(struct pl_upper_walk *u, const struct pl_entry *below, const char *name,
+		  struct pleach_error *error);
+void pl_upper_drop(struct pl_upper_walk *u);
+/** After the walk: -EBADMSG if a directory that was moved still shows where it was. */
+int pl_upper_check_moved(struct pl_upper_walk *u, struct pleach_error *error);
 
 /* ---- upper_links.c: names that show an inode of the upper layer through the index alone ---- */
 

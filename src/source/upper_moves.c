@@ -31,19 +31,14 @@ int pl_moves_cover(struct pl_moves *moves, const char *path)
 	return r < 0 ? r : 0;
 }
 
-int pl_moves_directory(struct pl_moves *moves, const char *origin, const char *path,
-		       const char **ret_other)
+int pl_moves_directory(struct pl_moves *moves, const char *origin, const char *path)
 {
-	const uint64_t *at;
 	struct pl_id key;
 	int r;
 
 	pl_hash_of(origin, strlen(origin), &key);
-	at = pl_map_get(&moves->directories, &key);
-	if (at) {
-		*ret_other = (const char *)moves->paths.data + *at;
+	if (pl_map_get(&moves->directories, &key))
 		return 1;
-	}
 	r = pl_map_put(&moves->directories, &key, moves->paths.length);
 	pl_buffer_add(&moves->paths, path, strlen(path) + 1);
 	return r < 0 || !pl_buffer_ok(&moves->paths) ? -ENOMEM : 0;

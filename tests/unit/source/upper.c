@@ -597,14 +597,14 @@ static void nodes_of_the_base_are_read_where_the_upper_layer_is_and_nowhere_else
 
 static int group_costs(struct scratch *s)
 {
-	char name[256], script[600];
+	char name[256], single[256], script[2000];
 	struct layers l = {0};
 	struct reading x;
 
 	CHECK(layers_begin(&l, s,
-			   "mkdir -p a/b c/d e; echo 1 > a/b/1; ln a/b/1 a/2; echo c > c/d/c; "
-			   "echo e > e/e") == 0);
-	CHECK(index_name(&l, "a/2", name) == 0);
+			   "mkdir -p a/b c/d e g; echo 1 > a/b/1; ln a/b/1 a/2; echo c > c/d/c; "
+			   "echo e > e/e; echo s > a/s; echo g > g/1; ln g/1 g/2") == 0);
+	CHECK(index_name(&l, "a/2", name) == 0 && index_name(&l, "a/s", single) == 0);
 	(void)snprintf(script, sizeof(script), "echo new > work/index/%s", name);
 	CHECK(with_index(&l, script) == 0);
 	CHECK(hide_node(&l, "c/d") == 0 && hide_node(&l, "c") == 0 && hide_node(&l, "e") == 0);
@@ -613,18 +613,22 @@ static int group_costs(struct scratch *s)
 		(void)fprintf(stderr, "# %s\n", x.error.message);
 	CHECK(x.r == 0 && x.result.files_read == 1 && !pl_id_equal(&x.result.tree, &l.base));
 	reading_end(&x);
-	/* A name of the inode in the upper layer tells which it is: nothing is searched. */
+	/* Names in the upper layer tell which they are, be it by a whiteout: nothing is searched. */
+	CHECK(hide_node(&l, "g") == 0);
 	(void)snprintf(script, sizeof(script),
-		       "echo new > work/index/%s; mkdir -p up/a; ln work/index/%s up/a/2", name,
-		       name);
+		       "echo new > work/index/%s; mkdir -p up/a; ln work/index/%s up/a/2; "
+		       "echo t > work/index/%s; ln work/index/%s up/moved; mknod up/a/s c 0 0",
+		       name, name, single, single);
 	CHECK(with_index(&l, script) == 0);
 	CHECK(reading_begin(&l, PL_RULE_EXACT, &x) == 0);
-	CHECK(x.r == 0 && x.result.files_read == 1);
+	if (x.r < 0)
+		(void)fprintf(stderr, "# %s\n", x.error.message);
+	CHECK(x.r == 0 && x.result.files_read == 2);
 	reading_end(&x);
 	layers_end(&l);
 	return 0;
 }
-CHILD_TEST(groups_are_searched_in_subtrees_that_have_any, group_costs)
+CHILD_TEST(groups_are_searched_only_where_there_are_any_and_if_it_must_be, group_costs)
 
 int main(void)
 {
@@ -644,7 +648,7 @@ int main(void)
 		TEST(another_file_system_on_the_upper_layer_is_refused),
 		TEST(what_this_user_cannot_restore_is_refused_by_path),
 		TEST(nodes_of_the_base_are_read_where_the_upper_layer_is_and_nowhere_else),
-		TEST(groups_are_searched_in_subtrees_that_have_any),
+		TEST(groups_are_searched_only_where_there_are_any_and_if_it_must_be),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
