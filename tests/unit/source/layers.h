@@ -305,6 +305,33 @@ static inline int own_namespace(void)
 	return 0;
 }
 
+/* In a private namespace: the scratch directory is one that an overlay can have its layers in, a tmpfs if
+ * what it lies on is none. 0, or NOT_HERE. */
+static inline int find_ground(struct scratch *s)
+{
+	char options[3 * 4400];
+	struct stat below, st;
+	int r;
+
+	(void)snprintf(options, sizeof(options), "userxattr,lowerdir=%s,upperdir=%s,workdir=%s",
+		       scratch_path(s, "try/l"), scratch_path(s, "try/u"),
+		       scratch_path(s, "try/w"));
+	CHECK(run_script(s->fd, "mkdir -p try/l try/u try/w try/m") == 0);
+	r = mount("overlay", scratch_path(s, "try/m"), "overlay", 0, options);
+	if (r == 0)
+		CHECK(umount(scratch_path(s, "try/m")) == 0);
+	CHECK(run_script(s->fd, "chmod -R u+rwx try; rm -rf try") == 0);
+	if (r == 0)
+		return 0;
+	CHECK(fstat(s->fd, &below) == 0);
+	if (mount("none", s->path, "tmpfs", 0, "size=128m,mode=0755") < 0)
+		return NOT_HERE;
+	close(s->fd);
+	s->fd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CHECK(s->fd >= 0 && fstat(s->fd, &st) == 0 && st.st_dev != below.st_dev);
+	return fchdir(s->fd) == 0 ? 0 : 1;
+}
+
 /* Runs it as a test: a child that says NOT_HERE is a skip. */
 #define IN_CHILD(child)                            \
 	do {                                       \

@@ -105,7 +105,7 @@ static void redirect_that_could_lead_out_is_refused(void **state)
 		"",	 "/",	"..",  ".",    "a/b",  "/..",	"/a/../../b",
 		"/a//b", "//a", "/a/", "/./a", "../a", "/a/..", NULL,
 	};
-	char long_name[2000];
+	char long_name[800]; /* more would not fit into every file system */
 
 	for (unsigned i = 0; bad[i]; i++)
 		assert_int_equal(redirected(*state, bad[i]), -EBADMSG);
