@@ -1,6 +1,7 @@
 /*
  * source - what yields a tree: reading a directory (scan.c), its files (ingest.c), its hard links
- * (links.c), and what is remembered of it between publishes (cache.c).
+ * (links.c), and what is remembered of it between publishes (cache.c); the upper layer of an overlay
+ * (upper.c and its parts, upper.h).
  */
 #ifndef PL_SOURCE_H
 #define PL_SOURCE_H

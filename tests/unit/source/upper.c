@@ -106,7 +106,7 @@ static int says_nothing(struct scratch *s)
 	CHECK(layers_fresh(&l) == 0);
 	CHECK(reading_begin(&l, PL_RULE_EXACT, &x) == 0);
 	CHECK(x.r == 0 && pl_id_equal(&x.result.tree, &l.base));
-	CHECK(memcmp(&x.result.totals, &l.totals, sizeof(l.totals)) == 0);
+	CHECK(same_totals(&x.result.totals, &l.totals));
 	CHECK(x.stage.files_new == 0 && x.result.files_read == 0);
 	reading_end(&x);
 	layers_end(&l);
@@ -262,6 +262,36 @@ static int rules(struct scratch *s)
 static void metadata_is_reduced_as_the_rule_says(void **state)
 {
 	IN_CHILD(in_child_as_user(rules, *state));
+}
+
+/* Deeper than any path that a system call takes. */
+static int deep(struct scratch *s)
+{
+	struct pl_scan_result result;
+	struct layers l = {.is_user = true};
+	int fd;
+
+	CHECK(layers_begin(&l, s, ":") == 0 && layers_fresh(&l) == 0);
+	fd = pl_open_dir(s->fd, "up");
+	for (unsigned i = 0; i < 1000; i++) {
+		int below;
+
+		CHECK(fd >= 0 && mkdirat(fd, "directory", 0755) == 0);
+		CHECK(make_file(fd, "file", "x") == 0 && symlinkat("../..", fd, "link") == 0);
+		below = pl_open_dir(fd, "directory");
+		close(fd);
+		fd = below;
+	}
+	close(fd);
+	CHECK(gives(&l, "up", &result) == 0);
+	CHECK(result.totals.depth >= 1000 && result.escaping == 2);
+	layers_end(&l);
+	return 0;
+}
+
+static void depth_has_no_limit_but_that_of_trees(void **state)
+{
+	IN_CHILD(in_child_as_user(deep, *state));
 }
 
 /* ---- what somebody put there ---- */
@@ -643,6 +673,7 @@ int main(void)
 		TEST(redirects_may_cross_and_nest),
 		TEST(escaping_links_of_the_upper_layer_are_counted),
 		TEST(metadata_is_reduced_as_the_rule_says),
+		TEST(depth_has_no_limit_but_that_of_trees),
 		TEST(redirect_to_no_directory_of_the_base_is_refused),
 		TEST(marks_that_contradict_each_other_are_refused),
 		TEST(redirect_in_the_upper_layer_of_a_user_is_refused),
