@@ -1,0 +1,405 @@
+/*
+ * Process 1 of a program's namespace. It makes the view, starts the program, reports what becomes of it, and ends
+ * everything that is left when the program ends or when nobody is left to report to.
+ *
+ *      cloned --view--> ready --program's end--> ending --none left--> gone
+ *                         \--socket closed------/
+ *
+ * N1  Async-signal-safe calls alone: it comes from a process that may have had threads.
+ * N2  It holds no descriptor that is not its own: whoever waits for the end of a pipe waits for the program, not for
+ *     it. The locks of `kept` it holds until it is gone, and with it everything in the namespace.
+ * N3  The program is not process 1, stays in the caller's process group, and has the caller's signals: so pipelines
+ *     and the terminal work as without us. Of a stop is reported what the caller would not notice by itself: of a
+ *     program with a group of its own, or by SIGSTOP. (In here the number of a group from outside is 0.)
+ * N4  The caller's death is seen by the socket. PR_SET_PDEATHSIG tells of the death of a thread, and is not used.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/fanotify.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "sys/init.h"
+
+#define LOST "\1" /* as a path of a watch: some were lost */
+
+struct running {
+	const struct pl_init *init;
+	pid_t program; /* 0: it has ended */
+	int tty, watch;
+};
+
+static void tell(int socket, int what, int step, int value)
+{
+	struct pl_init_message m = {.what = what, .step = step, .value = value};
+
+	while (send(socket, &m, sizeof(m), MSG_NOSIGNAL) < 0 && errno == EINTR)
+		;
+}
+
+static _Noreturn void give_up(const struct pl_init *init, int step, int r)
+{
+	tell(init->socket, PL_INIT_FAILED, step, -r);
+	_exit(1);
+}
+
+/* ---- the program ---- */
+
+/* Handlers are gone at the exec anyhow; until then they must not run in here. What is ignored stays so. */
+static void drop_handlers(void)
+{
+	for (int n = 1; n < NSIG; n++) {
+		struct sigaction action;
+
+		if (sigaction(n, NULL, &action) < 0 || action.sa_handler == SIG_IGN ||
+		    action.sa_handler == SIG_DFL)
+			continue;
+		action.sa_handler = SIG_DFL;
+		action.sa_flags = 0;
+		(void)sigaction(n, &action, NULL);
+	}
+}
+
+static int take_stdio(const int *stdio)
+{
+	int copies[3] = {-1, -1, -1};
+
+	for (int i = 0; i < 3; i++) {
+		if (stdio[i] < 0)
+			continue;
+		copies[i] = fcntl(stdio[i], F_DUPFD_CLOEXEC, 3);
+		if (copies[i] < 0)
+			return -errno;
+	}
+	for (int i = 0; i < 3; i++)
+		if (copies[i] >= 0 && dup2(copies[i], i) < 0)
+			return -errno;
+	return 0;
+}
+
+/* As execvpe(3) does, with the PATH of the program's environment. Returns the errno. */
+static int execute(const struct pl_init *init)
+{
+	int err = ENOENT;
+
+	for (const char *const *path = init->programs; *path; path++) {
+		execve(*path, init->argv, init->envp);
+		if (errno == ENOEXEC) {
+			init->shell_argv[1] = (char *)*path;
+			execve(init->shell_argv[0], init->shell_argv, init->envp);
+			return errno;
+		}
+		/* A directory of PATH that is closed to us says nothing of the program. */
+		if (errno == EACCES && access(*path, F_OK) == 0)
+			err = EACCES;
+		else if (errno != ENOENT && errno != ENOTDIR && errno != EACCES)
+			return errno;
+	}
+	return err;
+}
+
+static _Noreturn void be_program(const struct pl_init *init, int say)
+{
+	int err = -take_stdio(init->stdio);
+
+	if (!err) {
+		(void)sigprocmask(SIG_SETMASK, &init->mask, NULL);
+		err = execute(init);
+	}
+	(void)!write(say, &err, sizeof(err));
+	_exit(127);
+}
+
+/* Starts it. 0, or the errno of its exec. */
+static int start(struct running *run)
+{
+	int said[2], err = 0;
+	ssize_t n;
+
+	if (pipe2(said, O_CLOEXEC) < 0)
+		return errno;
+	run->program = pl_clone(SIGCHLD);
+	if (run->program == 0)
+		be_program(run->init, said[1]);
+	if (run->program < 0) {
+		run->program = 0;
+		return errno;
+	}
+	close(said[1]);
+	do
+		n = read(said[0], &err, sizeof(err));
+	while (n < 0 && errno == EINTR);
+	close(said[0]);
+	return n == sizeof(err) ? err : 0;
+}
+
+/* ---- descriptors (N2) ---- */
+
+static void close_between(int from, int to)
+{
+	if (from <= to)
+		(void)close_range((unsigned)from, (unsigned)to, 0);
+}
+
+static void close_foreign(const struct running *run)
+{
+	const struct pl_view *view = run->init->view;
+	int own[PL_INIT_KEPT_MAX + 4], n = 0, next = 3;
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	for (int i = 0; null >= 0 && i < 3; i++)
+		(void)dup2(null, i);
+	for (size_t i = 0; i < view->n_kept; i++)
+		own[n++] = view->kept[i];
+	own[n++] = run->init->socket;
+	own[n++] = run->tty;
+	own[n++] = run->watch;
+	own[n++] = view->watched ? view->reads_fd : -1;
+	/* From one of ours to the next higher. */
+	for (;;) {
+		int lowest = -1;
+
+		for (int i = 0; i < n; i++)
+			if (own[i] >= next && (lowest < 0 || own[i] < lowest))
+				lowest = own[i];
+		if (lowest < 0)
+			break;
+		close_between(next, lowest - 1);
+		next = lowest + 1;
+	}
+	close_between(next, ~0U >> 1);
+}
+
+/* ---- what is opened ---- */
+
+static bool is_shown(const struct pl_view_step *step)
+{
+	return step->what == PL_VIEW_OVERLAY || step->what == PL_VIEW_BIND;
+}
+
+/* Every mount that shows the workspace. */
+static int watch(struct running *run)
+{
+	const struct pl_view *view = run->init->view;
+
+	if (!view->watched)
+		return 0;
+	run->watch = fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC | FAN_NONBLOCK |
+					   FAN_UNLIMITED_QUEUE | FAN_UNLIMITED_MARKS,
+				   O_RDONLY | O_CLOEXEC | O_LARGEFILE);
+	if (run->watch < 0)
+		return -errno;
+	for (size_t i = 0; i < view->n_steps; i++)
+		if (is_shown(&view->steps[i]) &&
+		    fanotify_mark(run->watch, FAN_MARK_ADD | FAN_MARK_MOUNT, FAN_OPEN | FAN_ONDIR,
+				  AT_FDCWD, view->steps[i].target) < 0)
+			return -errno;
+	return 0;
+}
+
+/* The part of a path that lies in the workspace, wherever that is shown; NULL: elsewhere. */
+static const char *inside(const struct pl_view *view, const char *path)
+{
+	for (size_t i = 0; i < view->n_steps; i++) {
+		size_t n = strlen(view->steps[i].target);
+
+		if (is_shown(&view->steps[i]) && strncmp(path, view->steps[i].target, n) == 0 &&
+		    (path[n] == '/' || path[n] == '\0'))
+			return path[n] == '/' ? path + n + 1 : path + n;
+	}
+	return NULL;
+}
+
+static void note_open(const struct pl_view *view, int fd)
+{
+	char link[32] = "/proc/self/fd/", path[4097], digits[16];
+	size_t n = 0, at = 14;
+	const char *relative;
+	ssize_t length;
+
+	for (int rest = fd; rest > 0 || n == 0; rest /= 10)
+		digits[n++] = (char)('0' + rest % 10);
+	while (n > 0)
+		link[at++] = digits[--n];
+	link[at] = '\0';
+	length = readlink(link, path, sizeof(path) - 1);
+	if (length < 0 || (size_t)length == sizeof(path) - 1) {
+		(void)!write(view->reads_fd, LOST, sizeof(LOST));
+		return;
+	}
+	path[length] = '\0';
+	relative = inside(view, path);
+	if (relative)
+		(void)!write(view->reads_fd, relative, strlen(relative) + 1);
+}
+
+/* All that has come so far. */
+static void note_opens(struct running *run)
+{
+	_Alignas(struct fanotify_event_metadata) char buffer[4096];
+	const struct pl_view *view = run->init->view;
+	ssize_t n;
+
+	while (run->watch >= 0 && (n = read(run->watch, buffer, sizeof(buffer))) > 0) {
+		struct fanotify_event_metadata *e = (void *)buffer;
+
+		for (; FAN_EVENT_OK(e, n); e = FAN_EVENT_NEXT(e, n)) {
+			if (e->mask & FAN_Q_OVERFLOW)
+				(void)!write(view->reads_fd, LOST, sizeof(LOST));
+			if (e->fd < 0)
+				continue;
+			if (e->pid != 1) /* not our own */
+				note_open(view, e->fd);
+			close(e->fd);
+		}
+	}
+}
+
+/* ---- its life ---- */
+
+/* N3 */
+static void report_stop(const struct running *run, int signal)
+{
+	if (signal == SIGSTOP || getpgid(run->program) > 0)
+		tell(run->init->socket, PL_INIT_EVENT, PL_CHILD_STOPPED, signal);
+}
+
+/* Whatever has changed. 1: the program has ended, with *ret_status. */
+static int reap(struct running *run, int *ret_status)
+{
+	int status, has_ended = 0;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
+		if (pid != run->program)
+			continue;
+		if (WIFSTOPPED(status)) {
+			report_stop(run, WSTOPSIG(status));
+			continue;
+		}
+		*ret_status = status;
+		has_ended = 1;
+	}
+	return has_ended;
+}
+
+static void resume(const struct running *run, bool foreground)
+{
+	pid_t group = getpgid(run->program);
+
+	/* All signals being blocked, the terminal does not stop us for it. */
+	if (foreground && run->tty >= 0 && group > 0)
+		(void)tcsetpgrp(run->tty, group);
+	(void)kill(group > 0 ? -group : run->program, SIGCONT);
+}
+
+/* 0: nobody is there any more. */
+static int obey(const struct running *run)
+{
+	struct pl_init_message m;
+	ssize_t n = recv(run->init->socket, &m, sizeof(m), MSG_DONTWAIT);
+
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR;
+	if (n != sizeof(m))
+		return 0;
+	if (m.what == PL_INIT_SIGNAL)
+		(void)kill(run->program, m.value);
+	else if (m.what == PL_INIT_RESUME)
+		resume(run, m.value != 0);
+	return 1;
+}
+
+static void on_child(int signal)
+{
+	(void)signal; /* it ends ppoll() */
+}
+
+/* Until the program has ended. 1: it has; 0: the caller has. */
+static int attend(struct running *run, int *ret_status)
+{
+	struct sigaction action = {.sa_handler = on_child};
+	sigset_t mask;
+
+	sigfillset(&mask);
+	sigdelset(&mask, SIGCHLD);
+	(void)sigaction(SIGCHLD, &action, NULL);
+	for (;;) {
+		struct pollfd fds[2] = {{.fd = run->init->socket, .events = POLLIN},
+					{.fd = run->watch, .events = POLLIN}};
+
+		if (reap(run, ret_status))
+			return 1;
+		(void)ppoll(fds, 2, NULL, &mask);
+		note_opens(run);
+		if ((fds[0].revents & (POLLIN | POLLHUP | POLLERR)) && !obey(run))
+			return 0;
+	}
+}
+
+/* Everything else that runs in here ends. */
+static void end_all(void)
+{
+	for (;;) {
+		pid_t pid;
+
+		(void)kill(-1, SIGKILL);
+		pid = waitpid(-1, NULL, 0);
+		if (pid < 0 && errno == ECHILD)
+			return;
+	}
+}
+
+static void make_view(struct running *run)
+{
+	const struct pl_init *init = run->init;
+	const struct pl_view *view = init->view;
+	mode_t mask = umask(022);
+	int r = view->with_user_namespace ? pl_view_map_ids(init->uid, init->gid) : 0;
+
+	if (r >= 0)
+		r = pl_view_detach();
+	if (r < 0)
+		give_up(init, -1, r);
+	for (size_t i = 0; i < view->n_steps; i++) {
+		r = pl_view_do(&view->steps[i]);
+		if (r < 0)
+			give_up(init, (int)i, r);
+	}
+	pl_view_mount_proc();
+	(void)umask(mask);
+	r = watch(run);
+	if (r >= 0 && init->cwd && chdir(init->cwd) < 0)
+		r = -errno;
+	if (r < 0)
+		give_up(init, (int)view->n_steps, r);
+}
+
+_Noreturn void pl_init_run(const struct pl_init *init)
+{
+	struct running run = {.init = init, .tty = -1, .watch = -1};
+	int status = 0, err;
+
+	drop_handlers();
+	make_view(&run);
+	run.tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+	err = start(&run);
+	tell(init->socket, PL_INIT_READY, 0, 0);
+	close_foreign(&run);
+	if (!err && !attend(&run, &status)) {
+		end_all();
+		_exit(0);
+	}
+	run.program = 0;
+	end_all();
+	note_opens(&run);
+	if (err)
+		tell(init->socket, PL_INIT_EVENT, PL_CHILD_NO_EXEC, err);
+	else if (WIFSIGNALED(status))
+		tell(init->socket, PL_INIT_EVENT, PL_CHILD_SIGNALED, WTERMSIG(status));
+	else
+		tell(init->socket, PL_INIT_EVENT, PL_CHILD_EXITED, WEXITSTATUS(status));
+	_exit(0);
+}

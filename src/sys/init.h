@@ -1,0 +1,59 @@
+/*
+ * init.h - inner header of sys: what the two sides of a program's namespace say to each other (namespace.c outside,
+ * init.c inside), and what is prepared outside for inside.
+ */
+#ifndef PL_SYS_INIT_H
+#define PL_SYS_INIT_H
+
+#include <signal.h>
+
+#include "sys/sys.h"
+
+#define PL_INIT_KEPT_MAX 16
+
+/** Messages of the socket between them, whole ones (SOCK_SEQPACKET). */
+struct pl_init_message {
+	enum {
+		/* from inside */
+		PL_INIT_FAILED, /* value: the errno; step: which */
+		PL_INIT_READY,	/* the program was started */
+		PL_INIT_EVENT,	/* step: an enum pl_child_what; value: as there */
+		/* from outside */
+		PL_INIT_SIGNAL, /* value: the signal */
+		PL_INIT_RESUME, /* value: 1: in the foreground */
+	} what;
+	int step, value;
+};
+
+/** All that init needs, made before it is: it allocates nothing. */
+struct pl_init {
+	const struct pl_view *view;
+	int socket;
+	char *const *argv, *const *envp;
+	const char *const *programs; /* paths to try, NULL ends */
+	char **shell_argv; /* {"/bin/sh", NULL, argv[1], ...}: for a file that the kernel does not know */
+	const char *cwd;
+	const int *stdio;
+	uid_t uid;
+	gid_t gid;
+	sigset_t mask; /* of the caller: the program's */
+};
+/** Never returns: init of the namespaces that it was cloned into, all signals blocked. (init.c) */
+_Noreturn void pl_init_run(const struct pl_init *init);
+
+/* ---- view.c ---- */
+
+/** Maps this user to himself in the user namespace that the process was just cloned into. */
+int pl_view_map_ids(uid_t uid, gid_t gid);
+/** Nothing mounted here shows outside; what is mounted outside still shows here. */
+int pl_view_detach(void);
+/** Does one step. Async-signal-safe, as all here. */
+int pl_view_do(const struct pl_view_step *step);
+/** /proc shows the processes of the namespace, where the kernel lets it. */
+void pl_view_mount_proc(void);
+
+/** Clones this process into new namespaces, as fork(2); the child's death is told by waitpid(2) with __WALL alone,
+ * so that whoever waits for children of his own does not meet it. */
+pid_t pl_clone(unsigned flags);
+
+#endif

@@ -1,0 +1,260 @@
+/*
+ * A program with a view of its own, seen from outside: started by a clone into new namespaces, and told of by its
+ * init (init.c) through a socket.
+ *
+ *      none --start--> running <--resume-- stopped --...--> ended --close--> none
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "sys/init.h"
+#include "sys/seam.h"
+
+struct pl_child {
+	pid_t init;
+	int socket;
+	bool has_ended;
+	struct pl_child_event end;
+};
+
+/* ---- what is prepared for inside ---- */
+
+struct preparation {
+	struct pl_strings programs;
+	char **shell_argv;
+};
+
+static void preparation_done(struct preparation *p)
+{
+	pl_strings_done(&p->programs);
+	free(p->shell_argv);
+}
+
+static const char *find_path(char *const envp[])
+{
+	for (; *envp; envp++)
+		if (strncmp(*envp, "PATH=", 5) == 0)
+			return *envp + 5;
+	return "/usr/local/bin:/usr/bin:/bin";
+}
+
+/* Where a program of this name is looked for. An empty part of PATH is the working directory. */
+static int list_programs(const char *name, char *const envp[], struct pl_strings *ret)
+{
+	const char *path;
+
+	if (strchr(name, '/') || *name == '\0')
+		return pl_strings_add(ret, name);
+	path = find_path(envp);
+	for (;;) {
+		size_t length = strcspn(path, ":");
+		PL_BUFFER b = {0};
+
+		pl_buffer_add(&b, path, length);
+		pl_buffer_add_string(&b, length ? "/" : "./");
+		pl_buffer_add_string(&b, name);
+		if (!pl_buffer_ok(&b) || pl_strings_add(ret, pl_buffer_string(&b)) < 0)
+			return -ENOMEM;
+		if (path[length] == '\0')
+			return 0;
+		path += length + 1;
+	}
+}
+
+static int prepare(struct preparation *p, char *const argv[], char *const envp[])
+{
+	size_t n = 0;
+
+	while (argv[n])
+		n++;
+	p->shell_argv = calloc(n + 2, sizeof(*p->shell_argv));
+	if (!p->shell_argv)
+		return -ENOMEM;
+	p->shell_argv[0] = (char *)"/bin/sh";
+	for (size_t i = 1; i < n; i++)
+		p->shell_argv[i + 1] = argv[i];
+	return list_programs(argv[0], envp, &p->programs);
+}
+
+/* ---- starting ---- */
+
+/* Every signal is blocked meanwhile: no handler of the caller's runs inside. */
+static pid_t clone_init(struct pl_init *init, const int sockets[2])
+{
+	unsigned flags = CLONE_NEWNS | CLONE_NEWPID;
+	sigset_t all;
+	pid_t pid;
+	int err;
+
+	if (init->view->with_user_namespace)
+		flags |= CLONE_NEWUSER;
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &init->mask);
+	pid = pl_clone(flags);
+	if (pid == 0) {
+		close(sockets[0]);
+		pl_init_run(init);
+	}
+	err = errno;
+	pthread_sigmask(SIG_SETMASK, &init->mask, NULL);
+	return pid < 0 ? -err : pid;
+}
+
+static void wait_for_init(pid_t pid)
+{
+	while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR)
+		;
+}
+
+/* The next message; 0: init is gone without one. */
+static int receive(int socket, struct pl_init_message *m)
+{
+	ssize_t n = recv(socket, m, sizeof(*m), 0);
+
+	if (n < 0)
+		return errno == ECONNRESET ? 0 : -errno;
+	return n == sizeof(*m);
+}
+
+static int await_ready(int socket, int *ret_step)
+{
+	struct pl_init_message m;
+	int r;
+
+	do
+		r = receive(socket, &m);
+	while (r == -EINTR);
+	*ret_step = -1;
+	if (r <= 0)
+		return r < 0 ? r : -EIO;
+	if (m.what == PL_INIT_READY)
+		return 0;
+	pl_assert(m.what == PL_INIT_FAILED && m.value > 0);
+	*ret_step = m.step;
+	return -m.value;
+}
+
+int pl_child_start(const struct pl_view *view, char *const argv[], char *const envp[],
+		   const char *cwd, const int stdio[3], struct pl_child **ret_child, int *ret_step)
+{
+	struct preparation p = {.shell_argv = NULL};
+	struct pl_child *child = calloc(1, sizeof(*child));
+	struct pl_init init = {.view = view,
+			       .argv = argv,
+			       .envp = envp,
+			       .cwd = cwd,
+			       .stdio = stdio,
+			       .uid = geteuid(),
+			       .gid = getegid()};
+	int sockets[2], r = child ? prepare(&p, argv, envp) : -ENOMEM;
+
+	pl_assert(argv[0] && view->n_kept <= PL_INIT_KEPT_MAX);
+	*ret_step = -1;
+	if (r >= 0 && view->with_user_namespace && !pl_seam_has(PL_CAP_USERNS))
+		r = -EPERM;
+	if (r >= 0)
+		r = pl_seam_pass(PL_CALL_MOUNT);
+	if (r >= 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
+		r = -errno;
+	if (r < 0)
+		goto out;
+	init.programs = pl_strings_list(&p.programs);
+	init.shell_argv = p.shell_argv;
+	init.socket = sockets[1];
+	child->init = clone_init(&init, sockets);
+	close(sockets[1]);
+	r = child->init < 0 ? (int)child->init : await_ready(sockets[0], ret_step);
+	if (r < 0) {
+		close(sockets[0]);
+		if (child->init > 0)
+			wait_for_init(child->init);
+		goto out;
+	}
+	child->socket = sockets[0];
+	*ret_child = child;
+	child = NULL;
+out:
+	preparation_done(&p);
+	free(child);
+	return r;
+}
+
+/* ---- running ---- */
+
+int pl_child_fd(const struct pl_child *child)
+{
+	return child->socket;
+}
+
+/* Init is gone, and so is everything. */
+static void note_end(struct pl_child *child, enum pl_child_what what, int value)
+{
+	wait_for_init(child->init);
+	child->has_ended = true;
+	child->end = (struct pl_child_event){.what = what, .value = value};
+}
+
+int pl_child_next(struct pl_child *child, struct pl_child_event *ret_event)
+{
+	struct pl_init_message m;
+
+	if (!child->has_ended) {
+		int r = receive(child->socket, &m);
+
+		if (r < 0)
+			return r;
+		if (r == 0) { /* somebody killed it, and with it the program */
+			note_end(child, PL_CHILD_SIGNALED, SIGKILL);
+		} else {
+			pl_assert(m.what == PL_INIT_EVENT);
+			if (m.step == PL_CHILD_STOPPED) {
+				ret_event->what = PL_CHILD_STOPPED;
+				ret_event->value = m.value;
+				return 0;
+			}
+			note_end(child, (enum pl_child_what)m.step, m.value);
+		}
+	}
+	*ret_event = child->end;
+	return 0;
+}
+
+static int say(struct pl_child *child, int what, int value)
+{
+	struct pl_init_message m = {.what = what, .value = value};
+
+	if (child->has_ended)
+		return 0;
+	if (PL_RETRY(send(child->socket, &m, sizeof(m), MSG_NOSIGNAL)) < 0 && errno != EPIPE)
+		return -errno;
+	return 0; /* gone: there is an event that says so */
+}
+
+int pl_child_signal(struct pl_child *child, int signal)
+{
+	return say(child, PL_INIT_SIGNAL, signal);
+}
+
+int pl_child_resume(struct pl_child *child, bool foreground)
+{
+	return say(child, PL_INIT_RESUME, foreground);
+}
+
+void pl_child_close(struct pl_child *child)
+{
+	if (!child)
+		return;
+	if (!child->has_ended) {
+		(void)kill(child->init, SIGKILL);
+		wait_for_init(child->init);
+	}
+	close(child->socket);
+	free(child);
+}
