@@ -11,6 +11,7 @@
  *     processes that make one at once, one wins, and the others find a store.
  * I2  Modes do not depend on the umask, or on what DIR hands down: default ACL and setgid are off.
  * I3  In DIR nothing is removed but what beside.c finds dead (G7).
+ * I4  Nothing is ever moved or linked between .pleach and DIR: where .pleach is a subvolume that is EXDEV.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -177,15 +178,31 @@ static int probe(const struct making *making, struct pleach_error *error)
 	return r < 0 ? pl_fail_sys(error, r, "cannot make a hard link in '%s'", making->dir) : 0;
 }
 
+/*
+ * On btrfs a subvolume, so that a snapshot of the store can be had (I4). It is a directory for everything
+ * else, but that nothing can be linked or renamed into it or out of it.
+ */
+static int make_store_dir(int beside_fd)
+{
+	struct pl_fs fs;
+	int r = pl_seam_has(PL_CAP_SUBVOLUME) ? pl_fs_probe(beside_fd, &fs) : -EOPNOTSUPP;
+
+	if (r == 0 && strcmp(fs.name, "btrfs") == 0)
+		r = pl_subvolume_create(beside_fd, STORE_NAME);
+	else
+		r = -EOPNOTSUPP;
+	if (r < 0)
+		r = pl_mkdir(beside_fd, STORE_NAME, 0700);
+	return r < 0 ? r : pl_chmod_at(beside_fd, STORE_NAME, 0700); /* I2 */
+}
+
 /* 0: it is there now; 1: another one came first. */
 static int make_store(const struct making *making)
 {
 	int beside_fd = making->beside.dir.fd;
 	PL_CLOSE int fd = -EBADF;
-	int r = pl_mkdir(beside_fd, STORE_NAME, 0700);
+	int r = make_store_dir(beside_fd);
 
-	if (r == 0)
-		r = pl_chmod_at(beside_fd, STORE_NAME, 0700); /* I2 */
 	if (r < 0)
 		return r;
 	fd = pl_open_dir(beside_fd, STORE_NAME);

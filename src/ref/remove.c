@@ -2,7 +2,7 @@
  * Taking a ref away, once its last record says that it is dropped: by who dropped it, or by whoever
  * comes by after he was killed (pl_ref_settle()). Each step may have been taken before.
  *
- * I1  The public path is moved into tx/ and looked at there: what somebody put at it meanwhile goes
+ * I1  The public path is moved into tx/ (or beside the store) and looked at there: what somebody put at it meanwhile goes
  *     back (G7).
  * I2  Readers that have resolved a path keep their tree for the grace, counted from when the path
  *     went: by a holder, since the ref, which would tell, goes too.
@@ -18,6 +18,30 @@ static bool is_our_hop(struct pl_ref *ref, int dirfd, const char *name)
 	return pl_public_state_at(ref, dirfd, name, &state, NULL) >= 0 && state == PL_PUBLIC_OK;
 }
 
+/* Moves the hop into a private directory. -ENOENT: it is gone. */
+static int take_hop_into(struct pl_ref *ref, int dirfd, const char *name)
+{
+	int root = ref->store->root_fd;
+	int r = pl_rename(root, ref->name, dirfd, name);
+
+	if (r >= 0 && !is_our_hop(ref, dirfd, name)) /* I1 */
+		r = pl_rename_new(dirfd, name, root, ref->name);
+	return r;
+}
+
+/* Where the store is a subvolume, its tx/ is another one than that of the public path. */
+static int take_hop_beside(struct pl_ref *ref)
+{
+	struct pl_beside beside;
+	int r = pl_beside_begin(ref->store->root_fd, &beside);
+
+	if (r < 0)
+		return r;
+	r = take_hop_into(ref, beside.dir.fd, "hop");
+	pl_beside_end(&beside);
+	return r;
+}
+
 static int take_hop(struct pl_ref *ref, struct pl_txdir *tx)
 {
 	int root = ref->store->root_fd, r;
@@ -26,11 +50,11 @@ static int take_hop(struct pl_ref *ref, struct pl_txdir *tx)
 	if (!is_our_hop(ref, root, ref->name))
 		return 0;
 	pl_txdir_name(tx, "hop", name);
-	r = pl_rename(root, ref->name, tx->fd, name);
+	r = take_hop_into(ref, tx->fd, name);
+	if (r == -EXDEV)
+		r = take_hop_beside(ref);
 	if (r == -ENOENT)
 		return 0;
-	if (r >= 0 && !is_our_hop(ref, tx->fd, name)) /* I1 */
-		r = pl_rename_new(tx->fd, name, root, ref->name);
 	return r < 0 ? r : pl_store_sync(ref->store, root);
 }
 

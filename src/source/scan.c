@@ -16,6 +16,7 @@
 #include "source/source.h"
 
 struct frame {
+	dev_t dev;
 	struct pl_listing listing;
 	size_t next;
 	struct pl_meta meta;
@@ -60,9 +61,7 @@ static int fail_at(struct scanner *s, int r, const char *what, struct pleach_err
 /* A btrfs subvolume has a device number of its own, and is no other file system. */
 static bool is_same_fs(const struct scanner *s, int fd, const struct stat *st)
 {
-	size_t depth = s->walk.depth;
-
-	return depth < 2 || st->st_dev == s->walk.levels[depth - 2].dev || pl_subvolume_is(fd) == 1;
+	return s->n < 2 || st->st_dev == s->frames[s->n - 2].dev || pl_subvolume_is(fd) == 1;
 }
 
 static int read_directory_meta(struct scanner *s, struct frame *f, struct pleach_error *error)
@@ -72,6 +71,7 @@ static int read_directory_meta(struct scanner *s, struct frame *f, struct pleach
 	struct stat st;
 	int r = pl_fstat(fd, &st);
 
+	f->dev = r < 0 ? 0 : st.st_dev;
 	if (r >= 0 && pl_same_inode(&st, &s->store_root)) {
 		pl_fail(error, PLEACH_FAILED, -ELOOP,
 			"the store itself lies in the source, at '%s/%s'", s->scan->label, here(s));

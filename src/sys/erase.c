@@ -3,10 +3,12 @@
  * symlinks and mounts to places that must stay as they are.
  *
  * Invariants:
- *  E1  What is entered is a real directory on the device of the directory that holds the tree, and
- *      no mount: openat2() does not cross one, and without it the ids of the mounts are compared.
- *      The device alone is not enough: a bind mount has the same.
- *  E2  A mode is changed only after a call was refused, and only by adding u+rwx.
+ *  E1  What is entered is a real directory on the device of the directory that it is in, or a btrfs
+ *      subvolume, which has a device number of its own; and no mount: openat2() does not cross one, and
+ *      without it the ids of the mounts are compared. The device alone is not enough: a bind mount has
+ *      the same.
+ *  E2  A mode is changed only after a call was refused, and only by adding u+rwx; flags that keep things
+ *      as they are (chattr +i, +a) are taken off only then, too.
  *  E3  frames[i] belongs to level i + 1 of the walk.
  */
 #include <fcntl.h>
@@ -29,7 +31,6 @@ struct eraser {
 	struct pl_walk walk;
 	struct frame *frames;
 	size_t n, capacity;
-	dev_t dev;
 	const char *spare; /* at the top */
 	int first_error;
 };
@@ -91,12 +92,13 @@ static int mount_of(int fd)
 }
 
 /* Opens directory dirfd/name, keeping E1. */
-static int open_inside(const struct eraser *e, int dirfd, const char *name)
+static int open_inside(int dirfd, const char *name, bool *ret_is_subvolume)
 {
 	PL_CLOSE int fd = open_on_same_mount(dirfd, name);
-	struct stat st;
+	struct stat parent, st;
 	int r;
 
+	*ret_is_subvolume = false;
 	if (fd == -ENOSYS) {
 		int above = mount_of(dirfd), here;
 
@@ -108,9 +110,16 @@ static int open_inside(const struct eraser *e, int dirfd, const char *name)
 	if (fd < 0)
 		return fd;
 	r = pl_fstat(fd, &st);
+	if (r >= 0)
+		r = pl_fstat(dirfd, &parent);
 	if (r < 0)
 		return r;
-	return st.st_dev == e->dev ? pl_take_fd(&fd) : -EXDEV;
+	if (st.st_dev != parent.st_dev) {
+		if (pl_subvolume_is(fd) != 1)
+			return -EXDEV;
+		*ret_is_subvolume = true;
+	}
+	return pl_take_fd(&fd);
 }
 
 /* E2, for a directory that may not even be opened. */
@@ -128,12 +137,26 @@ static bool widen_current(struct eraser *e)
 	struct frame *frame = &e->frames[e->n - 1];
 	int fd = pl_walk_fd(&e->walk);
 	struct stat st;
+	bool is_free;
 
 	if (frame->is_widened)
 		return false;
 	frame->is_widened = true;
-	return pl_fstat(fd, &st) == 0 && is_missing_permission(&st) &&
-	       pl_chmod(fd, (st.st_mode & 07777) | S_IRWXU) == 0;
+	is_free = pl_clear_flags(fd) == 1; /* first: they keep the mode too */
+	return (pl_fstat(fd, &st) == 0 && is_missing_permission(&st) &&
+		pl_chmod(fd, (st.st_mode & 07777) | S_IRWXU) == 0) ||
+	       is_free;
+}
+
+/* E2, for a file or directory that has such flags itself. True if it makes sense to try again. */
+static bool free_at(int dirfd, const char *name)
+{
+	/* O_NONBLOCK: a FIFO or a device, which have none of these flags. */
+	PL_CLOSE int fd = pl_open(dirfd, name, O_RDONLY | O_NONBLOCK);
+	struct stat st;
+
+	return fd >= 0 && pl_fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)) &&
+	       pl_clear_flags(fd) == 1;
 }
 
 /* Lists the current directory into a new frame. Only want of memory is an error here; what cannot
@@ -170,26 +193,43 @@ static int remove_name(struct eraser *e, const char *name, bool is_dir)
 
 	if (is_refusal(r) && widen_current(e))
 		r = is_dir ? pl_rmdir(fd, name) : pl_unlink(fd, name);
+	if (r == -EPERM && free_at(fd, name))
+		r = is_dir ? pl_rmdir(fd, name) : pl_unlink(fd, name);
 	return r == -ENOENT ? 0 : r;
+}
+
+/* All of it at once, where this user may, and no other lies in it. An ordinary user has to empty it; then
+ * it goes as any directory. */
+static bool delete_subvolume(int dirfd, const char *name, int fd)
+{
+	struct stat opened, st;
+
+	return pl_fstat(fd, &opened) == 0 && pl_lstat(dirfd, name, &st) == 0 &&
+	       pl_same_inode(&opened, &st) && pl_subvolume_delete(dirfd, name) == 0;
 }
 
 /* Enters a directory; it is removed on the way back. Returned are only errors that end it all. */
 static int descend(struct eraser *e, const char *name)
 {
 	int dirfd = pl_walk_fd(&e->walk);
-	int fd = open_inside(e, dirfd, name);
+	bool is_subvolume;
+	int fd = open_inside(dirfd, name, &is_subvolume);
 	int r;
 
 	if (is_refusal(fd) && widen_current(e))
-		fd = open_inside(e, dirfd, name);
+		fd = open_inside(dirfd, name, &is_subvolume);
 	if (is_refusal(fd) && widen_at(dirfd, name))
-		fd = open_inside(e, dirfd, name);
+		fd = open_inside(dirfd, name, &is_subvolume);
 	if (fd == -ENOTDIR || fd == -ELOOP) { /* replaced since it was listed */
 		note(e, remove_name(e, name, false));
 		return 0;
 	}
 	if (fd < 0) {
 		note(e, fd == -ENOENT ? 0 : fd);
+		return 0;
+	}
+	if (is_subvolume && delete_subvolume(dirfd, name, fd)) {
+		pl_close(fd);
 		return 0;
 	}
 	r = pl_walk_enter_take(&e->walk, name, fd);
@@ -245,15 +285,20 @@ static int erase_below(struct eraser *e)
 	return r;
 }
 
-static int erase_dir(int dirfd, const char *name, const char *spare, dev_t dev)
+static int erase_dir(int dirfd, const char *name, const char *spare)
 {
-	struct eraser e = {.dev = dev, .spare = spare};
-	int r, fd = open_inside(&e, dirfd, name);
+	struct eraser e = {.spare = spare};
+	bool is_subvolume;
+	int r, fd = open_inside(dirfd, name, &is_subvolume);
 
 	if (is_refusal(fd) && widen_at(dirfd, name))
-		fd = open_inside(&e, dirfd, name);
+		fd = open_inside(dirfd, name, &is_subvolume);
 	if (fd < 0)
 		return fd == -ENOENT ? 0 : fd;
+	if (is_subvolume && !spare && delete_subvolume(dirfd, name, fd)) {
+		pl_close(fd);
+		return 0;
+	}
 	r = pl_walk_init_take(&e.walk, fd);
 	if (r == 0)
 		r = erase_below(&e);
@@ -265,20 +310,22 @@ static int erase_dir(int dirfd, const char *name, const char *spare, dev_t dev)
 	if (e.first_error < 0 || spare)
 		return e.first_error;
 	r = pl_rmdir(dirfd, name);
+	if (r == -EPERM && free_at(dirfd, name))
+		r = pl_rmdir(dirfd, name);
 	return r == -ENOENT ? 0 : r;
 }
 
 int pl_erase(int dirfd, const char *name, const char *spare)
 {
-	struct stat parent, st;
+	struct stat st;
 	int r = pl_lstat(dirfd, name, &st);
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	if (!S_ISDIR(st.st_mode)) {
+	if (S_ISDIR(st.st_mode))
+		return erase_dir(dirfd, name, spare);
+	r = pl_unlink(dirfd, name);
+	if (r == -EPERM && free_at(dirfd, name))
 		r = pl_unlink(dirfd, name);
-		return r == -ENOENT ? 0 : r;
-	}
-	r = pl_stat(dirfd, ".", &parent);
-	return r < 0 ? r : erase_dir(dirfd, name, spare, parent.st_dev);
+	return r == -ENOENT ? 0 : r;
 }

@@ -131,6 +131,16 @@ unsigned pl_cpu_count(void)
 	return n < 1 ? 1 : (unsigned)n;
 }
 
+const char *pl_environment_get(const char *name)
+{
+	return getenv(name);
+}
+
+char *const *pl_environment(void)
+{
+	return environ;
+}
+
 pid_t pl_pid(void)
 {
 	return getpid();

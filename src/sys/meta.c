@@ -2,6 +2,8 @@
  * meta.c - mode, owner and mtime. Extended attributes are xattr.c's.
  */
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -55,4 +57,25 @@ int pl_utimens_at(int dirfd, const char *name, int64_t mtime_s, uint32_t mtime_n
 
 	pl_assert(mtime_ns < 1000000000);
 	return r < 0 ? r : PL_RETRY(utimensat(dirfd, name, times, AT_SYMLINK_NOFOLLOW));
+}
+
+int pl_clear_flags(int fd)
+{
+	const int keeping = FS_IMMUTABLE_FL | FS_APPEND_FL;
+	/* By its number the call is about a long; what the kernel reads and writes is an int. */
+	union {
+		int value;
+		long room;
+	} flags = {.room = 0};
+	int r = PL_RETRY(ioctl(fd, FS_IOC_GETFLAGS, &flags));
+
+	if (r < 0)
+		return r == -ENOTTY || r == -EOPNOTSUPP || r == -ENOSYS ? 0 : r;
+	if (!(flags.value & keeping))
+		return 0;
+	flags.value &= ~keeping;
+	r = pl_seam_pass(PL_CALL_META);
+	if (r == 0)
+		r = PL_RETRY(ioctl(fd, FS_IOC_SETFLAGS, &flags));
+	return r < 0 ? r : 1;
 }

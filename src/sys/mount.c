@@ -65,12 +65,12 @@ static int try(bool with_user_namespace, const struct pl_view_step *step, int *r
 static int sysctl_value(const char *path, int otherwise)
 {
 	PL_BUFFER b = {0};
-	int value;
+	uint64_t value;
 
-	if (pl_read_file(AT_FDCWD, path, 4096, &b) < 0 ||
-	    sscanf(pl_buffer_string(&b), "%d", &value) != 1)
+	if (pl_read_file(AT_FDCWD, path, 4096, &b) < 0 || b.length == 0)
 		return otherwise;
-	return value;
+	pl_buffer_truncate(&b, b.length - 1); /* the end of the line */
+	return pl_parse_u64(pl_buffer_string(&b), 1u << 30, &value) < 0 ? otherwise : (int)value;
 }
 
 int pl_user_namespace_probe(const char **ret_why)

@@ -138,6 +138,8 @@ int pl_chown(int fd, uid_t uid, gid_t gid);
 int pl_chown_at(int dirfd, const char *name, uid_t uid, gid_t gid); /* no symlink followed */
 int pl_utimens(int fd, int64_t mtime_s, uint32_t mtime_ns);	    /* atime stays */
 int pl_utimens_at(int dirfd, const char *name, int64_t mtime_s, uint32_t mtime_ns); /* no follow */
+/** Takes the flags immutable and append-only off (chattr -i -a). 1: one was set; 0: none was. */
+int pl_clear_flags(int fd);
 int pl_truncate(int fd, uint64_t length);
 int pl_fsync(int fd);
 int pl_syncfs(int fd);
@@ -229,8 +231,9 @@ int pl_walk_goto(struct pl_walk *walk, const char *path, bool make, mode_t mkdir
 /* ---- erase.c ---- */
 
 /**
- * Removes dirfd/name and all below it. Never crosses into another file system (-EXDEV) or follows a
- * symlink; makes directories writable by their owner where that is needed. Goes on after an error
+ * Removes dirfd/name and all below it. Never crosses into another file system (-EXDEV; a btrfs subvolume is
+ * none) or follows a symlink; makes directories writable by their owner, and takes off the flags immutable
+ * and append-only, where that is needed. Goes on after an error
  * and returns the first one. A name that is missing is success.
  * `spare`: a name directly below it that is kept, and with it the directory, whether the name is
  * there or not (NULL: none).
@@ -280,6 +283,8 @@ int pl_random_name(char ret_name[25]);
 void pl_sleep_ms(unsigned ms);
 unsigned pl_cpu_count(void); /* at least 1 */
 pid_t pl_pid(void);
+const char *pl_environment_get(const char *name); /* NULL: not set */
+char *const *pl_environment(void);		  /* NULL ends */
 
 /* ---- fs.c: what a file system is like, probed by using it ---- */
 
@@ -311,7 +316,7 @@ struct pl_view_step {
 		PL_VIEW_MKDIR, /* the directory `target`, 0755 (in a tmpfs of ours) */
 		PL_VIEW_FILE, /* the file `target`, 0444, with the bytes `data` (in a tmpfs of ours) */
 		PL_VIEW_READONLY, /* the mount at `target` becomes read-only */
-		PL_VIEW_OVERLAY,  /* an overlay over `target`; `data` are its options */
+		PL_VIEW_OVERLAY, /* an overlay over `target`; `data`: its options, a line each, paths as they are */
 		PL_VIEW_BIND, /* directory `source`, with what is mounted below it, over `target` */
 		PL_VIEW_SELF, /* the symlink `target` mounted on itself, so that it stays where it is */
 	} what;

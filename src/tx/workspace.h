@@ -32,10 +32,11 @@ struct pl_workspace {
 	struct pl_id base;
 	struct pl_totals totals; /* of the base */
 	enum pl_share share;	 /* of the base's placing */
+	enum pl_rule rule;	 /* that scans will be made with */
 	int lower_fd;	  /* of the base's placed tree, trees/<id>/<k>/tree; pinned by the caller */
 	char *lower_path; /* absolute path of it */
-	char *path;	  /* absolute path of the plain directory, where it is one; else NULL */
-	char *checkout;	  /* `begin --checkout`: the directory that the user named; else NULL */
+	char *path; /* absolute path of the plain directory, where it is one; else NULL; freed by close */
+	char *checkout; /* `begin --checkout`: the directory that the user named, absolute; else NULL */
 	bool is_parked; /* it must survive this process: no `volatile`, synced by pl_workspace_sync() */
 };
 
@@ -47,12 +48,16 @@ struct pl_workspace_driver {
 	int (*can)(struct pl_workspace *ws, const char **ret_why);
 	/** Makes it in ws->fd; sets ws->path if it is plain. */
 	int (*make)(struct pl_workspace *ws, struct pleach_error *error);
+	/** Finds again what `make` has made, maybe of another process; sets ws->path if it is plain. */
+	int (*open)(struct pl_workspace *ws, struct pleach_error *error);
 	/** The step that shows it at step->target; strings are put into `room`, which outlives the step. */
 	int (*view)(struct pl_workspace *ws, struct pl_strings *room, struct pl_view_step *step,
 		    bool *ret_with_user_namespace);
 	/** Reads what it holds now into a tree, staged (POOL); nothing runs in it. */
 	int (*scan)(struct pl_workspace *ws, struct pl_stage *stage, enum pl_rule rule,
 		    struct pl_scan_result *ret_result, struct pleach_error *error);
+	/** After what it holds was synced: makes sure that it can be shown again. NULL: it can. */
+	int (*settle)(struct pl_workspace *ws);
 	/** What tx/<id> cannot just be erased with. NULL: nothing. */
 	int (*remove)(struct pl_workspace *ws);
 };
@@ -74,7 +79,7 @@ int pl_workspace_make(struct pl_workspace *ws, const char *name, struct pl_strin
 		      struct pleach_error *error);
 /** Opens what pl_workspace_make() of an earlier process has made (driver by name). */
 int pl_workspace_open(struct pl_workspace *ws, const char *name, struct pleach_error *error);
-/** Makes it durable (parked transactions). */
+/** Makes it durable, and such that it can be shown again (parked transactions). */
 int pl_workspace_sync(struct pl_workspace *ws, struct pleach_error *error);
 /** Before tx/<id> is erased. 0 or the first error. */
 int pl_workspace_remove(struct pl_workspace *ws);
