@@ -675,6 +675,276 @@ PLEACH_API int pleach_drop(struct pleach_store *store, const char *rev,
 			   const struct pleach_drop_options *options,
 			   struct pleach_drop_result *ret_result, struct pleach_error *error);
 
+/* ---- transactions --------------------------------------------------------------------------- */
+
+/**
+ * Work on a private copy of a ref's tree, ending in a new generation or in nothing.
+ *
+ *	begin --spawn, edits--> begin --commit--> landed (the handle stays, for its result)
+ *	                        begin --abort, close, death--> nothing remains
+ *	parked: close leaves it, durable; pleach_tx_open() goes on; it ends by commit, abort or expiry
+ */
+struct pleach_tx;
+
+struct pleach_tx_options {
+	size_t size;
+	int create;	/**< a ref that is not there begins as an empty directory */
+	int optimistic; /**< hold no queue: run beside others, merge at commit */
+	int serializable; /**< what spawned programs open counts as read: changed meanwhile, it conflicts */
+	int64_t wait_ms; /**< for the queue: -1 as long as it takes, 0 not at all */
+	/** "overlay", "snapshot", "reflink", "user-overlay", "copy", or "none" (edits by this library alone);
+	 * NULL: the first of them, but "none", that does here */
+	const char *workspace;
+	const char *
+		checkout; /**< work in this directory, made as pleach_checkout() does; NULL: in the store */
+	int parked;	    /**< it survives this handle and process; implies `optimistic` */
+	int64_t timeout_ms; /**< life of a parked one, from its last use on; -1: 7 days */
+};
+#define PLEACH_TX_OPTIONS_INIT                                                   \
+	{                                                                        \
+		sizeof(struct pleach_tx_options), 0, 0, 0, -1, NULL, NULL, 0, -1 \
+	}
+
+/**
+ * Begins a transaction on the head of `ref`: queue, base, pin, workspace, in this order.
+ * -ENOENT (NOT_FOUND): no such ref, and not `create`; -EBUSY (BUSY): the queue is not free in time, or the
+ * caller is itself inside of a transaction on this ref; -EOPNOTSUPP: the workspace asked for cannot be had,
+ * the message says why; -EINVAL (USAGE).
+ */
+PLEACH_API int pleach_tx_begin(struct pleach_store *store, const char *ref,
+			       const struct pleach_tx_options *options, struct pleach_tx **ret_tx,
+			       struct pleach_error *error);
+/**
+ * Goes on with a parked transaction. A unique beginning of its id will do. -ENOENT (NOT_FOUND): unknown or
+ * expired; -EBUSY (BUSY): in use: a workspace has one writer.
+ */
+PLEACH_API int pleach_tx_open(struct pleach_store *store, const char *id, struct pleach_tx **ret_tx,
+			      struct pleach_error *error);
+/**
+ * Ends the handle. A parked transaction is parked again, durable, its life renewed (0, or the error that
+ * kept it from being durable); any other that has not been committed is aborted. NULL is fine.
+ */
+PLEACH_API int pleach_tx_close(struct pleach_tx *tx, struct pleach_error *error);
+
+struct pleach_tx_info {
+	size_t size;
+	const char *id, *ref;
+	uint64_t base; /**< generation, 0: none */
+	char base_tree[PLEACH_HEX_MAX + 1];
+	const char *workspace; /**< the driver's name */
+	const char *
+		path; /**< absolute path of the plain directory, NULL: seen by spawned programs alone */
+	const char *public_path; /**< absolute path at which spawned programs see it */
+	int is_parked, is_optimistic, is_serializable;
+	int64_t expires_s; /**< seconds since 1970 by the file system's clock; 0: it is not parked */
+	const char *const
+		*passed_over; /**< "NAME: reason" of workspaces that were not taken; NULL ends */
+};
+#define PLEACH_TX_INFO_INIT                                                                      \
+	{                                                                                        \
+		sizeof(struct pleach_tx_info), NULL, NULL, 0, {0}, NULL, NULL, NULL, 0, 0, 0, 0, \
+			NULL                                                                     \
+	}
+/** What the transaction is. Strings belong to the handle. */
+PLEACH_API void pleach_tx_info(struct pleach_tx *tx, struct pleach_tx_info *ret_info);
+/** The plain directory that it works in; NULL where only spawned programs see one. Belongs to the handle. */
+PLEACH_API const char *pleach_tx_path(struct pleach_tx *tx);
+
+struct pleach_commit_options {
+	size_t size;
+	const char *message;
+	const char *const *meta; /**< as for pleach_publish() */
+};
+#define PLEACH_COMMIT_OPTIONS_INIT                               \
+	{                                                        \
+		sizeof(struct pleach_commit_options), NULL, NULL \
+	}
+/**
+ * Makes what the workspace holds the next generation: as it is if the head is still the base, else merged
+ * with the head, three ways, by path. Nothing may run in the workspace. Atomic, durable. Returns as
+ * pleach_publish(); nothing changed: `unchanged`.
+ * -ECANCELED (CONFLICT): pleach_tx_conflict_next() tells the paths; the transaction is as it was, and may be
+ * committed again, or closed. -EPERM, -EXDEV: something in it cannot be stored, by path. After another
+ * failure than a conflict nothing was committed, and the workspace is as it was.
+ */
+PLEACH_API int pleach_tx_commit(struct pleach_tx *tx, const struct pleach_commit_options *options,
+				struct pleach_publish_result *ret_result,
+				struct pleach_error *error);
+/** The same, and the transaction goes on from there: a checkpoint. */
+PLEACH_API int pleach_tx_snapshot(struct pleach_tx *tx, const struct pleach_commit_options *options,
+				  struct pleach_publish_result *ret_result,
+				  struct pleach_error *error);
+/** Gives it up: nothing of it remains. A checkout's directory is removed too. The handle must still be
+ * closed. */
+PLEACH_API int pleach_tx_abort(struct pleach_tx *tx, struct pleach_error *error);
+/** Parks a transaction that was not begun so, with its workspace, as after a conflict that somebody wants to look
+ * at. The handle must still be closed. */
+PLEACH_API int pleach_tx_park(struct pleach_tx *tx, struct pleach_error *error);
+
+struct pleach_conflict {
+	size_t size;
+	const char *path;
+	/** What each side did: "added", "modified", "metadata", "removed", "type", "links", "unchanged"; of
+	 * `tx` also "read". Static. */
+	const char *head, *tx;
+};
+#define PLEACH_CONFLICT_INIT                                     \
+	{                                                        \
+		sizeof(struct pleach_conflict), NULL, NULL, NULL \
+	}
+/** The conflicts of the last commit, by path: 1 and the next one, 0 at the end (then from the start again). */
+PLEACH_API int pleach_tx_conflict_next(struct pleach_tx *tx, struct pleach_conflict *conflict);
+/** What the transaction changed so far, against its base: pleach_diff_next(), pleach_diff_close(), before the
+ * transaction is closed. */
+PLEACH_API int pleach_tx_diff(struct pleach_tx *tx, struct pleach_diff **ret_diff,
+			      struct pleach_error *error);
+
+struct pleach_txs;
+struct pleach_tx_status {
+	size_t size;
+	struct pleach_tx_info info;
+	const char *state; /**< "open", "parked", "expired"; static */
+};
+#define PLEACH_TX_STATUS_INIT                                              \
+	{                                                                  \
+		sizeof(struct pleach_tx_status), PLEACH_TX_INFO_INIT, NULL \
+	}
+/** Lists the transactions that are open or parked. */
+PLEACH_API int pleach_txs_open(struct pleach_store *store, struct pleach_txs **ret_txs,
+			       struct pleach_error *error);
+PLEACH_API int pleach_txs_next(struct pleach_txs *txs, struct pleach_tx_status *status,
+			       struct pleach_error *error);
+PLEACH_API void pleach_txs_close(struct pleach_txs *txs);
+
+/* Programs in a transaction */
+
+struct pleach_process;
+struct pleach_spawn_options {
+	size_t size;
+	const char *
+		directory; /**< where it starts; NULL: the caller's, in the workspace if it lies there */
+	const char *const
+		*env; /**< "NAME=VALUE", NULL ends; NULL: the caller's. PLEACH_... are added */
+	int stdio[3]; /**< descriptors for its 0, 1 and 2; negative: the caller's */
+};
+#define PLEACH_SPAWN_OPTIONS_INIT                                \
+	{                                                        \
+		sizeof(struct pleach_spawn_options), NULL, NULL, \
+		{                                                \
+			-1, -1, -1                               \
+		}                                                \
+	}
+/**
+ * Starts a program that finds the workspace at the ref's public path and at every path where the ref is attached.
+ * It runs in a mount and PID namespace of its own (and, of an ordinary user, a user namespace), in the
+ * caller's process group. One at a time: -EBUSY. -EPERM, -EOPNOTSUPP: such namespaces cannot be had here; the
+ * message says what forbids it.
+ */
+PLEACH_API int pleach_tx_spawn(struct pleach_tx *tx, char *const argv[],
+			       const struct pleach_spawn_options *options,
+			       struct pleach_process **ret_process, struct pleach_error *error);
+enum pleach_process_what {
+	PLEACH_PROCESS_EXITED = 1,   /**< value: its status; all that it left behind is gone too */
+	PLEACH_PROCESS_SIGNALED = 2, /**< value: the signal that ended it; the same */
+	PLEACH_PROCESS_STOPPED =
+		3, /**< value: the signal. Stop as well, then pleach_process_resume() */
+	PLEACH_PROCESS_NO_EXEC = 4 /**< value: the errno that kept it from being executed */
+};
+struct pleach_process_event {
+	size_t size;
+	enum pleach_process_what what;
+	int value;
+};
+#define PLEACH_PROCESS_EVENT_INIT                                             \
+	{                                                                     \
+		sizeof(struct pleach_process_event), PLEACH_PROCESS_EXITED, 0 \
+	}
+/** A descriptor that is readable when pleach_process_wait() would not wait. */
+PLEACH_API int pleach_process_fd(const struct pleach_process *process);
+/** Waits for the next event. -EINTR: a signal handler ran. After an end it says the same again. */
+PLEACH_API int pleach_process_wait(struct pleach_process *process,
+				   struct pleach_process_event *ret_event,
+				   struct pleach_error *error);
+/** Sends a signal to the program. */
+PLEACH_API int pleach_process_signal(struct pleach_process *process, int signal,
+				     struct pleach_error *error);
+/** Has a stopped program go on; `foreground`: its process group gets the terminal. */
+PLEACH_API int pleach_process_resume(struct pleach_process *process, int foreground,
+				     struct pleach_error *error);
+/** Ends what still runs, all of it, and waits for that. NULL is fine. */
+PLEACH_API void pleach_process_close(struct pleach_process *process);
+/**
+ * Is the caller inside of a spawned program of a transaction on `ref`? 1 and its id (32 bytes are enough), or 0.
+ * The lock of the transaction and the mounts are looked at; nothing else is believed.
+ */
+PLEACH_API int pleach_tx_inside(struct pleach_store *store, const char *ref, char ret_id[32],
+				struct pleach_error *error);
+
+/*
+ * Edits without any program. Paths are relative to the root of the tree; what is above them must be there
+ * and a directory (-ENOENT, -ENOTDIR), symlinks are not followed. With a workspace of "none", or one that is
+ * a plain directory; else -EOPNOTSUPP. Each is done or not; nothing is durable before the commit.
+ */
+
+/** Metadata to be set; what `set` does not name stays, or for new things is: mode 0644 (0755), the caller's
+ * owner, the time of now. */
+struct pleach_metadata {
+	size_t size;
+	unsigned set;  /**< PLEACH_SET_... */
+	uint32_t mode; /**< 07777 */
+	uint32_t uid, gid;
+	int64_t mtime_s;
+	uint32_t mtime_ns;
+	const struct pleach_xattr *xattrs; /**< with PLEACH_SET_XATTRS: all there shall be */
+	size_t n_xattrs;
+};
+#define PLEACH_SET_MODE	  1u
+#define PLEACH_SET_OWNER  2u
+#define PLEACH_SET_MTIME  4u
+#define PLEACH_SET_XATTRS 8u
+#define PLEACH_METADATA_INIT                                              \
+	{                                                                 \
+		sizeof(struct pleach_metadata), 0, 0, 0, 0, 0, 0, NULL, 0 \
+	}
+/** The file `path` has this content; made, or replaced (also another file, not a directory: -EISDIR). */
+PLEACH_API int pleach_tx_put(struct pleach_tx *tx, const char *path, const void *data,
+			     size_t length, const struct pleach_metadata *metadata,
+			     struct pleach_error *error);
+/** The same with what is read from `fd`, from where it stands to its end. The descriptor stays the caller's. */
+PLEACH_API int pleach_tx_put_fd(struct pleach_tx *tx, const char *path, int fd,
+				const struct pleach_metadata *metadata, struct pleach_error *error);
+/** -EEXIST: there is something. */
+PLEACH_API int pleach_tx_mkdir(struct pleach_tx *tx, const char *path,
+			       const struct pleach_metadata *metadata, struct pleach_error *error);
+/** Made, or replaced as a file is. */
+PLEACH_API int pleach_tx_symlink(struct pleach_tx *tx, const char *path, const char *target,
+				 const struct pleach_metadata *metadata,
+				 struct pleach_error *error);
+/** Gives the file `path` the second name `link`. -EEXIST. */
+PLEACH_API int pleach_tx_link(struct pleach_tx *tx, const char *path, const char *link,
+			      struct pleach_error *error);
+/** Removes the path and all below it. -ENOENT (NOT_FOUND): nothing is there. */
+PLEACH_API int pleach_tx_remove(struct pleach_tx *tx, const char *path, struct pleach_error *error);
+/** As rename(2): replaces a file, or an empty directory by a directory. */
+PLEACH_API int pleach_tx_rename(struct pleach_tx *tx, const char *from, const char *to,
+				struct pleach_error *error);
+/** Sets metadata of what is there ("" is the root). */
+PLEACH_API int pleach_tx_set_metadata(struct pleach_tx *tx, const char *path,
+				      const struct pleach_metadata *metadata,
+				      struct pleach_error *error);
+
+/** A generation that is held for reading: a pin, and a descriptor of its directory. */
+struct pleach_reader;
+/** Opens `REV`; places it first where it is not. Any number may be open. Errors as pleach_pin_open(). */
+PLEACH_API int pleach_reader_open(struct pleach_store *store, const char *rev,
+				  struct pleach_reader **ret_reader, struct pleach_error *error);
+/** The directory, for openat(2) and its like. Belongs to the reader. */
+PLEACH_API int pleach_reader_fd(const struct pleach_reader *reader);
+PLEACH_API const char *pleach_reader_path(const struct pleach_reader *reader);
+PLEACH_API void pleach_reader_revision(const struct pleach_reader *reader,
+				       struct pleach_revision *ret_revision);
+PLEACH_API void pleach_reader_close(struct pleach_reader *reader);
+
 #ifdef __cplusplus
 }
 #endif

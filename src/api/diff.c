@@ -1,12 +1,12 @@
 /*
  * pleach_diff_*(): what differs between two revisions, a revision and its parent, or a revision and a
- * directory, which is read as a publish would read it, but nothing of it is kept.
+ * directory, which is read as a publish would read it, but nothing of it is kept; and what a transaction has
+ * changed so far.
  */
 #include <fcntl.h>
 #include <stdlib.h>
 
-#include "api/inner.h"
-#include "source/source.h"
+#include "api/tx.h"
 
 #define ROOT_PATH "." /* what the root's own metadata is listed under */
 
@@ -18,6 +18,8 @@ struct pleach_diff {
 	bool has_tree[2];
 	struct pl_stage stage;
 	bool has_stage;
+	struct pl_txdir dir; /* of the stage, where it is of a transaction */
+	bool has_dir;
 	struct pl_diff *inner;
 	struct pl_strings paths;
 	struct pl_entry_view views[2];
@@ -212,6 +214,50 @@ int pleach_diff_open(struct pleach_store *store, const char *rev_before, const c
 	return 0;
 }
 
+/* ---- of a transaction ---- */
+
+/* Its workspace is read as a commit would read it, into a tx directory that goes with the diff. */
+static int open_tx(struct pleach_diff *diff, struct pl_tx *tx, struct pleach_error *error)
+{
+	int r = pl_txdir_begin(diff->store, "diff", &diff->dir, error);
+
+	if (r < 0)
+		return r;
+	diff->has_dir = true;
+	r = pl_stage_begin(diff->store, &diff->dir, PL_STAGE_POOL, &diff->stage, error);
+	if (r < 0)
+		return r;
+	diff->has_stage = true;
+	diff->trees[BEFORE] = tx->note.merged_tree;
+	r = pl_tx_read(tx, &diff->stage, &diff->trees[AFTER], error);
+	diff->has_tree[BEFORE] = diff->has_tree[AFTER] = true;
+	return r;
+}
+
+int pleach_tx_diff(struct pleach_tx *tx, struct pleach_diff **ret_diff, struct pleach_error *error)
+{
+	struct pleach_diff *diff;
+	int r;
+
+	pl_assert(tx && ret_diff);
+	if (tx->inner->is_done)
+		return pl_fail(error, PLEACH_FAILED, -EINVAL, "transaction %s has ended",
+			       tx->inner->dir.id);
+	diff = calloc(1, sizeof(*diff));
+	if (!diff)
+		return pl_fail_memory(error);
+	diff->store = tx->inner->store;
+	r = open_tx(diff, tx->inner, error);
+	if (r >= 0)
+		r = begin(diff, error);
+	if (r < 0) {
+		pleach_diff_close(diff);
+		return r;
+	}
+	*ret_diff = diff;
+	return 0;
+}
+
 /* ---- listing ---- */
 
 static bool is_wanted(const struct pleach_diff *diff, const char *path)
@@ -271,6 +317,8 @@ void pleach_diff_close(struct pleach_diff *diff)
 		pl_diff_free(diff->inner);
 	if (diff->has_stage)
 		pl_stage_end(&diff->stage);
+	if (diff->has_dir)
+		pl_txdir_end(&diff->dir);
 	for (int side = BEFORE; side <= AFTER; side++) {
 		if (diff->has_side[side])
 			pl_target_close(&diff->sides[side]);

@@ -256,12 +256,14 @@ int pl_event_list(struct pl_store *store, struct pl_strings *ret_lines);
 
 struct pl_tx_note {
 	char ref[PLEACH_REF_MAX + 1], ref_id[25];
-	uint64_t base;		  /* generation, 0: none */
-	struct pl_id base_tree;	  /* what the workspace was made from */
-	unsigned k;		  /* its placing: a workspace may need just that one; 0: none */
-	struct pl_id merged_tree; /* what the next merge begins from: base_tree, or what was committed last */
-	char workspace[32];	  /* driver, or "none" */
-	char *checkout;		  /* absolute path, NULL: none */
+	uint64_t base;		/* generation, 0: none */
+	struct pl_id base_tree; /* what the workspace was made from */
+	unsigned k;		/* its placing: a workspace may need just that one; 0: none */
+	struct pl_id
+		merged_tree; /* what the next merge begins from: base_tree, or what was committed last */
+	char workspace[32]; /* driver, or "none" */
+	char *path;	    /* absolute, of a workspace that is a plain directory; else NULL */
+	char *checkout;	    /* the same, where the user named it; else NULL */
 	uint64_t checkout_dev, checkout_ino;
 	bool is_optimistic, is_serializable;
 	uint64_t timeout_ms; /* life of a parked one */

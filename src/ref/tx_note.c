@@ -14,8 +14,9 @@
 
 void pl_tx_note_done(struct pl_tx_note *note)
 {
+	free(note->path);
 	free(note->checkout);
-	note->checkout = NULL;
+	note->path = note->checkout = NULL;
 }
 
 static void encode(const struct pl_tx_note *note, struct pl_buffer *b)
@@ -28,6 +29,8 @@ static void encode(const struct pl_tx_note *note, struct pl_buffer *b)
 	pl_text_add_number(b, "placing", note->k);
 	pl_text_add_id(b, "merged-tree", &note->merged_tree);
 	pl_text_add(b, "workspace", note->workspace);
+	if (note->path)
+		pl_text_add(b, "path", note->path);
 	if (note->checkout) {
 		pl_text_add(b, "checkout", note->checkout);
 		pl_text_add_number(b, "checkout-dev", note->checkout_dev);
@@ -78,9 +81,19 @@ static bool take_flag(struct pl_text *text, const char *key)
 	return value == 1;
 }
 
+/* A string that need not be there; *r is set where memory is out. */
+static char *take_optional(struct pl_text *text, const char *key, int *r)
+{
+	const char *value = pl_text_next(text, key);
+	char *copy = value ? strdup(value) : NULL;
+
+	if (value && !copy)
+		*r = -ENOMEM;
+	return copy;
+}
+
 static int decode(struct pl_text *text, struct pl_tx_note *note)
 {
-	const char *checkout;
 	uint64_t k;
 	int r = 0, r_close;
 
@@ -94,10 +107,9 @@ static int decode(struct pl_text *text, struct pl_tx_note *note)
 	note->k = (unsigned)k;
 	pl_text_get_id(text, "merged-tree", &note->merged_tree);
 	take(text, "workspace", note->workspace, sizeof(note->workspace));
-	checkout = pl_text_next(text, "checkout");
-	if (checkout) {
-		note->checkout = strdup(checkout);
-		r = note->checkout ? 0 : -ENOMEM;
+	note->path = take_optional(text, "path", &r);
+	note->checkout = take_optional(text, "checkout", &r);
+	if (note->checkout) {
 		note->checkout_dev = pl_text_get_number(text, "checkout-dev");
 		note->checkout_ino = pl_text_get_number(text, "checkout-ino");
 	}

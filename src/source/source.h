@@ -57,6 +57,10 @@ int pl_stage_create(struct pl_stage *stage, const char *path, int *ret_fd,
 /** The file made last is complete (content and metadata): it is `object`. fsyncs it where that is the way. */
 int pl_stage_keep(struct pl_stage *stage, const char *path, int fd, const struct pl_id *object,
 		  uint64_t size, struct pleach_error *error);
+/** Takes a file that is complete, content and metadata, as the object: by a second name (POOL). It must never be
+ * written to again. */
+int pl_stage_adopt(struct pl_stage *stage, int dirfd, const char *name, const struct pl_id *object,
+		   struct pleach_error *error);
 /** The file made last is not wanted: it is removed. */
 int pl_stage_discard(struct pl_stage *stage, const char *path);
 /**

@@ -23,6 +23,7 @@ static struct pl_tx_note sample(void)
 				  .is_serializable = true,
 				  .timeout_ms = 1234};
 
+	note.path = strdup("/a\nb%/c");
 	note.checkout = strdup("/a\nb%/c");
 	return note;
 }
@@ -44,6 +45,7 @@ static void what_is_written_is_read(void **state)
 	assert_true(pl_id_equal(&read.base_tree, &note.base_tree));
 	assert_true(pl_id_equal(&read.merged_tree, &note.merged_tree));
 	assert_string_equal(read.workspace, "copy");
+	assert_string_equal(read.path, note.path);
 	assert_string_equal(read.checkout, note.checkout);
 	assert_true(read.checkout_dev == 5 && read.checkout_ino == 6);
 	assert_true(!read.is_optimistic && read.is_serializable);

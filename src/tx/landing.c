@@ -1,0 +1,271 @@
+/*
+ * Committing a transaction: what its workspace holds becomes a tree, is merged with what the head has become
+ * meanwhile, and goes through the commit (commit.c) for just that head; if the head has moved again by then,
+ * it is merged again.
+ *
+ * L1  Everything staged lies in a tx directory of its own, so that a conflict leaves the transaction as it was.
+ * L2  The head that is merged with is pinned from before its nodes are read until the commit is through.
+ * L3  Who was overtaken ROUNDS times holds the ref lock from before he merges: then nobody overtakes him. It is
+ *     the one case in which work that follows the change is done under that lock.
+ * L4  After a checkpoint the next merge begins from the transaction's own tree, not from what the head made of
+ *     it: what others changed is not undone. The nodes of that tree are kept by claims in tx/<id>.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tx/transaction.h"
+
+#define ROUNDS 4
+
+struct landing {
+	struct pl_tx *tx;
+	const struct pleach_commit_options *options;
+	struct pl_txdir dir; /* L1 */
+	struct pl_stage stage;
+	struct pl_id tree; /* of the workspace */
+	struct pl_id merged;
+	struct pl_pin head_pin; /* L2 */
+	uint64_t head;
+	struct pl_id head_tree;
+	uint64_t total_entries;
+	struct pleach_publish_result *result;
+};
+
+/* ---- what the workspace holds ---- */
+
+int pl_tx_read(struct pl_tx *tx, struct pl_stage *stage, struct pl_id *ret_tree,
+	       struct pleach_error *error)
+{
+	struct pl_scan_result result = {0};
+	int r;
+
+	if (tx->is_running) {
+		pl_fail(error, PLEACH_BUSY, -EBUSY, "a program runs in transaction %s", tx->dir.id);
+		pl_hint(error, "wait for its end");
+		return -EBUSY;
+	}
+	if (tx->edits)
+		return pl_tx_edits_read(tx->edits, stage, ret_tree, error);
+	r = tx->workspace.driver->scan(&tx->workspace, stage, tx->ref.settings.metadata, &result,
+				       error);
+	if (r < 0)
+		return r;
+	*ret_tree = result.tree;
+	return 0;
+}
+
+/* ---- the head ---- */
+
+static int pin_head(struct landing *l, struct pleach_error *error)
+{
+	struct pl_record record;
+	int r;
+
+	pl_pin_done(&l->head_pin);
+	r = pl_ref_settle(&l->tx->ref, &l->dir, &l->head, error);
+	if (r < 0)
+		return r;
+	if (l->head == 0) {
+		l->head_tree = l->tx->note.base_tree;
+		return PL_PIN_TAKEN;
+	}
+	r = pl_generation_read(&l->tx->ref, l->head, &record, error);
+	if (r < 0)
+		return r;
+	l->head_tree = record.tree;
+	pl_record_done(&record);
+	return pl_pin_wait(l->tx->store, &l->head_tree, &l->head_pin, error);
+}
+
+static int find_head(struct landing *l, struct pleach_error *error)
+{
+	int r = PL_PIN_ABSENT;
+
+	for (unsigned i = 0; i < 16 && r == PL_PIN_ABSENT; i++)
+		r = pin_head(l, error);
+	if (r == PL_PIN_ABSENT)
+		return pl_fail_corrupt(error, "the tree of the head of '%s' is missing",
+				       l->tx->ref.name);
+	return r < 0 ? r : 0;
+}
+
+/* ---- merging ---- */
+
+static int fail_conflict(struct landing *l, struct pleach_error *error)
+{
+	const struct pl_conflicts *c = &l->tx->conflicts;
+	const struct pl_conflict *first = &c->items[0];
+
+	pl_assert(c->n > 0);
+	pl_fail(error, PLEACH_CONFLICT, -ECANCELED,
+		"'%s' has changed meanwhile: '%s' was %s there and %s here%s", l->tx->ref.name,
+		first->path[0] ? first->path : ".", first->head, first->tx,
+		c->n > 1 ? ", and more" : "");
+	pl_error_path(error, first->path);
+	pl_hint(error, "run it again on the new head (--retry does that by itself)");
+	return -ECANCELED;
+}
+
+/* What was read and has changed is a conflict; then the trees are merged. */
+static int merge(struct landing *l, struct pleach_error *error)
+{
+	struct pl_tx *tx = l->tx;
+	const struct pl_id *base = &tx->note.merged_tree;
+	int r = 0;
+
+	pl_conflicts_done(&tx->conflicts);
+	if (tx->note.is_serializable && !pl_id_equal(base, &l->head_tree))
+		r = pl_reads_check(tx, &l->stage, base, &l->head_tree, &tx->conflicts, error);
+	if (r < 0)
+		return r;
+	if (tx->conflicts.n > 0)
+		return fail_conflict(l, error);
+	r = pl_merging_run(&tx->ref, &l->stage, base, &l->head_tree, &l->tree, &l->merged,
+			   &tx->conflicts, error);
+	return r == 1 ? fail_conflict(l, error) : r;
+}
+
+/* ---- one round ---- */
+
+static bool was_overtaken(int r, const struct landing *l)
+{
+	return r == -ECANCELED && l->tx->conflicts.n == 0;
+}
+
+static int commit_for_head(struct landing *l, bool is_locked, struct pleach_error *error)
+{
+	bool is_moved = !pl_id_equal(&l->head_tree, &l->tx->note.merged_tree);
+	struct pl_commit c = {.tx = &l->dir,
+			      .ref = &l->tx->ref,
+			      .stage = &l->stage,
+			      .tree = l->merged,
+			      .base_pin = &l->head_pin,
+			      .base = l->head,
+			      .base_tree = l->head_tree,
+			      .kind = is_moved ? "merge" : "run",
+			      .message = l->options->message,
+			      .meta = l->options->meta,
+			      .if_head = (int64_t)l->head,
+			      .is_locked = is_locked,
+			      .bytes_new = l->stage.bytes_new,
+			      .total_entries = l->total_entries};
+
+	return pl_commit_run(&c, l->result, error);
+}
+
+static int try_round(struct landing *l, bool is_locked, struct pleach_error *error)
+{
+	int r = find_head(l, error);
+
+	if (r >= 0)
+		r = merge(l, error);
+	return r < 0 ? r : commit_for_head(l, is_locked, error);
+}
+
+/* What was laid out for a head that is none any more must not get into the next layout. */
+static int clear_layout(struct landing *l, struct pleach_error *error)
+{
+	int r = pl_erase(l->dir.fd, "t", NULL);
+
+	return r < 0 ? pl_fail_sys(error, r, "cannot remove an unfinished tree") : 0;
+}
+
+static int land(struct landing *l, struct pleach_error *error)
+{
+	struct pl_ref *ref = &l->tx->ref;
+	int r = -ECANCELED;
+
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		r = try_round(l, false, error);
+		if (!was_overtaken(r, l))
+			return r;
+		pl_error_clear(error);
+		r = clear_layout(l, error);
+		if (r < 0)
+			return r;
+	}
+	r = pl_ref_lock(ref, -1, error); /* L3 */
+	if (r < 0)
+		return r;
+	r = try_round(l, true, error);
+	pl_ref_unlock(ref);
+	return r;
+}
+
+/* ---- going on after a checkpoint ---- */
+
+/* L4. All that the tree names, and the base did not, is in the claims of the commit. */
+static int keep_claims(struct landing *l, struct pleach_error *error)
+{
+	PL_BUFFER claims = {0};
+	int r = pl_read_file(l->dir.fd, "claims", SIZE_MAX / 4, &claims);
+
+	if (r == -ENOENT)
+		return 0;
+	for (size_t at = 0; r >= 0 && at + 33 <= claims.length; at += 33) {
+		struct pl_id id;
+
+		memcpy(id.bytes, claims.data + at + 1, sizeof(id.bytes));
+		r = pl_txdir_claim(&l->tx->dir, (char)claims.data[at], &id, error);
+		if (r < 0)
+			return r;
+	}
+	return r < 0 ? pl_fail_sys(error, r, "cannot keep what transaction %s has written",
+				   l->tx->dir.id)
+		     : 0;
+}
+
+static int go_on_from_here(struct landing *l, struct pleach_error *error)
+{
+	int r = keep_claims(l, error);
+
+	if (r < 0)
+		return r;
+	l->tx->note.merged_tree = l->tree;
+	return pl_tx_note_write(&l->tx->dir, &l->tx->note, l->tx->is_parked, error);
+}
+
+/* ---- the whole ---- */
+
+static int run(struct landing *l, bool go_on, struct pleach_error *error)
+{
+	int r = pl_stage_begin(l->tx->store, &l->dir, PL_STAGE_POOL, &l->stage, error), r_after = 0;
+
+	if (r < 0)
+		return r;
+	r = pl_tx_read(l->tx, &l->stage, &l->tree, error);
+	l->total_entries = l->tx->workspace.totals.entries;
+	if (r >= 0)
+		r = land(l, error);
+	if (r >= 0 && go_on)
+		r_after = go_on_from_here(l, error);
+	pl_pin_done(&l->head_pin);
+	pl_stage_end(&l->stage);
+	return r_after < 0 ? r_after : r;
+}
+
+int pl_tx_commit(struct pl_tx *tx, const struct pleach_commit_options *options, bool go_on,
+		 struct pleach_publish_result *ret_result, struct pleach_error *error)
+{
+	struct landing l = {
+		.tx = tx, .options = options, .head_pin = PL_PIN_NONE, .result = ret_result};
+	char what[PLEACH_REF_MAX + 24];
+	int r;
+
+	pl_assert(!tx->is_done);
+	r = pl_public_must_be_ours(&tx->ref, error);
+	if (r < 0)
+		return r;
+	snprintf(what, sizeof(what), "commit on %.100s", tx->ref.name);
+	r = pl_txdir_begin(tx->store, what, &l.dir, error);
+	if (r < 0)
+		return r;
+	r = run(&l, go_on, error);
+	pl_txdir_end(&l.dir);
+	if (r >= 0 && !go_on) {
+		tx->is_done = true;
+		tx->is_parked = false;
+	}
+	return r;
+}

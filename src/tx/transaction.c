@@ -1,0 +1,523 @@
+/*
+ * The life of a transaction: queue, base, pin, workspace, in this order; then programs and edits work in it
+ * (view.c, edits.c), and it is committed (landing.c), parked, or given up.
+ *
+ * T1  Everything of it is in tx/<id>/, held by a lock: killed, it is dead, and removed by the next command
+ *     (ref/txdir_recover.c). The directory of a checkout is the user's to look at, and stays then.
+ * T2  The base is resolved and pinned after the queue was granted. While the handle lives its placing is held
+ *     by the pin; while it is parked by the user x.<id>, made before the pin is let go.
+ * T3  The note is made under the ref lock, so that a drop of the ref sees it, or it sees the drop.
+ * T4  What is parked was made durable before its mark says that it is parked.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tx/transaction.h"
+
+#define TRIES 16
+
+/* ---- the base ---- */
+
+/* A tree that no generation has is nobody's but ours: its node is claimed, and named in the store at once, so
+ * that it is read like any other. */
+static int keep_node(void *self, const struct pl_id *id, const void *data, size_t length,
+		     struct pleach_error *error)
+{
+	struct pl_tx *tx = self;
+	char name[32];
+	int r = pl_txdir_claim(&tx->dir, 'n', id, error);
+
+	if (r < 0)
+		return r;
+	pl_txdir_name(&tx->dir, "node", name);
+	r = pl_write_file(tx->dir.fd, name, 0400, data, length, tx->store->settings.durable);
+	if (r >= 0)
+		r = pl_pool_link(tx->store->nodes_fd, id, tx->dir.fd, name);
+	return r < 0 ? pl_fail_sys(error, r, "cannot write a node into the store") : 0;
+}
+
+/* An empty directory, for who has no generation to begin from, and the tree that it is. */
+static int make_empty_base(struct pl_tx *tx, struct pleach_error *error)
+{
+	const struct pl_node_sink sink = {.write = keep_node, .self = tx};
+	PL_CLOSE int fd = -EBADF;
+	PL_BUFFER xattrs = {0};
+	struct pl_meta meta;
+	struct stat st;
+	int r = pl_mkdir(tx->dir.fd, "empty", 0755);
+
+	if (r >= 0)
+		r = pl_chmod_at(tx->dir.fd, "empty", 0755);
+	if (r >= 0)
+		r = fd = pl_open_dir(tx->dir.fd, "empty");
+	if (r >= 0)
+		r = pl_fstat(fd, &st);
+	if (r >= 0)
+		r = pl_meta_read(fd, &st, tx->ref.settings.metadata, &xattrs, &meta);
+	if (r < 0)
+		return pl_fail_sys(error, r, "cannot make a directory in the store");
+	pl_meta_reduce(&meta, PLEACH_DIR, tx->ref.settings.metadata);
+	return pl_tree_make_empty(&sink, &meta, &tx->note.base_tree, error);
+}
+
+/* One look; PL_PIN_ABSENT: again. */
+static int pin_head(struct pl_tx *tx, struct pleach_error *error)
+{
+	struct pl_record record;
+	int r = pl_ref_settle(&tx->ref, &tx->dir, &tx->note.base, error);
+
+	if (r < 0 || tx->note.base == 0)
+		return r < 0 ? r : PL_PIN_TAKEN;
+	r = pl_generation_read(&tx->ref, tx->note.base, &record, error);
+	if (r < 0)
+		return r;
+	tx->note.base_tree = record.tree;
+	pl_record_done(&record);
+	return pl_pin_wait(tx->store, &tx->note.base_tree, &tx->pin, error);
+}
+
+/* T2. The head's tree is placed as long as the ref is whole. */
+static int find_base(struct pl_tx *tx, struct pleach_error *error)
+{
+	int r = PL_PIN_ABSENT;
+
+	for (unsigned i = 0; i < TRIES && r == PL_PIN_ABSENT; i++) {
+		r = pin_head(tx, error);
+		if (r == PL_PIN_TAKEN && tx->note.base > 0 && tx->pin.k == 0) {
+			pl_pin_done(&tx->pin); /* it was the head a moment ago */
+			r = PL_PIN_ABSENT;
+		}
+	}
+	if (r == PL_PIN_ABSENT)
+		return pl_fail_corrupt(error, "the tree of the head of '%s' is missing",
+				       tx->ref.name);
+	if (r < 0)
+		return r;
+	tx->note.k = tx->pin.k;
+	if (tx->note.base == 0)
+		r = make_empty_base(tx, error);
+	tx->note.merged_tree = tx->note.base_tree;
+	return r < 0 ? r : 0;
+}
+
+static int base_totals(struct pl_tx *tx, struct pl_totals *ret_totals, struct pleach_error *error)
+{
+	struct pl_node_source nodes = pl_store_nodes(tx->store);
+	struct pl_node node;
+	int r;
+
+	*ret_totals = (struct pl_totals){0};
+	if (tx->note.base == 0)
+		return 0;
+	r = pl_node_read(&nodes, &tx->note.base_tree, &node, error);
+	if (r < 0)
+		return r;
+	r = pl_node_totals(&nodes, &node, ret_totals, error);
+	pl_node_done(&node);
+	return r;
+}
+
+/* ---- the workspace ---- */
+
+static int open_lower(struct pl_tx *tx, struct pleach_error *error)
+{
+	struct pl_workspace *ws = &tx->workspace;
+	PL_BUFFER path = {0};
+	int r = ws->lower_fd = tx->note.base == 0 ? pl_open_dir(tx->dir.fd, "empty")
+						  : pl_placing_open(tx->pin.treedir_fd, tx->note.k);
+
+	if (r >= 0)
+		r = pl_real_path(ws->lower_fd, &path);
+	if (r < 0)
+		return pl_fail_sys(error, r, "cannot open the base of transaction %s", tx->dir.id);
+	ws->lower_path = pl_buffer_take_string(&path);
+	return ws->lower_path ? 0 : pl_fail_memory(error);
+}
+
+static int fill_in_workspace(struct pl_tx *tx, struct pleach_error *error)
+{
+	struct pl_workspace *ws = &tx->workspace;
+	int r = base_totals(tx, &ws->totals, error);
+
+	if (r < 0)
+		return r;
+	ws->store = tx->store;
+	ws->base = tx->note.base_tree;
+	ws->share = tx->ref.settings.share;
+	ws->rule = tx->ref.settings.metadata;
+	ws->is_parked = tx->is_parked;
+	if (tx->note.checkout && !(ws->checkout = strdup(tx->note.checkout)))
+		return pl_fail_memory(error);
+	return open_lower(tx, error);
+}
+
+/* Which directory a checkout is, so that no other one is ever taken for it. */
+static int note_checkout(struct pl_tx *tx, struct pleach_error *error)
+{
+	PL_CLOSE int fd = pl_open_follow(AT_FDCWD, tx->workspace.path, O_RDONLY | O_DIRECTORY);
+	struct stat st;
+	int r = fd < 0 ? fd : pl_fstat(fd, &st);
+
+	if (r < 0)
+		return pl_fail_sys(error, r, "cannot open '%s'", tx->workspace.path);
+	free(tx->note.checkout);
+	tx->note.checkout = strdup(tx->workspace.path);
+	tx->note.checkout_dev = st.st_dev;
+	tx->note.checkout_ino = st.st_ino;
+	return tx->note.checkout ? 0 : pl_fail_memory(error);
+}
+
+static int make_workspace(struct pl_tx *tx, const char *name, struct pleach_error *error)
+{
+	int r = fill_in_workspace(tx, error);
+
+	if (r < 0)
+		return r;
+	if (name && strcmp(name, "none") == 0) {
+		snprintf(tx->note.workspace, sizeof(tx->note.workspace), "none");
+		return pl_tx_edits_new(tx, &tx->edits, error);
+	}
+	if (tx->note.checkout && !name)
+		name = "copy";
+	r = pl_workspace_make(&tx->workspace, name, &tx->passed_over, error);
+	if (r >= 0) {
+		snprintf(tx->note.workspace, sizeof(tx->note.workspace), "%s",
+			 tx->workspace.driver->name);
+		if (tx->workspace.path && !(tx->note.path = strdup(tx->workspace.path)))
+			r = pl_fail_memory(error);
+	}
+	if (r >= 0 && tx->note.checkout)
+		r = note_checkout(tx, error);
+	return r < 0 ? r : 0;
+}
+
+/* ---- beginning ---- */
+
+/* T3 */
+static int make_note(struct pl_tx *tx, struct pleach_error *error)
+{
+	int r = pl_ref_lock(&tx->ref, -1, error);
+
+	if (r < 0)
+		return r;
+	r = pl_tx_note_write(&tx->dir, &tx->note, false, error);
+	pl_ref_unlock(&tx->ref);
+	return r;
+}
+
+static int check_options(struct pl_store *store, const struct pleach_tx_options *o,
+			 struct pleach_error *error)
+{
+	bool is_none = o->workspace && strcmp(o->workspace, "none") == 0;
+
+	if (o->checkout && o->workspace && strcmp(o->workspace, "copy") != 0 &&
+	    strcmp(o->workspace, "reflink") != 0)
+		return pl_fail_usage(error, "a checkout is a copy, not '%s'", o->workspace);
+	if (is_none && o->parked)
+		return pl_fail_usage(error, "a transaction without a workspace cannot be parked");
+	if (o->serializable && !pl_may_mount()) {
+		pl_fail(error, PLEACH_FAILED, -EPERM,
+			"what is read can only be watched by root (fanotify)");
+		pl_hint(error, "without --serializable what is written is guarded all the same");
+		return -EPERM;
+	}
+	return pl_store_must_write(store, error);
+}
+
+static int begin(struct pl_tx *tx, const struct pleach_tx_options *o, struct pleach_error *error)
+{
+	int r = pl_ref_must_be_unmasked(&tx->ref, error);
+
+	if (r >= 0)
+		r = make_note(tx, error);
+	if (r >= 0 && !tx->note.is_optimistic)
+		r = pl_queue_enter(&tx->ref, &tx->dir, o->wait_ms, &tx->ticket, error);
+	if (r >= 0)
+		r = find_base(tx, error); /* T2 */
+	if (r >= 0 && tx->note.base == 0 && !o->create)
+		return pl_fail_not_found(error, "no ref '%s' in this store", tx->ref.name);
+	if (r >= 0)
+		r = pl_public_must_be_ours(&tx->ref, error);
+	if (r >= 0 && tx->note.base == 0) /* inside it must be there from the start */
+		r = pl_public_restore(&tx->ref, error);
+	if (r >= 0)
+		r = make_workspace(tx, o->workspace, error);
+	if (r >= 0)
+		r = pl_tx_note_write(&tx->dir, &tx->note, tx->is_parked, error);
+	if (r >= 0 && tx->is_parked)
+		r = pl_tx_park(tx, error);
+	return r < 0 ? r : 0;
+}
+
+static struct pl_tx *new_tx(struct pl_store *store)
+{
+	struct pl_tx *tx = calloc(1, sizeof(*tx));
+
+	if (!tx)
+		return NULL;
+	tx->store = store;
+	tx->ref = (struct pl_ref){.fd = -EBADF, .gen_fd = -EBADF, .lock_fd = -EBADF};
+	tx->ticket = (struct pl_ticket)PL_TICKET_NONE;
+	tx->pin = (struct pl_pin)PL_PIN_NONE;
+	tx->workspace.fd = tx->workspace.lower_fd = -EBADF;
+	tx->workspace.tx = &tx->dir;
+	return tx;
+}
+
+static int take_options(struct pl_tx *tx, const struct pleach_tx_options *o,
+			struct pleach_error *error)
+{
+	tx->is_parked = o->parked;
+	tx->note.is_optimistic = o->optimistic || o->parked;
+	tx->note.is_serializable = o->serializable;
+	tx->note.timeout_ms = (uint64_t)(o->timeout_ms < 0 ? PL_TX_LIFE_MS : o->timeout_ms);
+	memcpy(tx->note.ref, tx->ref.name, sizeof(tx->note.ref));
+	memcpy(tx->note.ref_id, tx->ref.id, sizeof(tx->note.ref_id));
+	if (o->checkout && !(tx->note.checkout = strdup(o->checkout)))
+		return pl_fail_memory(error);
+	return 0;
+}
+
+int pl_tx_begin(struct pl_store *store, const char *ref, const struct pleach_tx_options *options,
+		struct pl_tx **ret_tx, struct pleach_error *error)
+{
+	char what[PLEACH_REF_MAX + 24];
+	struct pl_tx *tx;
+	unsigned n;
+	int r = check_options(store, options, error);
+
+	if (r < 0)
+		return r;
+	tx = new_tx(store);
+	if (!tx)
+		return pl_fail_memory(error);
+	snprintf(what, sizeof(what), "transaction %.100s", ref);
+	r = pl_txdir_begin(store, what, &tx->dir, error);
+	if (r < 0) {
+		free(tx);
+		return r;
+	}
+	pl_txdir_recover(store, &tx->dir, &n, NULL);
+	r = options->create ? pl_ref_open_or_create(&tx->dir, ref, &tx->ref, error)
+			    : pl_ref_open(store, ref, &tx->ref, error);
+	if (r >= 0)
+		r = take_options(tx, options, error);
+	if (r >= 0)
+		r = begin(tx, options, error);
+	if (r < 0) {
+		tx->is_parked = false;
+		(void)pl_tx_end(tx, NULL);
+		return r;
+	}
+	*ret_tx = tx;
+	return 0;
+}
+
+/* ---- parked ---- */
+
+static int add_user(struct pl_tx *tx, struct pleach_error *error)
+{
+	char user[32];
+
+	if (tx->note.base == 0)
+		return 0;
+	pl_user_of_tx(tx->dir.id, user);
+	return pl_user_add(tx->store, tx->pin.treedir_fd, user, error);
+}
+
+int pl_tx_park(struct pl_tx *tx, struct pleach_error *error)
+{
+	struct timespec deadline;
+	int r = 0;
+
+	pl_assert(!tx->is_running && !tx->is_done);
+	if (tx->edits)
+		return pl_fail(error, PLEACH_FAILED, -EOPNOTSUPP,
+			       "a transaction without a workspace cannot be parked");
+	r = add_user(tx, error);
+	if (r >= 0)
+		r = pl_workspace_sync(&tx->workspace, error); /* T4 */
+	if (r >= 0)
+		r = pl_tx_note_write(&tx->dir, &tx->note, true, error);
+	if (r >= 0) {
+		r = pl_fs_clock(tx->dir.fd, &deadline);
+		if (r < 0)
+			pl_fail_sys(error, r, "cannot read the store's clock");
+	}
+	if (r < 0)
+		return r;
+	deadline.tv_sec += (time_t)(tx->note.timeout_ms / 1000);
+	deadline.tv_nsec += (long)(tx->note.timeout_ms % 1000) * 1000000;
+	if (deadline.tv_nsec >= 1000000000) {
+		deadline.tv_nsec -= 1000000000;
+		deadline.tv_sec++;
+	}
+	r = pl_txdir_park(&tx->dir, &deadline, error);
+	if (r >= 0)
+		tx->is_parked = true;
+	return r;
+}
+
+/* The base was held placed by its user, which counts until the transaction is gone. */
+static int pin_base(struct pl_tx *tx, struct pleach_error *error)
+{
+	char hex[PL_ID_HEX + 1];
+	int r;
+
+	if (tx->note.base == 0)
+		return 0;
+	r = pl_pin_wait(tx->store, &tx->note.base_tree, &tx->pin, error);
+	if (r == PL_PIN_ABSENT)
+		return pl_fail_corrupt(error, "tree %s, which transaction %s began with, is gone",
+				       pl_id_hex(&tx->note.base_tree, hex), tx->dir.id);
+	return r < 0 ? r : 0;
+}
+
+static int resume(struct pl_tx *tx, struct pleach_error *error)
+{
+	int r = pl_tx_note_read(tx->dir.fd, tx->dir.id, &tx->note, error);
+
+	if (r == -ENOENT)
+		return pl_fail_corrupt(error, "what transaction %s is, is not written down",
+				       tx->dir.id);
+	if (r < 0)
+		return r;
+	r = pl_ref_open(tx->store, tx->note.ref, &tx->ref, error);
+	if (r >= 0 && strcmp(tx->ref.id, tx->note.ref_id) != 0)
+		r = pl_fail_not_found(error,
+				      "the ref '%s' that transaction %s was begun on was dropped",
+				      tx->note.ref, tx->dir.id);
+	if (r >= 0)
+		r = pin_base(tx, error);
+	if (r >= 0)
+		r = fill_in_workspace(tx, error);
+	if (r >= 0)
+		r = pl_workspace_open(&tx->workspace, tx->note.workspace, error);
+	return r < 0 ? r : 0;
+}
+
+static void free_tx(struct pl_tx *tx)
+{
+	pl_workspace_close(&tx->workspace);
+	pl_closep(&tx->workspace.lower_fd);
+	free(tx->workspace.lower_path);
+	free(tx->workspace.checkout);
+	pl_tx_edits_free(tx->edits);
+	pl_strings_done(&tx->passed_over);
+	pl_conflicts_done(&tx->conflicts);
+	pl_pin_done(&tx->pin);
+	pl_queue_leave(&tx->ticket);
+	pl_ref_close(&tx->ref);
+	pl_tx_note_done(&tx->note);
+	free(tx);
+}
+
+int pl_tx_resume(struct pl_store *store, const char *id, struct pl_tx **ret_tx,
+		 struct pleach_error *error)
+{
+	struct pl_tx *tx;
+	unsigned n;
+	int r = pl_store_must_write(store, error);
+
+	if (r < 0)
+		return r;
+	tx = new_tx(store);
+	if (!tx)
+		return pl_fail_memory(error);
+	pl_txdir_recover(store, NULL, &n, NULL); /* expired ones are gone */
+	r = pl_txdir_open_parked(store, id, &tx->dir, error);
+	if (r < 0) {
+		free(tx);
+		return r;
+	}
+	tx->is_parked = true;
+	r = resume(tx, error);
+	if (r < 0) {
+		pl_txdir_leave(&tx->dir);
+		free_tx(tx);
+		return r;
+	}
+	*ret_tx = tx;
+	return 0;
+}
+
+/* ---- ending ---- */
+
+/* The directory of the checkout goes if it is still the one that was made. */
+static int remove_checkout(struct pl_tx *tx, struct pleach_error *error)
+{
+	const char *path = tx->note.checkout;
+	const char *slash = path ? strrchr(path, '/') : NULL;
+	PL_CLOSE int parent = -EBADF;
+	PL_BUFFER dir = {0};
+	struct stat st;
+	int r;
+
+	if (!slash || tx->note.checkout_ino == 0)
+		return 0;
+	pl_buffer_add(&dir, path, slash == path ? 1 : (size_t)(slash - path));
+	if (!pl_buffer_ok(&dir))
+		return pl_fail_memory(error);
+	r = parent = pl_open_follow(AT_FDCWD, pl_buffer_string(&dir), O_RDONLY | O_DIRECTORY);
+	if (r >= 0)
+		r = pl_lstat(parent, slash + 1, &st);
+	if (r == -ENOENT ||
+	    (r >= 0 && (st.st_dev != tx->note.checkout_dev || st.st_ino != tx->note.checkout_ino)))
+		return 0; /* G7 */
+	if (r >= 0)
+		r = pl_erase(parent, slash + 1, NULL);
+	return r < 0 ? pl_fail_sys(error, r, "cannot remove the checkout '%s'", path) : 0;
+}
+
+/* A ref that was begun for this one, and has no generation, shows nothing again. */
+static void withdraw_public(struct pl_tx *tx)
+{
+	if (tx->note.base > 0 || tx->ref.fd < 0 || pl_ref_lock(&tx->ref, -1, NULL) < 0)
+		return;
+	pl_public_withdraw(&tx->ref);
+	pl_ref_unlock(&tx->ref);
+}
+
+static void remove_user(struct pl_tx *tx)
+{
+	char user[32];
+
+	pl_user_of_tx(tx->dir.id, user);
+	if (tx->pin.treedir_fd >= 0)
+		(void)pl_user_remove(tx->store, tx->pin.treedir_fd, user);
+}
+
+int pl_tx_abort(struct pl_tx *tx, struct pleach_error *error)
+{
+	int r = 0;
+
+	pl_assert(!tx->is_running);
+	if (tx->is_done)
+		return 0;
+	r = remove_checkout(tx, error);
+	withdraw_public(tx);
+	tx->is_done = true;
+	tx->is_parked = false;
+	return r;
+}
+
+int pl_tx_end(struct pl_tx *tx, struct pleach_error *error)
+{
+	int r = 0;
+
+	if (tx->is_parked && !tx->is_done) {
+		r = pl_tx_park(tx, error);
+		pl_txdir_leave(&tx->dir);
+	} else {
+		if (!tx->is_done)
+			r = pl_tx_abort(tx, error);
+		remove_user(tx);
+		(void)pl_workspace_remove(&tx->workspace); /* what stays, recovery removes */
+		pl_pin_done(&tx->pin);
+		pl_queue_leave(&tx->ticket); /* the next one need not wait for the erasing */
+		pl_txdir_end(&tx->dir);
+	}
+	free_tx(tx);
+	return r;
+}

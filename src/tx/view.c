@@ -1,0 +1,345 @@
+/*
+ * What a program of a transaction sees: the machine as it is, and behind the ref's usual paths the workspace.
+ *
+ * Masking by the fixed hop (docs/adr/0001): STORE/<ref> leads through refs/<ref>/public/ to `tree`. A small file
+ * system lies over public/, the workspace over `tree` in it; so a publish outside, which replaces the real
+ * `tree`, is not seen inside, every symlink that leads through public/ leads to the workspace, and all other
+ * names stay what they are.
+ *
+ * V1  The mask is read-only but for the workspace: what a program makes in public/ would be lost.
+ * V2  STORE/<ref> is mounted on itself: inside it can be neither removed nor replaced, which would be seen outside.
+ * V3  Locks that keep tx/<id>, the base and the queue are held by the namespace's init too: they end with the
+ *     last process that could still write in the workspace.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "tx/transaction.h"
+
+struct view {
+	struct pl_tx *tx;
+	struct pl_view_step *steps;
+	size_t n, capacity;
+	struct pl_strings room; /* of the steps' strings */
+	bool with_user_namespace;
+	char *public_path; /* STORE/<ref> */
+	char *hidden;	   /* .../refs/<ref>/public */
+	char *tree;	   /* .../refs/<ref>/public/tree */
+	struct pl_strings env;
+};
+
+static void view_done(struct view *v)
+{
+	free(v->steps);
+	pl_strings_done(&v->room);
+	pl_strings_done(&v->env);
+	free(v->public_path);
+	free(v->hidden);
+	free(v->tree);
+}
+
+/* ---- steps ---- */
+
+static int add(struct view *v, const struct pl_view_step *step)
+{
+	if (PL_ARRAY_GROW(v->steps, v->capacity, v->n) < 0)
+		return -ENOMEM;
+	v->steps[v->n++] = *step;
+	return 0;
+}
+
+static int add_simple(struct view *v, enum pl_view_what what, const char *target,
+		      const char *source, const char *data)
+{
+	struct pl_view_step step = {.what = what, .target = target, .source = source, .data = data};
+
+	return add(v, &step);
+}
+
+static int name_paths(struct view *v)
+{
+	const struct pl_ref *ref = &v->tx->ref;
+	const char *store = v->tx->store->path;
+
+	if (asprintf(&v->public_path, "%s/%s", store, ref->name) < 0)
+		v->public_path = NULL;
+	if (asprintf(&v->hidden, "%s/.pleach/refs/%s/public", store, ref->name) < 0)
+		v->hidden = NULL;
+	if (asprintf(&v->tree, "%s/.pleach/refs/%s/public/tree", store, ref->name) < 0)
+		v->tree = NULL;
+	return v->public_path && v->hidden && v->tree ? 0 : -ENOMEM;
+}
+
+/* The mask, the workspace on it (V1), the fixed hop (V2). */
+static int mask(struct view *v)
+{
+	struct pl_workspace *ws = &v->tx->workspace;
+	struct pl_view_step shown = {.target = v->tree};
+	char *mask_file;
+	int r;
+
+	if (asprintf(&mask_file, "%s/" PL_MASK_FILE, v->hidden) < 0)
+		return -ENOMEM;
+	r = pl_strings_add(&v->room, mask_file);
+	free(mask_file);
+	if (r >= 0)
+		r = add_simple(v, PL_VIEW_TMPFS, v->hidden, NULL, NULL);
+	if (r >= 0)
+		r = add_simple(v, PL_VIEW_MKDIR, v->tree, NULL, NULL);
+	if (r >= 0)
+		r = add_simple(v, PL_VIEW_FILE, v->room.items[v->room.n - 1], NULL, v->tx->dir.id);
+	if (r >= 0)
+		r = ws->driver->view(ws, &v->room, &shown, &v->with_user_namespace);
+	if (r >= 0)
+		r = add(v, &shown);
+	if (r >= 0)
+		r = add_simple(v, PL_VIEW_READONLY, v->hidden, NULL, NULL);
+	if (r >= 0)
+		r = add_simple(v, PL_VIEW_SELF, v->public_path, NULL, NULL);
+	return r;
+}
+
+/* Attachments that are no symlinks, and follow the head, have the workspace over them. */
+static int cover_attachments(struct view *v, struct pleach_error *error)
+{
+	struct pl_attachment *list;
+	size_t n;
+	int r = pl_attachment_list(&v->tx->ref, &list, &n, error);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; r >= 0 && i < n; i++) {
+		if (list[i].generation > 0 || strcmp(list[i].mode, "symlink") == 0 ||
+		    pl_exists(AT_FDCWD, list[i].path) != 1)
+			continue;
+		r = pl_strings_add(&v->room, list[i].path);
+		if (r >= 0)
+			r = add_simple(v, PL_VIEW_BIND, v->room.items[v->room.n - 1], v->tree,
+				       NULL);
+	}
+	pl_attachments_free(list, n);
+	return r < 0 ? pl_fail_memory(error) : 0;
+}
+
+/* ---- where it starts ---- */
+
+/* The part of `path` behind `above`, "" for itself; NULL if it does not lie there. */
+static const char *below(const char *path, const char *above)
+{
+	size_t length = strlen(above);
+
+	if (strncmp(path, above, length) != 0 || (path[length] != '/' && path[length] != '\0'))
+		return NULL;
+	return path[length] == '/' ? path + length + 1 : path + length;
+}
+
+/* The part of a real path behind a placed tree of the store; NULL: it lies in none. */
+static const char *below_placed(const struct pl_tx *tx, const char *path)
+{
+	char prefix[PL_ID_HEX + 40];
+	const char *rest = below(path, tx->store->path);
+	size_t at;
+
+	rest = rest ? below(rest, ".pleach/trees") : NULL;
+	if (!rest || strlen(rest) < PL_ID_HEX + 3 || !pl_is_hex(rest, PL_ID_HEX) ||
+	    rest[PL_ID_HEX] != '/')
+		return NULL;
+	at = PL_ID_HEX + 1 + strspn(rest + PL_ID_HEX + 1, "0123456789");
+	snprintf(prefix, sizeof(prefix), "%.*s/tree", (int)at, rest);
+	return below(rest, prefix);
+}
+
+/* Is it the base, or what the public path shows now? A directory of another generation is left alone: whoever
+ * stands in one has gone there on purpose. */
+static bool is_own_tree(struct pl_tx *tx, const char *path)
+{
+	const char *rest = below(path, tx->store->path) + sizeof(".pleach/trees/") - 1;
+	struct pl_id id, shown;
+	char hex[PL_ID_HEX + 1];
+	unsigned k;
+
+	memcpy(hex, rest, PL_ID_HEX);
+	hex[PL_ID_HEX] = '\0';
+	if (pl_id_parse(hex, &id) < 0)
+		return false;
+	return pl_id_equal(&id, &tx->note.base_tree) ||
+	       (pl_public_read(&tx->ref, &shown, &k, NULL) == 1 && pl_id_equal(&id, &shown));
+}
+
+/* The part of the working directory that lies in the ref, as the shell names it. */
+static const char *below_public(struct view *v, const char *pwd)
+{
+	struct pl_attachment *list;
+	const char *rest = below(pwd, v->public_path);
+	size_t n;
+
+	if (rest || pl_attachment_list(&v->tx->ref, &list, &n, NULL) < 0)
+		return rest;
+	for (size_t i = 0; !rest && i < n; i++)
+		if (list[i].generation == 0)
+			rest = below(pwd, list[i].path);
+	pl_attachments_free(list, n);
+	return rest;
+}
+
+/* A path as the working directory of the program; NULL where it stays. The caller's to free. */
+static int find_directory(struct view *v, const char *wanted, char **ret_directory)
+{
+	const char *pwd = pl_environment_get("PWD"), *rest = NULL;
+	PL_CLOSE int fd = pl_open_follow(AT_FDCWD, wanted ? wanted : ".", O_PATH | O_DIRECTORY);
+	PL_BUFFER real = {0};
+	int r = fd < 0 ? 0 : pl_real_path(fd, &real);
+
+	*ret_directory = NULL;
+	if (fd >= 0 && r >= 0) {
+		rest = below_placed(v->tx, pl_buffer_string(&real));
+		if (rest && !is_own_tree(v->tx, pl_buffer_string(&real)))
+			rest = wanted || !pwd ? NULL : below_public(v, pwd);
+		if (!rest && v->tx->note.checkout)
+			rest = below(pl_buffer_string(&real), v->tx->note.checkout);
+	}
+	if (rest)
+		return asprintf(ret_directory, "%s%s%s", v->public_path, *rest ? "/" : "", rest) < 0
+			       ? -ENOMEM
+			       : 0;
+	if (wanted && !(*ret_directory = strdup(wanted)))
+		return -ENOMEM;
+	return 0;
+}
+
+/* ---- environment ---- */
+
+static bool is_ours(const char *setting)
+{
+	static const char *const names[] = {
+		"PLEACH_TX=", "PLEACH_REF=", "PLEACH_PATH=", "PLEACH_BASE="};
+
+	for (size_t i = 0; i < PL_ARRAY_LEN(names); i++)
+		if (strncmp(setting, names[i], strlen(names[i])) == 0)
+			return true;
+	return false;
+}
+
+static int add_setting(struct pl_strings *env, const char *name, const char *value)
+{
+	char *setting;
+	int r;
+
+	if (asprintf(&setting, "%s=%s", name, value) < 0)
+		return -ENOMEM;
+	r = pl_strings_add(env, setting);
+	free(setting);
+	return r;
+}
+
+static int make_environment(struct view *v, const char *const *given, const char *directory)
+{
+	char base[24];
+	int r = 0;
+
+	if (!given)
+		given = (const char *const *)pl_environment();
+	for (; r >= 0 && *given; given++) {
+		/* Where the directory is another, the shell's name for it is wrong. */
+		if (is_ours(*given) || (directory && strncmp(*given, "PWD=", 4) == 0))
+			continue;
+		r = pl_strings_add(&v->env, *given);
+	}
+	snprintf(base, sizeof(base), "%llu", (unsigned long long)v->tx->note.base);
+	if (r >= 0)
+		r = add_setting(&v->env, "PLEACH_TX", v->tx->dir.id);
+	if (r >= 0)
+		r = add_setting(&v->env, "PLEACH_REF", v->tx->ref.name);
+	if (r >= 0)
+		r = add_setting(&v->env, "PLEACH_PATH", v->public_path);
+	if (r >= 0)
+		r = add_setting(&v->env, "PLEACH_BASE", base);
+	if (r >= 0 && directory)
+		r = add_setting(&v->env, "PWD", directory);
+	return r;
+}
+
+/* ---- starting ---- */
+
+static int fail_start(const struct view *v, int r, int step, struct pleach_error *error)
+{
+	const char *why = NULL;
+
+	if (step < 0) {
+		if (pl_user_namespace_probe(&why) == 0 && why && v->with_user_namespace) {
+			pl_fail(error, PLEACH_FAILED, r,
+				"cannot run a program in a transaction: %s", why);
+			pl_hint(error, "run as root, or work in a directory of your own: pleach "
+				       "begin --checkout DIR");
+			return r;
+		}
+		return pl_fail_sys(error, r, "cannot make namespaces for the program");
+	}
+	if ((size_t)step < v->n)
+		return pl_fail_sys(error, r, "cannot show the workspace at '%s'",
+				   v->steps[step].target);
+	return pl_fail_sys(error, r, "cannot start a program in the transaction");
+}
+
+static int start(struct view *v, char *const argv[], const char *directory, const int stdio[3],
+		 struct pl_child **ret_child, struct pleach_error *error)
+{
+	struct pl_tx *tx = v->tx;
+	int kept[3], step = -1, r;
+	PL_CLOSE int reads = -EBADF;
+	struct pl_view view = {.steps = v->steps,
+			       .n_steps = v->n,
+			       .with_user_namespace = v->with_user_namespace || !pl_may_mount(),
+			       .reads_fd = -EBADF,
+			       .kept = kept};
+
+	kept[view.n_kept++] = tx->dir.lock_fd; /* V3 */
+	if (tx->pin.fd >= 0)
+		kept[view.n_kept++] = tx->pin.fd;
+	if (tx->ticket.fd >= 0)
+		kept[view.n_kept++] = tx->ticket.fd;
+	if (tx->note.is_serializable) {
+		reads = pl_reads_open(tx);
+		if (reads < 0)
+			return pl_fail_sys(error, reads, "cannot note what is read");
+		view.watched = v->tree;
+		view.reads_fd = reads;
+	}
+	v->with_user_namespace = view.with_user_namespace;
+	r = pl_child_start(&view, argv, v->env.items, directory, stdio, ret_child, &step);
+	return r < 0 ? fail_start(v, r, step, error) : 0;
+}
+
+int pl_tx_spawn(struct pl_tx *tx, char *const argv[], const struct pleach_spawn_options *options,
+		struct pl_child **ret_child, struct pleach_error *error)
+{
+	struct view v = {.tx = tx};
+	char *directory = NULL;
+	int r;
+
+	if (tx->is_running)
+		return pl_fail(error, PLEACH_BUSY, -EBUSY,
+			       "a program runs in transaction %s already", tx->dir.id);
+	if (tx->edits)
+		return pl_fail(error, PLEACH_FAILED, -EOPNOTSUPP,
+			       "a transaction without a workspace runs no programs");
+	r = name_paths(&v);
+	if (r >= 0)
+		r = mask(&v);
+	if (r >= 0)
+		r = find_directory(&v, options->directory, &directory);
+	if (r >= 0)
+		r = make_environment(&v, options->env, directory);
+	if (r < 0)
+		pl_fail_sys(error, r, "cannot prepare the view of transaction %s", tx->dir.id);
+	else
+		r = cover_attachments(&v, error);
+	if (r >= 0)
+		r = start(&v, argv, directory, options->stdio, ret_child, error);
+	free(directory);
+	view_done(&v);
+	if (r >= 0)
+		tx->is_running = true;
+	return r < 0 ? r : 0;
+}
