@@ -30,6 +30,10 @@
 	X(init)     \
 	X(publish)  \
 	X(rollback) \
+	X(run)      \
+	X(begin)    \
+	X(commit)   \
+	X(abort)    \
 	X(log)      \
 	X(ls)       \
 	X(cat)      \
@@ -76,7 +80,15 @@ struct text_list {
 
 struct cli;
 
-enum command_group { GROUP_MAKE, GROUP_LOOK, GROUP_KEEP, GROUP_CARE, GROUP_HELP, GROUP_MAX_ };
+enum command_group {
+	GROUP_MAKE,
+	GROUP_TX,
+	GROUP_LOOK,
+	GROUP_KEEP,
+	GROUP_CARE,
+	GROUP_HELP,
+	GROUP_MAX_
+};
 
 struct command {
 	const char *name;
@@ -158,6 +170,9 @@ int cli_usage(struct cli *cli, const char *hint, const char *format, ...)
 int cli_no_memory(struct cli *cli);
 /* On stderr only: for failures that are part of a result (json_error() has the other half). */
 void cli_complain(struct cli *cli, const struct pleach_error *error);
+/* One more line of the same, as long as there are things to name. */
+void cli_complain_of(struct cli *cli, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
 /* A note on stderr; not with -q. */
 void cli_warn(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* The exit status that a failure has. */
@@ -194,9 +209,13 @@ void json_base64(struct json *json, const char *key, const void *data, size_t le
 void json_time(struct json *json, const char *key, int64_t seconds, uint32_t ns);
 /* {"code","message","hint","path"} */
 void json_error(struct json *json, const char *key, const struct pleach_error *error);
+/* The same, left open for more members: json_object_end(). */
+void json_error_begin(struct json *json, const char *key, const struct pleach_error *error);
 /* Writes the document and a line feed to stdout, and empties it for the next. Returns 0 or the exit
  * status. */
 int json_print(struct cli *cli, struct json *json);
+/* The same to a descriptor that is not stdout. Returns 0 or a negative errno; nothing is told. */
+int json_write(struct json *json, int fd);
 void json_free(struct json *json);
 /* Base64 of `length` bytes; `ret_text` has room for 4 * ((length + 2) / 3) characters, no NUL. */
 size_t base64_encode(const unsigned char *data, size_t length, char *ret_text);
@@ -243,6 +262,10 @@ int output_finish(struct cli *cli, int status);
 void progress_start(struct cli *cli);
 /* Takes the progress line off the terminal; before anything else is written there. */
 void progress_clear(void);
+/* What comes now is as if it were the first: the time that a program took is not the library's. */
+void progress_restart(void);
+/* Has the store cancelled when the other end of `fd` is closed, wherever progress is told. */
+void progress_watch(struct cli *cli, int fd);
 
 /* SIGPIPE ends the command, SIGXFSZ is an error of write(2). INT and TERM: cancel the store. */
 void signals_init(void);
@@ -254,6 +277,113 @@ int signals_wait_readable(int fd);
 /* Runs a program; its words end with NULL. Signals go to it. Returns its exit status, 128+n if signal
  * n ended it, or a negative errno if it could not be started. */
 int signals_run(char *const argv[]);
+/* The same; -EPIPE: the client at the other end of `watch_fd` (negative: there is none) was gone first, and
+ * the program has been killed. */
+int signals_run_watched(char *const argv[], int watch_fd);
+/* Writes all of it, without SIGPIPE. Returns 0 or a negative errno. */
+int signals_write(int fd, const char *data, size_t length);
+/* While a program runs in a transaction nothing that ends programs ends this one, and the program gets what
+ * we were given. Returns a descriptor, ours no longer than until signals_regain(): one byte for each signal that
+ * the program has not got by itself, or SIGCONT; or a negative errno. */
+int signals_lend(void);
+void signals_regain(void);
+
+/* ---- program.c, job.c, spool.c: a program of the user's ------------------------------------- */
+
+#define PROGRAM_OWN_FAILURE    125
+#define PROGRAM_NOT_EXECUTABLE 126
+#define PROGRAM_NOT_FOUND      127
+
+/* Tells why it could not be started (positive errno), also in `ret_error`. Returns the exit status, 125 to
+ * 127. */
+int program_not_started(struct cli *cli, const char *name, int err, struct pleach_error *ret_error);
+
+/* A program in a transaction, and the terminal that it shares with us. */
+struct job {
+	struct pleach_tx *tx;
+	char *const *argv;
+	int watch_fd;	     /* whoever is at its other end is the client; negative: nobody is */
+	struct spool *spool; /* holds its output back; NULL: it goes where ours goes */
+};
+struct job_end {
+	enum { JOB_EXITED, JOB_SIGNALED, JOB_NO_EXEC, JOB_CLIENT_GONE } what;
+	int value; /* its status, the signal, the errno */
+};
+/* Runs it until it has ended, and all that it left behind. Returns 0 or a negative errno with `error`. */
+int job_run(const struct job *job, struct job_end *ret_end, struct pleach_error *error);
+/* Has the other end of a pipe, a socket or a terminal been closed? */
+bool job_client_is_gone(int fd);
+
+/*
+ * What a program prints, held back, and what it reads, kept for another run. Nothing is printed unless
+ * spool_print() is called. Failures: a negative errno, with `error`.
+ */
+struct spool;
+struct pollfd;
+#define SPOOL_POLL_MAX 3
+int spool_open(struct spool **ret_spool, struct pleach_error *error);
+/* Before a run: forgets what the last one printed, and has standard input begin anew. `ret_stdio`: what the
+ * program is given; negative: ours. */
+int spool_begin(struct spool *spool, int ret_stdio[3], struct pleach_error *error);
+/* The program has been started, or has not: its ends are not ours any more. */
+void spool_started(struct spool *spool);
+/* What to wait for; returns how many `items`, SPOOL_POLL_MAX at most. */
+size_t spool_poll(struct spool *spool, struct pollfd *items);
+/* Moves what can be moved now. */
+int spool_move(struct spool *spool, struct pleach_error *error);
+/* The program has ended: takes the last of what it printed. */
+int spool_finish(struct spool *spool, struct pleach_error *error);
+/* Prints to stdout and stderr what the last run has printed, in its order. Returns 0 or the exit status. */
+int spool_print(struct cli *cli, struct spool *spool);
+void spool_close(struct spool *spool);
+
+/* ---- verdict.c, attempt.c, begin.c: transactions ---------------------------------------------- */
+
+struct verdict {
+	struct cli *cli;
+	char ref[PLEACH_REF_MAX + 1], id[32]; /* of the transaction; "" where there is none */
+	uint64_t base;
+	bool is_of_command; /* the exit status is the program's */
+	bool has_joined, has_landed, is_kept;
+	struct pleach_publish_result result; /* if it has landed */
+	struct pleach_error error;	     /* of ours, if there is one */
+};
+/* The exit status of `run` for a failure of ours that is `status` elsewhere. */
+int verdict_status(int status);
+/* cli_fail() of `run`. */
+int verdict_fail(struct verdict *verdict, const struct pleach_error *error);
+/* The same where the client of --watch-fd is gone. */
+int verdict_fail_client_gone(struct verdict *verdict, int64_t fd);
+/* The line of --status-fd. */
+void verdict_report(const struct verdict *verdict, int fd, int status);
+
+/* What `run` is asked for. */
+struct run_values {
+	int64_t wait_ms, retries, status_fd, watch_fd; /* -1: not given; retries 0 */
+	bool no_wait, optimistic, serializable, keep, keep_conflict, create;
+	const char *workspace, *tx, *message;
+};
+/* Runs cli->rest in a transaction, again after a conflict as often as is wanted. Returns the exit status. */
+int attempts_run(struct cli *cli, const struct run_values *values, struct verdict *verdict);
+
+/* With -v: what a new transaction works in, and which workspaces were passed over and why. */
+void begin_note(struct cli *cli, const struct pleach_tx_info *info);
+
+/* ---- result.c, conflict.c: how a commit ended ----------------------------------------------- */
+
+/* "site@4 1a2b3c4d5e6f +12 ~3 -1, 1.2 MB new", without the end of the line. */
+void result_text(FILE *stream, const char *ref, const struct pleach_publish_result *result,
+		 bool is_dry);
+/* The same as members of an object. */
+void result_json(struct json *json, const char *ref, const struct pleach_publish_result *result,
+		 bool is_dry);
+/* Warns of symlinks that lead out of the tree. */
+void result_warn(struct cli *cli, const struct pleach_publish_result *result);
+
+/* cli_fail() of a commit that `error` kept from landing; of a conflict each path is named. `stays_as`: id of the
+ * transaction if it is there to be looked at, or NULL. Returns the exit status. */
+int conflict_fail(struct cli *cli, struct pleach_tx *tx, const struct pleach_error *error,
+		  const char *stays_as);
 
 /* ---- operand.c, entry.c, patch.c ------------------------------------------------------------ */
 
@@ -272,6 +402,9 @@ int operand_fix(struct cli *cli, const char *word, struct operand_rev *ret_rev);
 /* "REV:path/below", malloc()ed. `path` and `below` may be NULL. */
 char *operand_join(const char *rev, const char *path, const char *below);
 
+/* Could it be the id of a transaction, or the beginning of one: 8 to 24 hex digits? */
+bool operand_is_tx(const char *word);
+
 /* An entry as a JSON object, NULL as null. */
 void entry_json(struct json *json, const char *key, const struct pleach_entry *entry);
 /* The columns of `ls -l` before the name; the rest behind it. */
@@ -282,6 +415,7 @@ void entry_tail(const struct pleach_entry *entry, bool is_raw);
 struct patch_side {
 	const char *rev, *path; /* revision, or NULL */
 	const char *directory;	/* a directory outside, or NULL */
+	struct pleach_tx *tx;	/* a workspace that only programs in it can see, or NULL */
 };
 /* Prints one change as `diff -u` does. Returns 0 or the exit status. */
 int patch_print(struct cli *cli, const struct patch_side *before, const struct patch_side *after,

@@ -1,5 +1,6 @@
 /*
- * diff.c - `pleach diff`: what differs between two trees, or a tree and a directory.
+ * diff.c - `pleach diff`: what differs between two trees, or a tree and a directory; or what a transaction
+ * has changed so far.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,8 @@ struct view {
 	struct operand_rev fixed[2];
 	char *revs[2]; /* given to the library; the second NULL: the parent, or a directory */
 	const char *directory;
+	struct pleach_tx *tx; /* or NULL; then all of the above is NULL */
+	char base[PLEACH_REF_MAX + 32];
 	struct patch_side before, after;
 	struct json json;
 	uint64_t n[3];		/* added, modified, removed */
@@ -151,36 +154,109 @@ static int prepare(struct view *view)
 		status = operand_kind(view->cli, second, &kind);
 	if (status != 0)
 		return status;
-	view->before = (struct patch_side){view->fixed[0].rev, view->fixed[0].path, NULL};
+	view->before = (struct patch_side){view->fixed[0].rev, view->fixed[0].path, NULL, NULL};
 	if (!second) {
 		view->after = view->before;
 		view->before.rev = view->fixed[0].parent;
 	} else if (kind == OPERAND_DIR) {
 		view->directory = second;
-		view->after = (struct patch_side){NULL, NULL, second};
+		view->after = (struct patch_side){NULL, NULL, second, NULL};
 	} else {
 		status = fix(view, 1, second);
-		view->after = (struct patch_side){view->fixed[1].rev, view->fixed[1].path, NULL};
+		view->after =
+			(struct patch_side){view->fixed[1].rev, view->fixed[1].path, NULL, NULL};
 	}
 	return status;
 }
 
-static int print_all(struct view *view)
+/* ---- a transaction -------------------------------------------------------------------------- */
+
+/* One that is no ref is what a word can mean that is all hex digits. */
+static bool is_tx(struct cli *cli)
+{
+	struct pleach_revision revision = PLEACH_REVISION_INIT;
+	struct pleach_error error = PLEACH_ERROR_INIT;
+
+	return operand_is_tx(cli->args[0]) &&
+	       pleach_resolve(cli->store, cli->args[0], &revision, &error) < 0 &&
+	       error.code == PLEACH_NOT_FOUND;
+}
+
+static int prepare_tx(struct view *view)
+{
+	struct pleach_tx_info info = PLEACH_TX_INFO_INIT;
+	struct pleach_error error = PLEACH_ERROR_INIT;
+	struct cli *cli = view->cli;
+
+	if (cli->args[1])
+		return cli_usage(cli, NULL, "diff: a transaction is compared with its base alone");
+	if (pleach_tx_open(cli->store, cli->args[0], &view->tx, &error) < 0)
+		return cli_fail(cli, &error);
+	pleach_tx_info(view->tx, &info);
+	snprintf(view->base, sizeof(view->base), "%s@%llu", info.ref,
+		 (unsigned long long)info.base); /* nothing is asked of site@0 */
+	view->before = (struct patch_side){view->base, NULL, NULL, NULL};
+	view->after = (struct patch_side){NULL, NULL, info.path, view->tx};
+	return 0;
+}
+
+/* Is `path` one of those behind `--`, or below one? The library looks itself, but not in a transaction. */
+static bool is_wanted(const struct view *view, const char *path)
+{
+	const struct cli *cli = view->cli;
+
+	if (!view->tx || cli->n_rest == 0)
+		return true;
+	for (size_t i = 0; i < cli->n_rest; i++) {
+		const char *wanted = cli->rest[i];
+		size_t length;
+
+		while (wanted[0] == '.' && wanted[1] == '/')
+			wanted += 2 + strspn(wanted + 2, "/");
+		length = strlen(wanted);
+		while (length > 0 && wanted[length - 1] == '/')
+			length--;
+		if (length == 0 || (length == 1 && *wanted == '.'))
+			return true;
+		if (strncmp(path, wanted, length) == 0 && (!path[length] || path[length] == '/'))
+			return true;
+	}
+	return false;
+}
+
+/* ---- all of it ------------------------------------------------------------------------------ */
+
+static int open_diff(struct view *view, struct pleach_diff **ret_diff)
 {
 	struct pleach_diff_options diff_options = PLEACH_DIFF_OPTIONS_INIT;
+	struct pleach_error error = PLEACH_ERROR_INIT;
+	struct cli *cli = view->cli;
+	int r;
+
+	diff_options.directory = view->directory;
+	diff_options.paths = cli->n_rest ? (const char *const *)cli->rest : NULL;
+	if (view->tx)
+		r = pleach_tx_diff(view->tx, ret_diff, &error);
+	else
+		r = pleach_diff_open(cli->store, view->revs[0], view->revs[1], &diff_options,
+				     ret_diff, &error);
+	return r < 0 ? cli_fail(cli, &error) : 0;
+}
+
+static int print_all(struct view *view)
+{
 	struct pleach_change change = PLEACH_CHANGE_INIT;
 	struct pleach_error error = PLEACH_ERROR_INIT;
 	struct cli *cli = view->cli;
 	struct pleach_diff *diff;
-	int status = 0, result = 0;
+	int status = open_diff(view, &diff), result = 0;
 	bool is_different = false;
 
-	diff_options.directory = view->directory;
-	diff_options.paths = cli->n_rest ? (const char *const *)cli->rest : NULL;
-	if (pleach_diff_open(cli->store, view->revs[0], view->revs[1], &diff_options, &diff,
-			     &error) < 0)
-		return cli_fail(cli, &error);
+	if (status != 0)
+		return status;
 	while (status == 0 && (result = pleach_diff_next(diff, &change, &error)) > 0) {
+		if (!is_wanted(view, change.path))
+			continue;
 		is_different = true;
 		status = print(view, &change);
 	}
@@ -194,6 +270,19 @@ static int print_all(struct view *view)
 	return status;
 }
 
+/* Parks it again, with its life renewed. */
+static int close_tx(struct view *view, int status)
+{
+	struct pleach_error error = PLEACH_ERROR_INIT;
+
+	if (pleach_tx_close(view->tx, &error) >= 0)
+		return status;
+	if (status == 0)
+		return cli_fail(view->cli, &error);
+	cli_complain(view->cli, &error); /* besides what has failed before */
+	return status;
+}
+
 static int run(struct cli *cli, const void *values)
 {
 	const struct values *v = values;
@@ -204,9 +293,10 @@ static int run(struct cli *cli, const void *values)
 		return cli_usage(cli, NULL, "diff: only one of --stat, -p and --name-only");
 	status = cli_open(cli);
 	if (status == 0)
-		status = prepare(&view);
+		status = is_tx(cli) ? prepare_tx(&view) : prepare(&view);
 	if (status == 0)
 		status = print_all(&view);
+	status = close_tx(&view, status);
 	json_free(&view.json);
 	free(view.revs[0]);
 	free(view.revs[1]);
@@ -217,10 +307,12 @@ const struct command command_diff = {
 	.name = "diff",
 	.group = GROUP_LOOK,
 	.summary = "what changed between two revisions, or in a directory",
-	.operands = "REV [REV|DIR] [-- PATH...]",
-	.details = "One REV is compared with its parent; a REV and a DIR with what is there now.\n"
-		   "\n"
-		   "A added, D removed, M content, T type, P metadata only, L hard links only.\n",
+	.operands = "REV [REV|DIR] [-- PATH...] | TX",
+	.details =
+		"One REV is compared with its parent; a REV and a DIR with what is there now; a\n"
+		"transaction (TX: its id, or 8 and more digits of it) with its base.\n"
+		"\n"
+		"A added, D removed, M content, T type, P metadata only, L hard links only.\n",
 	.options = options,
 	.values_size = sizeof(struct values),
 	.least = 1,

@@ -58,6 +58,20 @@ void cli_complain(struct cli *cli, const struct pleach_error *error)
 		tell(COLOR_BOLD, "hint:", error->hint);
 }
 
+void cli_complain_of(struct cli *cli, const char *format, ...)
+{
+	char text[8192];
+	va_list arguments;
+
+	if (cli->json && cli->quiet)
+		return;
+	va_start(arguments, format);
+	// NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): as below
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	tell(COLOR_RED, "pleach:", text);
+}
+
 int cli_fail(struct cli *cli, const struct pleach_error *error)
 {
 	struct json json = {0};

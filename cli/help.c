@@ -8,9 +8,8 @@
 #include "cli.h"
 
 static const char *const group_titles[GROUP_MAX_] = {
-	[GROUP_MAKE] = "Publish", [GROUP_LOOK] = "Look",
-	[GROUP_KEEP] = "Keep",	  [GROUP_CARE] = "Care for the store",
-	[GROUP_HELP] = "Help",
+	[GROUP_MAKE] = "Publish", [GROUP_TX] = "Transactions",	       [GROUP_LOOK] = "Look",
+	[GROUP_KEEP] = "Keep",	  [GROUP_CARE] = "Care for the store", [GROUP_HELP] = "Help",
 };
 
 /* ---- text ----------------------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
  * Memory that runs out is noted in the document and told by json_print(), so that the callers need
  * not ask after each member.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -268,7 +269,7 @@ static const char *code_word(enum pleach_code code)
 	return "failed";
 }
 
-void json_error(struct json *json, const char *key, const struct pleach_error *error)
+void json_error_begin(struct json *json, const char *key, const struct pleach_error *error)
 {
 	json_object(json, key);
 	json_prose(json, "code", code_word(error->code));
@@ -278,6 +279,11 @@ void json_error(struct json *json, const char *key, const struct pleach_error *e
 	else
 		json_null(json, "hint");
 	json_name_or_null(json, "path", error->path);
+}
+
+void json_error(struct json *json, const char *key, const struct pleach_error *error)
+{
+	json_error_begin(json, key, error);
 	json_object_end(json);
 }
 
@@ -290,6 +296,14 @@ int json_print(struct cli *cli, struct json *json)
 	fputc('\n', stdout);
 	json->length = 0;
 	return output_check(cli);
+}
+
+int json_write(struct json *json, int fd)
+{
+	put(json, "\n", 1);
+	if (json->has_failed)
+		return -ENOMEM;
+	return signals_write(fd, json->text, json->length);
 }
 
 void json_free(struct json *json)

@@ -71,7 +71,7 @@ static int operands_check(struct cli *cli, const struct command *command)
 	return 0;
 }
 
-static int command_run(struct cli *cli, const struct command *command, char **argv)
+static int command_execute(struct cli *cli, const struct command *command, char **argv)
 {
 	void *values = calloc(1, command->values_size ? command->values_size : 1);
 	int status;
@@ -109,7 +109,7 @@ static int dispatch(struct cli *cli, char **argv)
 	command = command_find(argv[0]);
 	if (!command)
 		return command_unknown(cli, argv[0]);
-	return command_run(cli, command, argv + 1);
+	return command_execute(cli, command, argv + 1);
 }
 
 int cli_open(struct cli *cli)

@@ -11,6 +11,9 @@
 
 #include "cli.h"
 
+#define TX_LEAST 8  /* digits of the beginning of an id of a transaction */
+#define TX_MOST	 24 /* of all of it */
+
 /* Is there a directory? Else `*ret_error` tells the errno. */
 static bool is_directory(const char *path, int *ret_error)
 {
@@ -93,6 +96,13 @@ int operand_fix(struct cli *cli, const char *word, struct operand_rev *ret_rev)
 		snprintf(ret_rev->parent, sizeof(ret_rev->parent), "%s@%llu", revision.ref,
 			 (unsigned long long)revision.generation - 1);
 	return 0;
+}
+
+bool operand_is_tx(const char *word)
+{
+	size_t length = strspn(word, "0123456789abcdef");
+
+	return !word[length] && length >= TX_LEAST && length <= TX_MOST;
 }
 
 char *operand_join(const char *rev, const char *path, const char *below)

@@ -4,7 +4,8 @@
  * The contents go into temporary files without a name, so that nothing is left however this ends;
  * diff(1) opens them by their descriptors. A symlink's content is its target. Files of a directory
  * outside the store are opened component by component: their paths may be longer than PATH_MAX, and
- * no symlink that somebody puts there meanwhile is followed.
+ * no symlink that somebody puts there meanwhile is followed. Files of a workspace that has no path out here
+ * are read by cat(1) in it.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -97,6 +98,38 @@ static int copy_object(struct cli *cli, const struct patch_side *side, const cha
 	return status;
 }
 
+static int copy_status(struct cli *cli, const char *path, const struct pleach_process_event *event)
+{
+	if (event->what == PLEACH_PROCESS_EXITED && event->value == 0)
+		return 0;
+	if (event->what == PLEACH_PROCESS_NO_EXEC)
+		return cannot(cli, path, "read", event->value);
+	return cli_failf(cli, PLEACH_FAILED, path, NULL, "cannot read '%s': cat ended with %d",
+			 path, event->value);
+}
+
+static int copy_inside(struct cli *cli, struct pleach_tx *tx, const char *path, FILE *out)
+{
+	char *argv[] = {(char *)"cat", (char *)"--", (char *)path, NULL};
+	struct pleach_process_event event = PLEACH_PROCESS_EVENT_INIT;
+	struct pleach_spawn_options options = PLEACH_SPAWN_OPTIONS_INIT;
+	struct pleach_tx_info info = PLEACH_TX_INFO_INIT;
+	struct pleach_error error = PLEACH_ERROR_INIT;
+	struct pleach_process *process;
+	int r;
+
+	pleach_tx_info(tx, &info);
+	options.directory = info.public_path;
+	options.stdio[1] = fileno(out);
+	if (pleach_tx_spawn(tx, argv, &options, &process, &error) < 0)
+		return cli_fail(cli, &error);
+	do
+		r = pleach_process_wait(process, &event, &error);
+	while (r == -EINTR && !signals_caught());
+	pleach_process_close(process);
+	return r < 0 ? cli_fail(cli, &error) : copy_status(cli, path, &event);
+}
+
 static bool has_content(const struct pleach_entry *entry)
 {
 	return entry && (entry->type == PLEACH_FILE || entry->type == PLEACH_SYMLINK);
@@ -119,6 +152,8 @@ static int content(struct cli *cli, const struct patch_side *side, const char *p
 		fputs(entry->target, file);
 	else if (side->directory)
 		status = copy_outside(cli, side->directory, path, file);
+	else if (side->tx)
+		status = copy_inside(cli, side->tx, path, file);
 	else
 		status = copy_object(cli, side, path, file);
 	if (status == 0 && fflush(file) != 0)

@@ -6,14 +6,9 @@
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "cli.h"
-
-#define OWN_FAILURE    125
-#define NOT_EXECUTABLE 126
-#define NOT_FOUND      127
 
 static int set_environment(struct cli *cli, const struct pleach_pin *pin)
 {
@@ -29,28 +24,6 @@ static int set_environment(struct cli *cli, const struct pleach_pin *pin)
 	return 0;
 }
 
-/*
- * Is there a file of this name in any directory of PATH? execvp(3) says "permission denied" for a name
- * that is nowhere as soon as one directory of PATH is closed to us; shells say "not found".
- */
-static bool is_in_path(const char *name)
-{
-	const char *path = getenv("PATH");
-
-	if (strchr(name, '/'))
-		return true;
-	for (; path && *path; path += strcspn(path, ":"), path += *path == ':') {
-		char *file = NULL;
-		bool found = asprintf(&file, "%.*s/%s", (int)strcspn(path, ":"), path, name) >= 0 &&
-			     access(file, F_OK) == 0;
-
-		free(file);
-		if (found)
-			return true;
-	}
-	return false;
-}
-
 static int run_command(struct cli *cli, struct pleach_pin *pin)
 {
 	struct pleach_error error = PLEACH_ERROR_INIT;
@@ -58,21 +31,15 @@ static int run_command(struct cli *cli, struct pleach_pin *pin)
 
 	if (pleach_pin_inherit(pin, &error) < 0) {
 		cli_fail(cli, &error);
-		return OWN_FAILURE;
+		return PROGRAM_OWN_FAILURE;
 	}
 	if (set_environment(cli, pin) != 0)
-		return OWN_FAILURE;
+		return PROGRAM_OWN_FAILURE;
 	progress_clear();
 	status = signals_run(cli->rest);
 	if (status >= 0)
 		return status;
-	if (status == -EACCES && !is_in_path(cli->rest[0]))
-		status = -ENOENT;
-	cli_failf(cli, PLEACH_FAILED, cli->rest[0], NULL, "cannot run '%s': %s", cli->rest[0],
-		  strerror(-status));
-	if (status == -ENOENT)
-		return NOT_FOUND;
-	return status == -EAGAIN || status == -ENOMEM ? OWN_FAILURE : NOT_EXECUTABLE;
+	return program_not_started(cli, cli->rest[0], -status, &error);
 }
 
 static int print(struct cli *cli, const struct pleach_pin *pin)
@@ -132,10 +99,10 @@ static int run(struct cli *cli, const void *values)
 				 "pin: no command stands behind '--'");
 	status = cli_open(cli);
 	if (status != 0)
-		return cli->has_rest ? OWN_FAILURE : status;
+		return cli->has_rest ? PROGRAM_OWN_FAILURE : status;
 	if (pleach_pin_open(cli->store, cli->args[0], &pin, &error) < 0) {
 		status = cli_fail(cli, &error);
-		return cli->has_rest ? OWN_FAILURE : status;
+		return cli->has_rest ? PROGRAM_OWN_FAILURE : status;
 	}
 	status = cli->has_rest ? run_command(cli, pin) : hold(cli, pin);
 	pleach_pin_close(pin);

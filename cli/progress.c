@@ -4,6 +4,9 @@
  * auto: one line that is written over, only on a terminal, and only once half a second has passed, so
  * that quick work shows nothing. plain: a line a second and one for each phase. json: the same as
  * {"progress":{"phase","done","total","bytes"}}.
+ *
+ * Waiting for others ("wait", `done` in seconds) is told after a second; without a terminal by a note with -v.
+ * Where the library tells how far it is, the client of `run --watch-fd` is looked after, too.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +23,10 @@ static struct {
 	int64_t started_ms, last_ms;
 	const char *phase; /* static strings of the library */
 	bool is_shown;	   /* there is a line on the terminal to take off */
-} state = {.mode = PROGRESS_NONE};
+	struct cli *cli;
+	bool notes_waiting; /* once, with -v where there is no line */
+	int watch_fd;
+} state = {.mode = PROGRESS_NONE, .watch_fd = -1};
 
 static int64_t now_ms(void)
 {
@@ -41,17 +47,28 @@ static void print_json(const struct pleach_progress *progress)
 	fprintf(stderr, ",\"bytes\":%llu}}\n", (unsigned long long)progress->done_bytes);
 }
 
+static bool is_waiting(const struct pleach_progress *progress)
+{
+	return strcmp(progress->phase, "wait") == 0;
+}
+
 static void print_text(const struct pleach_progress *progress)
 {
 	char size[SIZE_TEXT_MAX], total[32] = "";
+	bool is_line = state.mode == PROGRESS_AUTO;
 
 	if (progress->total)
 		snprintf(total, sizeof(total), " of %llu", (unsigned long long)progress->total);
-	fprintf(stderr, "%s%s: %llu%s, %s%s", state.mode == PROGRESS_AUTO ? "\r" : "",
-		progress->phase, (unsigned long long)progress->done, total,
-		size_human(progress->done_bytes, size),
-		state.mode == PROGRESS_AUTO ? "\033[K" : "\n");
-	state.is_shown = state.mode == PROGRESS_AUTO;
+	fputs(is_line ? "\r" : "", stderr);
+	if (is_waiting(progress))
+		fprintf(stderr, "waiting for another transaction: %llu s",
+			(unsigned long long)progress->done);
+	else
+		fprintf(stderr, "%s: %llu%s, %s", progress->phase,
+			(unsigned long long)progress->done, total,
+			size_human(progress->done_bytes, size));
+	fputs(is_line ? "\033[K" : "\n", stderr);
+	state.is_shown = is_line;
 }
 
 static void report(const struct pleach_progress *progress, void *userdata)
@@ -60,6 +77,16 @@ static void report(const struct pleach_progress *progress, void *userdata)
 	bool is_new_phase = !state.phase || strcmp(state.phase, progress->phase) != 0;
 
 	(void)userdata;
+	if (state.watch_fd >= 0 && job_client_is_gone(state.watch_fd))
+		pleach_store_cancel(state.cli->store);
+	if (is_waiting(progress) && progress->done == 0)
+		return;
+	if (is_waiting(progress) && state.notes_waiting)
+		cli_warn(state.cli, "waiting for another transaction");
+	if (is_waiting(progress))
+		state.notes_waiting = false;
+	if (state.mode == PROGRESS_NONE)
+		return;
 	if (state.mode == PROGRESS_AUTO) {
 		if (now - state.started_ms < START_MS || now - state.last_ms < REDRAW_MS)
 			return;
@@ -79,13 +106,25 @@ void progress_start(struct cli *cli)
 	enum progress_mode mode = (enum progress_mode)cli->progress;
 	const char *term = getenv("TERM");
 
-	if (mode == PROGRESS_NONE)
-		return;
+	state.cli = cli;
 	if (mode == PROGRESS_AUTO &&
 	    (cli->quiet || !output_is_terminal(stderr) || !term || strcmp(term, "dumb") == 0))
-		return;
+		mode = PROGRESS_NONE;
 	state.mode = mode;
+	state.notes_waiting = mode == PROGRESS_NONE && cli->verbose;
+	progress_restart();
+	if (mode != PROGRESS_NONE || state.notes_waiting)
+		pleach_store_set_progress(cli->store, report, NULL);
+}
+
+void progress_restart(void)
+{
 	state.started_ms = now_ms();
+}
+
+void progress_watch(struct cli *cli, int fd)
+{
+	state.watch_fd = fd;
 	pleach_store_set_progress(cli->store, report, NULL);
 }
 

@@ -128,19 +128,10 @@ static int preview_print(struct cli *cli, const struct preview *preview, const c
 static int print_text(struct cli *cli, const char *ref, const struct pleach_publish_result *result,
 		      bool is_dry)
 {
-	char size[SIZE_TEXT_MAX];
-
 	if (cli->quiet && !is_dry)
 		return 0;
 	progress_clear();
-	printf("%s@%llu %.12s", ref, (unsigned long long)result->generation, result->tree);
-	if (result->unchanged)
-		fputs(" unchanged", stdout);
-	else /* how much of it the store has already, only writing would tell */
-		printf(" +%llu ~%llu -%llu, %s%s", (unsigned long long)result->added,
-		       (unsigned long long)result->modified, (unsigned long long)result->removed,
-		       is_dry ? "nothing written" : size_human(result->bytes_new, size),
-		       is_dry ? "" : " new");
+	result_text(stdout, ref, result, is_dry);
 	return output_end(cli, false);
 }
 
@@ -152,25 +143,7 @@ static int print_json(struct cli *cli, const char *ref, const struct pleach_publ
 	int status = 0;
 
 	json_object(&json, NULL);
-	json_name(&json, "ref", ref);
-	json_number(&json, "generation", result->generation);
-	json_prose(&json, "tree", result->tree);
-	if (result->parent)
-		json_number(&json, "parent", result->parent);
-	else
-		json_null(&json, "parent");
-	json_object(&json, "changed");
-	json_number(&json, "added", result->added);
-	json_number(&json, "modified", result->modified);
-	json_number(&json, "removed", result->removed);
-	json_object_end(&json);
-	if (is_dry)
-		json_null(&json, "bytes_new");
-	else
-		json_number(&json, "bytes_new", result->bytes_new);
-	json_bool(&json, "unchanged", result->unchanged);
-	if (is_dry)
-		json_bool(&json, "dry_run", true);
+	result_json(&json, ref, result, is_dry);
 	if (preview) {
 		json_array(&json, "changes");
 		status = preview_print(cli, preview, ref, result->parent, &json);
@@ -211,18 +184,7 @@ static int finish(struct cli *cli, const char *ref, int outcome,
 	if (outcome < 0)
 		return cli_fail(cli, error);
 	status = print(cli, ref, result, preview, is_dry, outcome > 0 ? error : NULL);
-	if (result->escaping > 0) {
-		char *name = output_quote(result->first_escaping);
-
-		cli_warn(cli,
-			 "warning: %llu %s out of the tree by '..', and through the public path "
-			 "into "
-			 ".pleach, the first: %s",
-			 (unsigned long long)result->escaping,
-			 result->escaping == 1 ? "symlink leads" : "symlinks lead",
-			 name ? name : "?");
-		free(name);
-	}
+	result_warn(cli, result);
 	if (status == 0 && outcome > 0) {
 		cli_complain(cli, error);
 		status = PLEACH_PARTIAL;

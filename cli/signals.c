@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -86,6 +87,27 @@ int signals_wait_readable(int fd)
 	return !caught;
 }
 
+int signals_write(int fd, const char *data, size_t length)
+{
+	struct sigaction ignore = {.sa_handler = SIG_IGN}, old;
+	int r = 0;
+
+	sigemptyset(&ignore.sa_mask);
+	sigaction(SIGPIPE, &ignore, &old);
+	while (r == 0 && length > 0) {
+		ssize_t n = write(fd, data, length);
+
+		if (n < 0 && errno != EINTR)
+			r = -errno;
+		if (n > 0) {
+			data += n;
+			length -= (size_t)n;
+		}
+	}
+	sigaction(SIGPIPE, &old, NULL);
+	return r;
+}
+
 /* ---- a program run for the user ------------------------------------------------------------- */
 
 /*
@@ -128,11 +150,48 @@ static _Noreturn void start(char *const argv[], int tell, const sigset_t *mask)
 	_exit(127);
 }
 
-int signals_run(char *const argv[])
+/*
+ * Waits for the end of the program, or of the client: then it kills the program and answers -EPIPE. Where
+ * there are no descriptors of processes (before Linux 5.3) the client is looked at ten times a second.
+ */
+static int wait_watched(pid_t pid, int watch_fd, int *ret_status)
+{
+	int pidfd = watch_fd < 0 ? -1 : (int)syscall(SYS_pidfd_open, pid, 0), r = 0;
+	struct pollfd items[2] = {{pidfd, POLLIN, 0}, {watch_fd, POLLRDHUP, 0}};
+
+	while (watch_fd >= 0 && r == 0) {
+		if (poll(items, 2, pidfd < 0 ? 100 : -1) < 0 && errno != EINTR)
+			break; /* waitpid(2) will do */
+		if (waitpid(pid, ret_status, WNOHANG) == pid)
+			goto out;
+		if (items[1].revents) {
+			kill(pid, SIGKILL);
+			r = -EPIPE;
+		}
+	}
+	while (waitpid(pid, ret_status, 0) < 0 && errno == EINTR)
+		;
+out:
+	if (pidfd >= 0)
+		close(pidfd);
+	return r;
+}
+
+/* Waits until the program has been executed; a positive errno if it cannot be. */
+static int wait_executed(int told)
+{
+	int err = 0;
+
+	while (read(told, &err, sizeof(err)) < 0 && errno == EINTR)
+		;
+	return err;
+}
+
+int signals_run_watched(char *const argv[], int watch_fd)
 {
 	struct sigaction action = {.sa_sigaction = forward, .sa_flags = SA_SIGINFO | SA_RESTART};
 	struct sigaction before[N_SHARED];
-	int told[2], err = 0, status = 0;
+	int told[2], r = 0, status = 0;
 	sigset_t block, old;
 	pid_t pid;
 
@@ -148,22 +207,95 @@ int signals_run(char *const argv[])
 	pid = fork();
 	if (pid == 0)
 		start(argv, told[1], &old);
-	err = pid < 0 ? errno : 0;
+	r = pid < 0 ? -errno : 0;
 	child = pid;
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	close(told[1]);
 	if (pid > 0) {
-		while (read(told[0], &err, sizeof(err)) < 0 && errno == EINTR)
-			;
-		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-			;
+		int gone, err = wait_executed(told[0]);
+
+		gone = wait_watched(pid, watch_fd, &status);
+		r = err ? -err : gone;
 	}
 	child = 0;
 	close(told[0]);
 	for (size_t i = 0; i < N_SHARED; i++)
 		sigaction(shared[i], &before[i], NULL);
 	signals_init();
-	if (err)
-		return -err;
+	if (r < 0)
+		return r;
 	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+int signals_run(char *const argv[])
+{
+	return signals_run_watched(argv, -1);
+}
+
+/* ---- a program in a transaction ------------------------------------------------------------- */
+
+/*
+ * All of these have a handler of ours meanwhile: exec makes it the default again, which SIG_IGN would not
+ * be. A handler that does nothing is needed where the program gets the signal by itself: from the terminal,
+ * which sends it to the whole process group.
+ */
+static const int lent[] = {SIGINT,  SIGTERM, SIGQUIT, SIGHUP, SIGUSR1,
+			   SIGUSR2, SIGCONT, SIGPIPE, SIGXFSZ};
+#define N_LENT (sizeof(lent) / sizeof(lent[0]))
+
+static struct {
+	int pipe[2];
+	struct sigaction before[N_LENT];
+} lending = {.pipe = {-1, -1}};
+
+/*
+ * HUP is passed on whoever sent it: the kernel sends it to the leader of a session, and to the foreground
+ * process group, neither of which the program need be in.
+ */
+static void note(int signal, siginfo_t *info, void *context)
+{
+	unsigned char byte = (unsigned char)signal;
+	int err = errno;
+
+	(void)context;
+	if (signal == SIGPIPE || signal == SIGXFSZ)
+		return;
+	if (info->si_code <= 0 || signal == SIGHUP || signal == SIGCONT)
+		(void)!write(lending.pipe[1], &byte, 1); /* full: it has more to do than it can */
+	errno = err;
+}
+
+/* What the command was started with. */
+static bool was_ignored(size_t i)
+{
+	const struct sigaction *old = lent[i] == SIGPIPE   ? &old_pipe
+				      : lent[i] == SIGXFSZ ? &old_xfsz
+							   : &lending.before[i];
+
+	return old->sa_handler == SIG_IGN;
+}
+
+int signals_lend(void)
+{
+	struct sigaction action = {.sa_sigaction = note, .sa_flags = SA_SIGINFO | SA_RESTART};
+	struct sigaction ignore = {.sa_handler = SIG_IGN};
+
+	if (pipe2(lending.pipe, O_CLOEXEC | O_NONBLOCK) < 0)
+		return -errno;
+	sigemptyset(&action.sa_mask);
+	sigemptyset(&ignore.sa_mask);
+	for (size_t i = 0; i < N_LENT; i++) {
+		sigaction(lent[i], NULL, &lending.before[i]);
+		sigaction(lent[i], was_ignored(i) ? &ignore : &action, NULL);
+	}
+	return lending.pipe[0];
+}
+
+void signals_regain(void)
+{
+	for (size_t i = 0; i < N_LENT; i++)
+		sigaction(lent[i], &lending.before[i], NULL);
+	close(lending.pipe[0]);
+	close(lending.pipe[1]);
+	lending.pipe[0] = lending.pipe[1] = -1;
 }

@@ -121,7 +121,123 @@ static int print_refs(struct cli *cli, struct json *json, bool *is_found)
 	return status;
 }
 
-/* ---- transactions, leftovers, events -------------------------------------------------------- */
+/* ---- transactions --------------------------------------------------------------------------- */
+
+/* Ids that have been told of. */
+struct ids {
+	char (*items)[32];
+	size_t n;
+};
+
+static bool ids_add(struct ids *ids, const char *id)
+{
+	char(*items)[32] = realloc(ids->items, (ids->n + 1) * sizeof(*items));
+
+	if (!items)
+		return false;
+	snprintf(items[ids->n++], sizeof(*items), "%s", id);
+	ids->items = items;
+	return true;
+}
+
+static bool ids_have(const struct ids *ids, const char *id)
+{
+	for (size_t i = 0; i < ids->n; i++)
+		if (strcmp(ids->items[i], id) == 0)
+			return true;
+	return false;
+}
+
+/* Is it asked for: all are, or those of a ref, or one by its id or the beginning of it? */
+static bool is_tx_wanted(const struct cli *cli, const char *id, const char *ref)
+{
+	const char *word = cli->args[0];
+
+	return !word || (ref && strcmp(word, ref) == 0) || strcmp(word, id) == 0 ||
+	       (operand_is_tx(word) && strncmp(word, id, strlen(word)) == 0);
+}
+
+static void generation_json(struct json *json, const char *key, uint64_t generation)
+{
+	if (generation)
+		json_number(json, key, generation);
+	else
+		json_null(json, key);
+}
+
+static void tx_json(struct json *json, const struct pleach_tx_status *status)
+{
+	const struct pleach_tx_info *info = &status->info;
+
+	json_object(json, NULL);
+	json_prose(json, "kind", status->state);
+	json_name(json, "id", info->id);
+	json_name(json, "ref", info->ref);
+	generation_json(json, "base", info->base);
+	json_name_or_null(json, "base_tree", info->base_tree);
+	json_name(json, "workspace", info->workspace);
+	json_name(json, "path", info->path);
+	json_name(json, "public_path", info->public_path);
+	json_bool(json, "optimistic", info->is_optimistic);
+	json_bool(json, "serializable", info->is_serializable);
+	if (info->is_parked)
+		json_time(json, "expires", info->expires_s, 0);
+	else
+		json_null(json, "expires");
+	json_object_end(json);
+}
+
+static int tx_text(struct cli *cli, const struct pleach_tx_status *status, bool is_first)
+{
+	const struct pleach_tx_info *info = &status->info;
+
+	if (is_first)
+		puts("transactions");
+	printf("  %-9s %s  on %s@%llu, %s", status->state, info->id, info->ref,
+	       (unsigned long long)info->base, info->workspace ? info->workspace : "?");
+	if (info->is_optimistic && !info->is_parked)
+		fputs(", optimistic", stdout);
+	if (info->is_serializable)
+		fputs(", serializable", stdout);
+	if (info->is_parked) {
+		fputs(", expires ", stdout);
+		output_time(info->expires_s);
+	}
+	if (info->path) {
+		fputs("\n            ", stdout);
+		output_name(info->path, false);
+	}
+	putchar('\n');
+	return output_check(cli);
+}
+
+static int print_txs(struct cli *cli, struct json *json, struct ids *ids, bool *is_found)
+{
+	struct pleach_tx_status tx = PLEACH_TX_STATUS_INIT;
+	struct pleach_error error = PLEACH_ERROR_INIT;
+	struct pleach_txs *txs;
+	int status = 0, result = 0;
+
+	if (pleach_txs_open(cli->store, &txs, &error) < 0)
+		return cli_fail(cli, &error);
+	while (status == 0 && (result = pleach_txs_next(txs, &tx, &error)) > 0) {
+		if (!is_tx_wanted(cli, tx.info.id, tx.info.ref))
+			continue;
+		*is_found = true;
+		if (cli->json)
+			tx_json(json, &tx);
+		else
+			status = tx_text(cli, &tx, ids->n == 0);
+		if (!ids_add(ids, tx.info.id))
+			status = cli_no_memory(cli);
+	}
+	if (status == 0 && result < 0)
+		status = cli_fail(cli, &error);
+	pleach_txs_close(txs);
+	return status;
+}
+
+/* ---- other work, leftovers, events ---------------------------------------------------------- */
 
 enum section { TRANSACTIONS, LEFTOVERS, EVENTS, N_SECTIONS };
 static const char *const section_names[] = {"transactions", "leftovers", "events"};
@@ -151,29 +267,45 @@ static void leftover_print(struct cli *cli, struct json *json,
 	putchar('\n');
 }
 
-static int print_section(struct cli *cli, struct json *json, enum section section, bool *is_found)
+/* What `ids` has was told of as a transaction; a publish that is at work is not among these. */
+static int print_leftovers(struct cli *cli, struct json *json, enum section section,
+			   const struct ids *ids, bool *is_found)
 {
 	struct pleach_leftover leftover = PLEACH_LEFTOVER_INIT;
 	struct pleach_error error = PLEACH_ERROR_INIT;
 	struct pleach_leftovers *list;
-	bool is_first = true;
+	bool is_first = section != TRANSACTIONS || ids->n == 0;
 	int result;
 
 	if (pleach_leftovers_open(cli->store, &list, &error) < 0)
 		return cli_fail(cli, &error);
-	json_array(json, section_names[section]);
 	while ((result = pleach_leftovers_next(list, &leftover, &error)) > 0) {
-		if (section_of(leftover.kind) != section)
-			continue;
-		if (cli->args[0] && strcmp(cli->args[0], leftover.id) != 0)
+		if (section_of(leftover.kind) != section || ids_have(ids, leftover.id) ||
+		    !is_tx_wanted(cli, leftover.id, NULL))
 			continue;
 		leftover_print(cli, json, &leftover, is_first);
 		*is_found = true;
 		is_first = false;
 	}
-	json_array_end(json);
 	pleach_leftovers_close(list);
 	return result < 0 ? cli_fail(cli, &error) : output_check(cli);
+}
+
+static int print_sections(struct cli *cli, struct json *json, bool *is_found)
+{
+	struct ids ids = {NULL, 0};
+	int status = 0;
+
+	for (int section = 0; status == 0 && section < N_SECTIONS; section++) {
+		json_array(json, section_names[section]);
+		if (section == TRANSACTIONS)
+			status = print_txs(cli, json, &ids, is_found);
+		if (status == 0)
+			status = print_leftovers(cli, json, (enum section)section, &ids, is_found);
+		json_array_end(json);
+	}
+	free(ids.items);
+	return status;
 }
 
 static int not_found(struct cli *cli)
@@ -200,8 +332,8 @@ static int run(struct cli *cli, const void *values)
 		putchar('\n');
 	}
 	status = print_refs(cli, &json, &is_found);
-	for (int section = 0; status == 0 && section < N_SECTIONS; section++)
-		status = print_section(cli, &json, (enum section)section, &is_found);
+	if (status == 0)
+		status = print_sections(cli, &json, &is_found);
 	json_object_end(&json);
 	if (status == 0 && cli->args[0] && !is_found)
 		status = not_found(cli);
@@ -218,7 +350,10 @@ const struct command command_status = {
 	.operands = "[REF|TX]",
 	.details =
 		"The state of a public path: ok, missing (the next publish makes it), behind (it\n"
-		"is being moved), foreign (somebody else's; it is never replaced).\n",
+		"is being moved), foreign (somebody else's; it is never replaced).\n"
+		"\n"
+		"Of a REF its transactions are shown too; TX is the id of one, or 8 and more\n"
+		"digits of it. Parked ones are held by no process until they expire.\n",
 	.least = 0,
 	.most = 1,
 	.run = run,

@@ -15,7 +15,8 @@ load helper
 
 @test "help lists every command in a line of at most 80 columns" {
 	it 0 help
-	for command in init publish rollback log ls cat diff path wait status tag pin checkout \
+	for command in init publish rollback run begin commit abort log ls cat diff path wait status \
+		tag pin checkout \
 		attach detach config drop check help version; do
 		like "$output" $'\n'"  $command +[a-z]"
 	done
@@ -75,7 +76,7 @@ load helper
 }
 
 @test "commands of later versions are unknown" {
-	for command in run begin commit abort gc dedup export build du; do
+	for command in gc dedup export build du; do
 		it 2 "$command"
 		like "$stderr" "unknown command '$command'"
 	done
@@ -228,7 +229,7 @@ load helper
 
 @test "help as JSON is one document" {
 	it 0 --json help
-	json '.commands | length' 20
+	json '.commands | length' 24
 	it 0 publish --json --help
 	json '[.name, (.options | map(.name) | index("exclude") != null)]' '["publish",true]'
 }
