@@ -32,6 +32,7 @@ void pl_merge_plan_done(struct pl_merge_plan *plan)
 	pl_map_done(&plan->group_index);
 	free(plan->components);
 	free(plan->members);
+	free(plan->member_scratch);
 	*plan = (struct pl_merge_plan){0};
 }
 
@@ -45,7 +46,7 @@ static const struct pl_entry *unless_directory(const struct pl_entry *entry)
 const struct pl_entry *pl_merge_leaf(const struct pl_merge_item *item, enum pl_side side)
 {
 	if (side == PL_TX && item->is_ignored)
-		side = PL_HEAD;
+		side = PL_BASE;
 	return unless_directory(pl_merge_entry(item, side));
 }
 

@@ -59,9 +59,8 @@ struct pl_merge_plan {
 	size_t n, capacity;
 	/** Groups that items are in. */
 	struct pl_merge_group {
-		enum pl_side side;
-		size_t n_members, n_met;
-		size_t first; /* item */
+		size_t n_members, n_met; /* names that it has, and that items are of */
+		size_t first;		 /* item */
 	} * groups;
 	size_t n_groups, groups_capacity;
 	struct pl_map group_index; /* side and number in its tree: position in groups */
@@ -69,6 +68,7 @@ struct pl_merge_plan {
 	size_t n_components, components_capacity;
 	struct pl_merge_member *members;
 	size_t n_members;
+	size_t *member_scratch; /* two for each */
 };
 
 /* ---- merge_plan.c ---- */
@@ -80,7 +80,7 @@ static inline const struct pl_entry *pl_merge_entry(const struct pl_merge_item *
 {
 	return item->sides[side] ? &item->sides[side]->entry : NULL;
 }
-/** The same, but NULL for a directory, and what tx has where it is ignored is what head has. */
+/** The same, but NULL for a directory; where tx is ignored it has what base has. */
 const struct pl_entry *pl_merge_leaf(const struct pl_merge_item *item, enum pl_side side);
 /** What is there by the choice: an entry, or NULL; of directories NULL too. */
 const struct pl_entry *pl_merge_chosen(const struct pl_merge_item *item);

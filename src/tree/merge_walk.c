@@ -9,38 +9,16 @@
  *     group's names changed or what tx has is to be taken.
  * W2  So what is not entered is taken whole, and no group of the result reaches into it that did not
  *     reach into it before, with the same names.
- * W3  The path buffer begins with the path of the top frame's directory.
  */
 #include <stdlib.h>
 
-#include "tree/inner.h"
-#include "tree/merge_plan.h"
-#include "tree/reach.h"
+#include "tree/merge_frame.h"
 
-struct side {
-	bool is_there;
-	bool is_shared; /* the bytes of the node are another side's */
-	bool is_pushed; /* its membership knows the node */
-	struct pl_node node;
-	size_t cursor;
-	struct pl_entry entry; /* the next one */
-	bool has_entry;
-	struct pl_groups groups; /* what the reaches of the frame point into */
-};
-struct frame {
-	struct side sides[PL_N_SIDES];
-	size_t item, path_length;
-	enum pl_place place;
-	bool is_ignored, may_ignore;
-	/* Members, in here, of groups that are kept here or above: of all, and of those whose names are
-	 * not the same in all three trees. What is in both may be twice in `all`. */
-	struct pl_reach all, changed;
-};
 /* What the walk is at. */
 struct name {
 	const struct pl_entry *sides[PL_N_SIDES]; /* NULL: it has none */
 	struct pl_entry entries[PL_N_SIDES];
-	struct pl_reach all_here, all_below, changed_here, changed_below;
+	struct pl_merge_reached reached;
 	bool tx_is_base, head_is_base;
 	enum pl_place place;
 	bool is_ignored;
@@ -48,63 +26,63 @@ struct name {
 };
 struct walk {
 	struct pl_merge_plan *plan;
-	struct frame *frames;
-	size_t n_frames, capacity;
-	struct pl_membership *memberships[PL_N_SIDES];
-	struct pl_buffer path;
+	struct pl_merge_frames frames;
 };
 
-static struct frame *top(struct walk *walk)
+static struct pl_merge_frame *top(struct walk *walk)
 {
-	pl_assert(walk->n_frames > 0);
-	return &walk->frames[walk->n_frames - 1];
+	return pl_merge_frames_top(&walk->frames);
 }
 
 static bool is_grouped_below(const struct name *name)
 {
-	return !pl_reach_is_empty(&name->all_below) || !pl_reach_is_empty(&name->changed_below);
+	return !pl_reach_is_empty(&name->reached.all_below) ||
+	       !pl_reach_is_empty(&name->reached.changed_below);
 }
 
 static bool is_regrouped(const struct name *name)
 {
-	return !pl_reach_is_empty(&name->changed_here) || !pl_reach_is_empty(&name->changed_below);
+	return !pl_reach_is_empty(&name->reached.changed_here) ||
+	       !pl_reach_is_empty(&name->reached.changed_below);
 }
 
 /* ---- items ---- */
 
+/* The group `number` of a side's tree: its place in the plan, from 1; or -ENOMEM. */
+static ssize_t find_group(struct pl_merge_plan *plan, int s,
+			  const struct pl_membership_group *group)
+{
+	const struct {
+		uint64_t side, number;
+	} key = {(uint64_t)s, group->number};
+	const uint64_t *at = pl_map_get(&plan->group_index, &key);
+
+	if (at)
+		return (ssize_t)*at + 1;
+	if (PL_ARRAY_GROW(plan->groups, plan->groups_capacity, plan->n_groups) < 0 ||
+	    pl_map_put(&plan->group_index, &key, plan->n_groups) < 0)
+		return -ENOMEM;
+	plan->groups[plan->n_groups++] = (struct pl_merge_group){
+		.n_members = group->n_members, .first = plan->n, /* the item that is being made */
+	};
+	return (ssize_t)plan->n_groups;
+}
+
 static int find_groups(struct walk *walk, const char *path, struct pl_merge_item *item,
 		       struct pleach_error *error)
 {
-	struct pl_merge_plan *plan = walk->plan;
-
 	for (int s = 0; s < PL_N_SIDES; s++) {
 		struct pl_membership_group group;
-		struct {
-			uint64_t side, number;
-		} key;
-		uint64_t *at;
+		ssize_t at;
 
 		if (!item->sides[s] || item->sides[s]->entry.kind == PLEACH_DIR ||
-		    !pl_membership_find(walk->memberships[s], path, &group))
+		    !pl_membership_find(walk->frames.memberships[s], path, &group))
 			continue;
-		key.side = (uint64_t)s;
-		key.number = group.number;
-		at = pl_map_get(&plan->group_index, &key);
-		if (!at) {
-			if (PL_ARRAY_GROW(plan->groups, plan->groups_capacity, plan->n_groups) <
-				    0 ||
-			    pl_map_put(&plan->group_index, &key, plan->n_groups) < 0)
-				return pl_fail_memory(error);
-			plan->groups[plan->n_groups++] = (struct pl_merge_group){
-				.side = (enum pl_side)s,
-				.n_members = group.n_members,
-				.first = plan->n, /* this item */
-			};
-			item->groups[s] = plan->n_groups;
-		} else {
-			item->groups[s] = *at + 1;
-		}
-		plan->groups[item->groups[s] - 1].n_met++;
+		at = find_group(walk->plan, s, &group);
+		if (at < 0)
+			return pl_fail_memory(error);
+		item->groups[s] = (uint64_t)at;
+		walk->plan->groups[at - 1].n_met++;
 	}
 	return 0;
 }
@@ -132,9 +110,9 @@ static int add_item(struct walk *walk, const struct name *name, enum pl_choice c
 		    struct pleach_error *error)
 {
 	struct pl_merge_plan *plan = walk->plan;
-	const struct frame *frame = walk->n_frames > 0 ? top(walk) : NULL;
+	const struct pl_merge_frame *frame = walk->frames.n > 0 ? top(walk) : NULL;
 	struct pl_merge_item *item;
-	const char *path = pl_buffer_string(&walk->path);
+	const char *path = pl_buffer_string(&walk->frames.path);
 	int r;
 
 	if (!path || PL_ARRAY_GROW(plan->items, plan->capacity, plan->n) < 0)
@@ -173,161 +151,31 @@ static struct pl_merge_item *last_item(struct walk *walk)
 	return &walk->plan->items[walk->plan->n - 1];
 }
 
-/* ---- frames ---- */
-
-static void side_advance(struct side *side)
-{
-	side->has_entry =
-		side->is_there && pl_node_next(&side->node, &side->cursor, &side->entry) > 0;
-}
-
-static bool blocks_are_equal(const struct pl_node *a, const struct pl_node *b)
-{
-	return a->n_blocks == b->n_blocks &&
-	       (a->n_blocks == 0 ||
-		memcmp(a->blocks, b->blocks, a->n_blocks * sizeof(struct pl_id)) == 0);
-}
-
-static int add_all(struct pl_reach *reach, const struct pl_groups *groups)
-{
-	for (size_t g = 0; g < groups->n; g++) {
-		for (size_t m = 0; m < groups->groups[g].n_members; m++) {
-			int r = pl_reach_add(reach, pl_groups_path(groups, g, m), NULL);
-
-			if (r < 0)
-				return r;
-		}
-	}
-	return 0;
-}
-
-/* Groups that are kept in the top frame's directory, and those that reach into it. */
-static int open_reaches(struct walk *walk, const struct name *name, struct pleach_error *error)
-{
-	struct frame *frame = top(walk);
-	struct side *sides = frame->sides;
-	bool are_equal = true;
-	int r = 0;
-
-	for (int s = PL_HEAD; s < PL_N_SIDES; s++)
-		are_equal = are_equal && blocks_are_equal(&sides[PL_BASE].node, &sides[s].node);
-	for (int s = 0; s < (are_equal ? 1 : PL_N_SIDES); s++) {
-		if (!sides[s].is_there || sides[s].node.n_blocks == 0)
-			continue;
-		r = pl_groups_read(&walk->plan->merge->source, &sides[s].node, &sides[s].groups,
-				   error);
-		if (r < 0)
-			return r;
-		if (add_all(&frame->all, &sides[s].groups) < 0)
-			return pl_fail_memory(error);
-	}
-	pl_reach_sort(&frame->all);
-	for (int s = PL_HEAD; s < PL_N_SIDES && !are_equal && r >= 0; s++)
-		r = pl_reach_add_changes(&frame->changed, &sides[PL_BASE].groups, &sides[s].groups);
-	if (r >= 0)
-		r = pl_reach_join(&frame->all, &name->all_below);
-	if (r >= 0)
-		r = pl_reach_join(&frame->changed, &name->changed_below);
-	return r < 0 ? pl_fail_memory(error) : 0;
-}
-
-/* Reads a side's node, or shares that of a side before it. */
-static int read_side(struct walk *walk, int s, const struct pl_id *id, struct pleach_error *error)
-{
-	struct side *sides = top(walk)->sides, *side = &sides[s];
-
-	for (int other = 0; other < s && !side->is_there; other++) {
-		if (!sides[other].is_there || !pl_id_equal(&sides[other].node.id, id))
-			continue;
-		side->node = sides[other].node;
-		side->is_there = side->is_shared = true;
-	}
-	if (!side->is_there) {
-		int r = pl_node_read(&walk->plan->merge->source, id, &side->node, error);
-
-		if (r < 0)
-			return r;
-		side->is_there = true;
-	}
-	side_advance(side);
-	return 0;
-}
-
-/* `entry`: NULL for the root. */
-static int open_side(struct walk *walk, int s, const struct pl_id *id, const struct pl_entry *entry,
-		     struct pleach_error *error)
-{
-	struct pl_totals totals;
-	struct side *side;
-	int r = read_side(walk, s, id, error);
-
-	if (r < 0)
-		return r;
-	side = &top(walk)->sides[s];
-	r = pl_membership_push(walk->memberships[s], pl_buffer_string(&walk->path), &side->node,
-			       error);
-	side->is_pushed = r >= 0;
-	if (r < 0 || !entry)
-		return r;
-	r = pl_node_totals_with(&side->node, pl_membership_own_groups(walk->memberships[s]),
-				&totals, error);
-	return r < 0 ? r : pl_node_compare_totals(&side->node, &totals, &entry->totals, error);
-}
-
 /* Goes into the directory that the walk is at, whose item is the last one. */
 static int enter(struct walk *walk, const struct name *name, bool may_ignore,
 		 struct pleach_error *error)
 {
-	const struct pl_merge *merge = walk->plan->merge;
-	const struct pl_id *roots[PL_N_SIDES] = {&merge->base, &merge->head, &merge->tx};
-	bool is_root = walk->n_frames == 0;
-	int r = 0;
-
-	if (walk->n_frames > PL_DEPTH_MAX)
-		return pl_fail_corrupt(error, "a tree is more than %d levels deep", PL_DEPTH_MAX);
-	if (PL_ARRAY_GROW(walk->frames, walk->capacity, walk->n_frames) < 0)
-		return pl_fail_memory(error);
-	walk->frames[walk->n_frames++] = (struct frame){
+	struct pl_merge_frame frame = {
 		.item = walk->plan->n - 1,
-		.path_length = walk->path.length,
 		.place = name->place,
 		.is_ignored = name->is_ignored,
 		.may_ignore = may_ignore,
 	};
-	last_item(walk)->is_entered = true;
-	for (int s = 0; s < PL_N_SIDES && r >= 0; s++) {
-		const struct pl_entry *entry = name->sides[s];
 
-		if (is_root)
-			r = open_side(walk, s, roots[s], NULL, error);
-		else if (entry && entry->kind == PLEACH_DIR)
-			r = open_side(walk, s, &entry->hash, entry, error);
-	}
-	return r < 0 ? r : open_reaches(walk, name, error);
+	last_item(walk)->is_entered = true;
+	return pl_merge_frames_push(&walk->frames, &frame, walk->frames.n > 0 ? name->sides : NULL,
+				    &name->reached, error);
 }
 
 static void leave(struct walk *walk)
 {
-	struct frame *frame = top(walk);
-
-	for (int s = 0; s < PL_N_SIDES; s++) {
-		struct side *side = &frame->sides[s];
-
-		if (side->is_pushed)
-			pl_membership_pop(walk->memberships[s]);
-		if (side->is_there && !side->is_shared)
-			pl_node_done(&side->node);
-		pl_groups_done(&side->groups);
-	}
-	pl_reach_done(&frame->all);
-	pl_reach_done(&frame->changed);
-	walk->plan->items[frame->item].end = walk->plan->n;
-	walk->n_frames--;
+	walk->plan->items[top(walk)->item].end = walk->plan->n;
+	pl_merge_frames_pop(&walk->frames);
 }
 
 /* ---- directories ---- */
 
-static bool meta_has_changed(const struct side *base, const struct side *side)
+static bool meta_has_changed(const struct pl_merge_side *base, const struct pl_merge_side *side)
 {
 	return !base->is_there || !pl_meta_equal_but_mtime(&base->node.meta, &side->node.meta);
 }
@@ -336,7 +184,7 @@ static bool meta_has_changed(const struct side *base, const struct side *side)
  * overrule it: all directories above are on both sides too. */
 static int decide_both(struct walk *walk, struct pl_merge_item *item)
 {
-	const struct side *sides = top(walk)->sides;
+	const struct pl_merge_side *sides = top(walk)->sides;
 	const struct pl_meta *head = &sides[PL_HEAD].node.meta, *tx = &sides[PL_TX].node.meta;
 	struct pl_meta chosen;
 	int r;
@@ -363,7 +211,7 @@ static int decide_both(struct walk *walk, struct pl_merge_item *item)
 static int decide_directory(struct walk *walk, struct pleach_error *error)
 {
 	struct pl_merge_item *item = last_item(walk);
-	const struct side *sides = top(walk)->sides;
+	const struct pl_merge_side *sides = top(walk)->sides;
 	int r = 0;
 
 	for (int s = PL_HEAD; s < PL_N_SIDES; s++)
@@ -417,7 +265,7 @@ static bool must_enter(const struct walk *walk, const struct name *name)
 	case PL_PLACE_REMOVED_BY_TX:
 		return is_grouped_below(name) || has_policy || !name->head_is_base;
 	case PL_PLACE_REMOVED_BY_HEAD:
-		return is_grouped_below(name) || !name->tx_is_base;
+		return is_grouped_below(name) || has_policy || !name->tx_is_base;
 	case PL_PLACE_LEAF:
 		break;
 	}
@@ -445,7 +293,7 @@ static enum pl_choice choice_of(const struct name *name)
 /* Of a directory that is in one side alone. */
 static bool is_clash(const struct walk *walk, const struct name *name)
 {
-	enum pl_place around = walk->frames[walk->n_frames - 1].place;
+	enum pl_place around = pl_merge_frames_top(&walk->frames)->place;
 
 	if (name->is_ignored)
 		return false;
@@ -458,7 +306,7 @@ static bool is_clash(const struct walk *walk, const struct name *name)
 
 static int directory(struct walk *walk, const struct name *name, struct pleach_error *error)
 {
-	const struct frame *frame = top(walk);
+	const struct pl_merge_frame *frame = top(walk);
 	/* Where tx has something else, nothing below can be as head has it. */
 	bool may_ignore = frame->may_ignore &&
 			  !(name->sides[PL_TX] && name->sides[PL_TX]->kind != PLEACH_DIR);
@@ -486,7 +334,7 @@ static int leaf(struct walk *walk, const struct name *name, struct pleach_error 
 
 	if (!name->sides[PL_HEAD] && !name->sides[PL_TX])
 		return 0;
-	if (around == PL_PLACE_HEAD && pl_reach_is_empty(&name->changed_here))
+	if (around == PL_PLACE_HEAD && pl_reach_is_empty(&name->reached.changed_here))
 		return 0;
 	r = add_item(walk, name, PL_CHOOSE_HEAD, error);
 	if (r < 0)
@@ -500,7 +348,7 @@ static int leaf(struct walk *walk, const struct name *name, struct pleach_error 
 static void ask_policy(struct walk *walk, struct name *name)
 {
 	const struct pl_merge *merge = walk->plan->merge;
-	const struct frame *frame = top(walk);
+	const struct pl_merge_frame *frame = top(walk);
 	const struct pl_entry *shown = NULL;
 
 	name->is_ignored = frame->is_ignored;
@@ -509,7 +357,8 @@ static void ask_policy(struct walk *walk, struct name *name)
 	for (int s = PL_BASE; s < PL_N_SIDES;
 	     s++) /* tx's if it has one, else head's, else base's */
 		shown = name->sides[s] ? name->sides[s] : shown;
-	name->policy = merge->policy(merge->self, pl_buffer_string(&walk->path),
+	pl_assert(shown);
+	name->policy = merge->policy(merge->self, pl_buffer_string(&walk->frames.path),
 				     shown->kind == PLEACH_DIR);
 	if (name->policy != PL_MERGE_IGNORE)
 		return;
@@ -536,68 +385,46 @@ static int visit(struct walk *walk, struct name *name, struct pleach_error *erro
 /* One name, or the end of a directory. */
 static int step(struct walk *walk, struct pleach_error *error)
 {
-	struct frame *frame = top(walk);
-	const struct pl_entry *first = NULL;
 	struct name name = {0};
+	bool has[PL_N_SIDES];
+	int r = pl_merge_frames_next(&walk->frames, name.entries, has, &name.reached, error);
 
-	pl_buffer_truncate(&walk->path, frame->path_length); /* W3 */
-	for (int s = 0; s < PL_N_SIDES; s++) {
-		const struct side *side = &frame->sides[s];
-
-		if (side->has_entry && (!first || pl_entry_compare(&side->entry, first) < 0))
-			first = &side->entry;
-	}
-	if (!first) {
+	if (r < 0)
+		return r;
+	if (r == 0) {
 		leave(walk);
 		return 0;
 	}
-	pl_reach_take(&frame->all, first->name, first->name_length, &name.all_here,
-		      &name.all_below);
-	pl_reach_take(&frame->changed, first->name, first->name_length, &name.changed_here,
-		      &name.changed_below);
-	pl_path_push(&walk->path, first->name, first->name_length);
-	if (!pl_buffer_ok(&walk->path))
-		return pl_fail_memory(error);
-	for (int s = 0; s < PL_N_SIDES; s++) {
-		const struct side *side = &frame->sides[s];
-
-		if (!side->has_entry || pl_entry_compare(&side->entry, first) != 0)
-			continue;
-		name.entries[s] = side->entry;
-		name.sides[s] = &name.entries[s];
-	}
-	for (int s = 0; s < PL_N_SIDES; s++) {
-		if (name.sides[s])
-			side_advance(&frame->sides[s]);
-	}
+	for (int s = 0; s < PL_N_SIDES; s++)
+		name.sides[s] = has[s] ? &name.entries[s] : NULL;
 	return visit(walk, &name, error);
+}
+
+static int enter_root(struct walk *walk, struct pleach_error *error)
+{
+	const struct pl_merge *merge = walk->plan->merge;
+	struct name root = {.place = PL_PLACE_BOTH};
+	int r;
+
+	if (merge->policy)
+		root.policy = merge->policy(merge->self, "", true);
+	root.is_ignored = root.policy == PL_MERGE_IGNORE;
+	r = add_item(walk, &root, PL_CHOOSE_HEAD, error);
+	if (r >= 0)
+		r = enter(walk, &root, true, error);
+	return r < 0 ? r : decide_directory(walk, error);
 }
 
 int pl_merge_walk(struct pl_merge_plan *plan, struct pleach_error *error)
 {
 	struct walk walk = {.plan = plan};
-	struct name root = {.place = PL_PLACE_BOTH};
-	int r = 0;
+	int r = pl_merge_frames_init(&walk.frames, plan->merge, error);
 
 	pl_assert(plan->n == 0);
-	for (int s = 0; s < PL_N_SIDES && r >= 0; s++)
-		r = pl_membership_new(&plan->merge->source, plan->merge->seed, &walk.memberships[s],
-				      error);
-	if (plan->merge->policy)
-		root.policy = plan->merge->policy(plan->merge->self, "", true);
-	root.is_ignored = root.policy == PL_MERGE_IGNORE;
 	if (r >= 0)
-		r = add_item(&walk, &root, PL_CHOOSE_HEAD, error);
-	if (r >= 0)
-		r = enter(&walk, &root, true, error);
-	if (r >= 0)
-		r = decide_directory(&walk, error);
-	while (r >= 0 && walk.n_frames > 0)
+		r = enter_root(&walk, error);
+	while (r >= 0 && walk.frames.n > 0)
 		r = step(&walk, error);
-	while (walk.n_frames > 0)
-		leave(&walk);
-	for (int s = 0; s < PL_N_SIDES; s++)
-		pl_membership_free(walk.memberships[s]);
-	pl_buffer_done(&walk.path);
+	pl_merge_frames_done(&walk.frames);
 	return r < 0 ? r : 0;
 }
