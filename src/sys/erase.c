@@ -224,6 +224,10 @@ static int descend(struct eraser *e, const char *name)
 		note(e, remove_name(e, name, false));
 		return 0;
 	}
+	/* In a snapshot, the place of a subvolume that lay in the original: empty, of a device of its own,
+	 * and no subvolume. A mount is busy. */
+	if (fd == -EXDEV && pl_rmdir(dirfd, name) == 0)
+		return 0;
 	if (fd < 0) {
 		note(e, fd == -ENOENT ? 0 : fd);
 		return 0;

@@ -8,7 +8,10 @@
 
 #include <sys/resource.h>
 
-#include "sys/scratch.h"
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+
+#include "sys/images.h"
 
 /* "tree" of directories within each other, each with a file. */
 static int make_deep(struct scratch *s, int depth, mode_t mode)
@@ -333,6 +336,131 @@ static void without_openat2_it_is_the_same(void **state)
 	assert_int_equal(count_fds(), fds);
 }
 
+/* ---- subvolumes (E1) ---- */
+
+/* On a btrfs: a tree with a subvolume in it, one in that, and a snapshot. */
+static int make_subvolumes(int dirfd)
+{
+	CHECK(pl_mkdir(dirfd, "tree", 0755) == 0);
+	PL_CLOSE int tree = pl_open_dir(dirfd, "tree");
+	CHECK(pl_subvolume_create(tree, "sub") == 0);
+	PL_CLOSE int sub = pl_open_dir(tree, "sub");
+	CHECK(pl_mkdir(sub, "d", 0755) == 0);
+	CHECK(make_file(sub, "d/file", "x") == 0);
+	CHECK(pl_subvolume_create(sub, "nested") == 0);
+	PL_CLOSE int nested = pl_open_dir(sub, "nested");
+	CHECK(make_file(nested, "file", "x") == 0);
+	/* In it the nested one is a place that only looks like a directory. */
+	CHECK(pl_subvolume_snapshot(sub, tree, "snapshot") == 0);
+	CHECK(pl_chmod(sub, 0500) == 0);
+	return 0;
+}
+
+static int erase_subvolumes(struct scratch *s)
+{
+	PL_CLOSE int fs = -EBADF;
+	int r;
+
+	if (private_mounts(s) < 0)
+		return NOT_TO_BE_HAD;
+	r = mount_image(s, "btrfs", "fs", NULL);
+	if (r != 0)
+		return r;
+	fs = pl_open_dir(s->fd, "fs");
+	for (int pass = 0; pass < 2; pass++) {
+		pid_t pid;
+		int status;
+
+		CHECK(make_subvolumes(fs) == 0);
+		/* What is mounted in a subvolume is not of it. */
+		CHECK(pl_mkdir(fs, "tree/sub/d/mount", 0755) == 0);
+		CHECK(mount("tmpfs", "fs/tree/sub/d/mount", "tmpfs", 0, "size=1m") == 0);
+		CHECK(make_file(fs, "tree/sub/d/mount/file", "x") == 0);
+		CHECK(pl_erase(fs, "tree", NULL) < 0);
+		CHECK(pl_exists(fs, "tree/sub/d/mount/file") == 1);
+		CHECK(umount("fs/tree/sub/d/mount") == 0);
+		CHECK(pl_erase(fs, "tree", NULL) == 0);
+		CHECK(pl_exists(fs, "tree") == 0);
+		/* As a user, who may not delete one, but can empty it. */
+		pid = fork();
+		if (pid == 0) {
+			if (setgid(65534) < 0 || setuid(65534) < 0)
+				_exit(2);
+			if (make_subvolumes(fs) != 0)
+				_exit(3);
+			if (pl_erase(fs, "tree", NULL) != 0 || pl_exists(fs, "tree") != 0)
+				_exit(4);
+			_exit(0);
+		}
+		CHECK(pid > 0 && waitpid(pid, &status, 0) == pid);
+		CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+		pl_seam_disable(PL_CAP_OPENAT2);
+	}
+	return 0;
+}
+
+static void subvolumes_go_and_what_is_mounted_in_them_stays(void **state)
+{
+	int r = geteuid() == 0 ? in_child(erase_subvolumes, *state) : NOT_TO_BE_HAD;
+
+	if (r == NOT_TO_BE_HAD)
+		SKIP("needs root, mkfs.btrfs and a loop device");
+	assert_int_equal(r, 0);
+}
+
+/* ---- flags (E2) ---- */
+
+static int set_flags(int dirfd, const char *name, int flags)
+{
+	int r, now = 0, fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -1;
+	r = ioctl(fd, FS_IOC_GETFLAGS, &now);
+	now |= flags;
+	if (r == 0)
+		r = ioctl(fd, FS_IOC_SETFLAGS, &now);
+	close(fd);
+	return r;
+}
+
+static int erase_flagged(struct scratch *s)
+{
+	const int all = FS_IMMUTABLE_FL | FS_APPEND_FL;
+	PL_CLOSE int fs = -EBADF;
+
+	if (private_mounts(s) < 0 || mount_image(s, "ext4", "fs", NULL) != 0)
+		return NOT_TO_BE_HAD;
+	fs = pl_open_dir(s->fd, "fs");
+	CHECK(pl_mkdir(fs, "tree", 0755) == 0);
+	CHECK(pl_mkdir(fs, "tree/d", 0755) == 0);
+	CHECK(pl_mkdir(fs, "tree/d/e", 0755) == 0);
+	CHECK(make_file(fs, "tree/d/immutable", "x") == 0);
+	CHECK(make_file(fs, "tree/d/append", "x") == 0);
+	CHECK(make_file(fs, "tree/d/e/plain", "x") == 0);
+	CHECK(make_file(fs, "single", "x") == 0);
+	CHECK(set_flags(fs, "tree/d/immutable", FS_IMMUTABLE_FL) == 0);
+	CHECK(set_flags(fs, "tree/d/append", FS_APPEND_FL) == 0);
+	CHECK(set_flags(fs, "tree/d/e", all) == 0);
+	CHECK(set_flags(fs, "tree/d", FS_APPEND_FL) == 0);
+	CHECK(set_flags(fs, "tree", all) == 0);
+	CHECK(set_flags(fs, "single", all) == 0);
+	CHECK(unlinkat(fs, "single", 0) < 0);
+	CHECK(pl_erase(fs, "single", NULL) == 0);
+	CHECK(pl_erase(fs, "tree", NULL) == 0);
+	CHECK(pl_exists(fs, "tree") == 0 && pl_exists(fs, "single") == 0);
+	return 0;
+}
+
+static void flags_that_keep_things_keep_nothing(void **state)
+{
+	int r = geteuid() == 0 ? in_child(erase_flagged, *state) : NOT_TO_BE_HAD;
+
+	if (r == NOT_TO_BE_HAD)
+		SKIP("needs root, mkfs.ext4 and a loop device");
+	assert_int_equal(r, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -351,6 +479,8 @@ int main(void)
 		TEST(modes_are_left_alone_where_that_is_not_needed),
 		TEST(what_is_mounted_in_a_tree_stays),
 		TEST(without_openat2_it_is_the_same),
+		TEST(subvolumes_go_and_what_is_mounted_in_them_stays),
+		TEST(flags_that_keep_things_keep_nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
