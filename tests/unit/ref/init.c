@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "ref/stores.h"
+#include "sys/images.h"
 
 #define MAX_CALLS 2000
 
@@ -397,6 +398,69 @@ static void no_descriptor_is_left_open(void **state)
 	assert_int_equal(count_fds(), before);
 }
 
+/* ---- btrfs ---- */
+
+static int is_subvolume(const struct scratch *s, const char *name)
+{
+	PL_CLOSE int fd = pl_open_dir(s->fd, name);
+
+	return fd < 0 ? fd : pl_subvolume_is(fd);
+}
+
+/* As root or not: the store is a subvolume, whatever DIR was, and killed anywhere nothing is left. */
+static int init_on_btrfs(struct scratch *s)
+{
+	int status = 99;
+
+	CHECK(init(s, "d", NULL) == 0);
+	CHECK(check_store(s, "d") == 0 && is_subvolume(s, "d/.pleach") == 1);
+	CHECK(count_names(s->fd, "d") == 1);
+	CHECK(mkdirat(s->fd, "empty", 0755) == 0 && init(s, "empty", NULL) == 0);
+	CHECK(check_store(s, "empty") == 0 && is_subvolume(s, "empty/.pleach") == 1);
+	pl_seam_disable(PL_CAP_SUBVOLUME);
+	CHECK(init(s, "plain", NULL) == 0);
+	CHECK(check_store(s, "plain") == 0 && is_subvolume(s, "plain/.pleach") == 0);
+	pl_seam_disable(0);
+	CHECK(pl_erase(s->fd, "d", NULL) == 0);
+	for (uint64_t n = 1; n < MAX_CALLS && status == 99; n++) {
+		status = killed_at(n, init_d, s);
+		CHECK(status == 99 || status == 0);
+		CHECK(init(s, "d", NULL) >= 0);
+		CHECK(check_store(s, "d") == 0);
+		CHECK(count_names(s->fd, "d") == 1);
+		CHECK(pl_erase(s->fd, "d", NULL) == 0);
+	}
+	CHECK(status == 0);
+	return 0;
+}
+
+static int on_btrfs(struct scratch *s)
+{
+	struct scratch fs = *s, user;
+	int r;
+
+	if (private_mounts(s) < 0 || mount_image(s, "btrfs", "fs", NULL) != 0)
+		return NOT_TO_BE_HAD;
+	(void)snprintf(fs.path, sizeof(fs.path), "%.4000s/fs", s->path);
+	fs.fd = open(fs.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	r = in_child(init_on_btrfs, &fs);
+	CHECK(r == 0);
+	CHECK(mkdirat(fs.fd, "user", 0755) == 0 && fchmodat(s->fd, ".", 0755, 0) == 0);
+	user = fs;
+	(void)snprintf(user.path, sizeof(user.path), "%.4000s/user", fs.path);
+	user.fd = open(user.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return in_child_as_user(init_on_btrfs, &user);
+}
+
+static void on_btrfs_a_store_is_a_subvolume_and_killed_leaves_none_G6(void **state)
+{
+	int r = geteuid() == 0 ? in_child(on_btrfs, *state) : NOT_TO_BE_HAD;
+
+	if (r == NOT_TO_BE_HAD)
+		SKIP("needs root, mkfs.btrfs and a loop device");
+	assert_int_equal(r, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -419,6 +483,7 @@ int main(void)
 		TEST(one_that_is_being_made_is_left_alone),
 		TEST(a_file_system_without_hard_links_is_refused),
 		TEST(no_descriptor_is_left_open),
+		TEST(on_btrfs_a_store_is_a_subvolume_and_killed_leaves_none_G6),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
