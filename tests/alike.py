@@ -10,7 +10,8 @@ import os
 import stat
 import subprocess
 
-KEPT_ELSEWHERE = ("security.selinux", "security.ima", "security.evm")
+KEPT_ELSEWHERE = ("security.selinux", "security.ima", "security.evm",
+                  "trusted.SGI_ACL_FILE", "trusted.SGI_ACL_DEFAULT")
 BLOCK = 65536
 
 

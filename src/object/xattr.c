@@ -44,13 +44,17 @@ bool pl_xattr_is_kept(const char *name, size_t length)
 	/* They belong to the machine and its policy, not to the file. */
 	static const char *const local[] = {"security.selinux", "security.ima", "security.evm",
 					    NULL};
+	/* xfs shows its ACLs to root a second time, and takes them off together. */
+	static const char *const twice[] = {"trusted.SGI_ACL_FILE", "trusted.SGI_ACL_DEFAULT",
+					    NULL};
 
 	if (length > PL_XATTR_NAME_MAX || memchr(name, '\0', length))
 		return false;
 	if (has_prefix(name, length, "security."))
 		return !is_any_of(name, length, local);
-	return pl_xattr_is_user(name, length) || has_prefix(name, length, "trusted.") ||
-	       pl_xattr_is_acl(name, length);
+	if (has_prefix(name, length, "trusted."))
+		return !is_any_of(name, length, twice);
+	return pl_xattr_is_user(name, length) || pl_xattr_is_acl(name, length);
 }
 
 static int compare_names(const char *a, size_t a_length, const char *b, size_t b_length)

@@ -146,7 +146,8 @@ def check_name(name: bytes) -> None:
 
 def is_stored_xattr(name: bytes) -> bool:
     """Tells whether an extended attribute is one of those that metadata holds."""
-    if name in (b"security.selinux", b"security.ima", b"security.evm"):
+    if name in (b"security.selinux", b"security.ima", b"security.evm",
+                b"trusted.SGI_ACL_FILE", b"trusted.SGI_ACL_DEFAULT"):
         return False
     return (name.startswith((b"user.", b"trusted.", b"security."))
             or name in (b"system.posix_acl_access", b"system.posix_acl_default"))

@@ -649,6 +649,7 @@ BAD_METAS = {
     "NUL in xattr name": raw_meta(xattrs=xattr(b"user.\0")),
     "strange namespace": raw_meta(xattrs=xattr(b"system.nfs4_acl")),
     "label": raw_meta(xattrs=xattr(b"security.selinux")),
+    "second name of an ACL": raw_meta(xattrs=xattr(b"trusted.SGI_ACL_FILE")),
     "long value": raw_meta(xattrs=xattr(b"user.a", bytes(65537))),
     "length too small": raw_meta(xattrs=xattr(b"user.a"), length=3),
     "length too large": raw_meta(xattrs=xattr(b"user.a"), length=13),
