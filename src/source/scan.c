@@ -19,6 +19,7 @@ struct frame {
 	dev_t dev;
 	struct pl_listing listing;
 	size_t next;
+	dev_t dev;
 	struct pl_meta meta;
 	struct pl_buffer xattrs;
 	struct pl_node_builder builder;
@@ -68,7 +69,7 @@ static int read_directory_meta(struct scanner *s, struct frame *f, struct pleach
 {
 	int fd = pl_walk_fd(&s->walk);
 	const char *why = NULL;
-	struct stat st;
+	struct stat st = {0};
 	int r = pl_fstat(fd, &st);
 
 	f->dev = r < 0 ? 0 : st.st_dev;
@@ -78,6 +79,7 @@ static int read_directory_meta(struct scanner *s, struct frame *f, struct pleach
 		pl_hint(error, "leave it out: --exclude /%s", here(s));
 		return -ELOOP;
 	}
+	f->dev = st.st_dev;
 	if (r >= 0 && s->scan->is_one_fs && !is_same_fs(s, fd, &st)) {
 		pl_fail(error, PLEACH_FAILED, -EXDEV, "another file system is mounted at '%s/%s'",
 			s->scan->label, here(s));
