@@ -24,7 +24,6 @@
 #define ROOT_OPTIONS "index=on\nredirect_dir=on\nmetacopy=off\nxino=off\n"
 #define USER_OPTIONS "userxattr\nindex=off\nmetacopy=off\nxino=off\n"
 #define VOLATILE     "volatile\n"
-#define OPTIONS_MAX  4095 /* a page, with the NUL */
 
 /* ---- options ---- */
 
@@ -35,6 +34,7 @@ static const char *fixed_options(const struct pl_workspace *ws, bool as_user)
 	return ws->is_parked ? ROOT_OPTIONS : ROOT_OPTIONS VOLATILE;
 }
 
+/* One a line, as PL_VIEW_OVERLAY wants them. -EINVAL: a path has lines itself. */
 static int add_options(const struct pl_workspace *ws, bool as_user, struct pl_buffer *b)
 {
 	PL_BUFFER path = {0};
@@ -46,8 +46,10 @@ static int add_options(const struct pl_workspace *ws, bool as_user, struct pl_bu
 	here = pl_buffer_string(&path);
 	if (!here)
 		return -ENOMEM;
-	pl_buffer_add_format(b, "lowerdir=%s\nupperdir=%s/" UPPER "\nworkdir=%s/" WORK "\n",
-			     ws->lower_path, here, here);
+	if (strchr(here, '\n') || strchr(ws->lower_path, '\n'))
+		return -EINVAL;
+	pl_buffer_add_format(b, "lowerdir=%s\n", ws->lower_path);
+	pl_buffer_add_format(b, "upperdir=%s/" UPPER "\nworkdir=%s/" WORK "\n", here, here);
 	pl_buffer_add_string(b, fixed_options(ws, as_user));
 	return pl_buffer_ok(b) ? 0 : -ENOMEM;
 }
@@ -83,13 +85,11 @@ static int can(struct pl_workspace *ws, bool as_user, const char **ret_why)
 		return 0;
 	}
 	r = add_options(ws, as_user, &options);
-	if (r < 0)
-		return r;
-	if (options.length > OPTIONS_MAX) {
-		*ret_why = "the path of the store is too long for the options of a mount";
+	if (r == -EINVAL) {
+		*ret_why = "the path of the store has more than one line";
 		return 0;
 	}
-	return probe(ws, as_user, ret_why);
+	return r < 0 ? r : probe(ws, as_user, ret_why);
 }
 
 static int can_as_root(struct pl_workspace *ws, const char **ret_why)
