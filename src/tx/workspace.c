@@ -241,6 +241,13 @@ int pl_workspace_open(struct pl_workspace *ws, const char *name, struct pleach_e
 	return r;
 }
 
+void pl_workspace_forget(struct pl_workspace *ws)
+{
+	pl_assert(ws->driver);
+	if (ws->driver->forget)
+		(void)ws->driver->forget(ws);
+}
+
 int pl_workspace_remove(struct pl_workspace *ws)
 {
 	int first = 0, r;

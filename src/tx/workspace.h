@@ -58,6 +58,8 @@ struct pl_workspace_driver {
 		    struct pl_scan_result *ret_result, struct pleach_error *error);
 	/** After what it holds was synced: makes sure that it can be shown again. NULL: it can. */
 	int (*settle)(struct pl_workspace *ws);
+	/** Forgets what is remembered of `can`. NULL: nothing is. */
+	int (*forget)(struct pl_workspace *ws);
 	/** What tx/<id> cannot just be erased with. NULL: nothing. */
 	int (*remove)(struct pl_workspace *ws);
 };
@@ -81,6 +83,8 @@ int pl_workspace_make(struct pl_workspace *ws, const char *name, struct pl_strin
 int pl_workspace_open(struct pl_workspace *ws, const char *name, struct pleach_error *error);
 /** Makes it durable, and such that it can be shown again (parked transactions). */
 int pl_workspace_sync(struct pl_workspace *ws, struct pleach_error *error);
+/** The view of it could not be made after all: the next pl_workspace_make() tries again what can be had. */
+void pl_workspace_forget(struct pl_workspace *ws);
 /** Before tx/<id> is erased. 0 or the first error. */
 int pl_workspace_remove(struct pl_workspace *ws);
 void pl_workspace_close(struct pl_workspace *ws);

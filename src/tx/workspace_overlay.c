@@ -14,11 +14,10 @@
  */
 #include <fcntl.h>
 
-#include "tx/workspace.h"
+#include "tx/workspace_mountable.h"
 
 #define UPPER	   "upper"
 #define WORK	   "work"
-#define PROBE	   "probe"
 #define LOWER_NOTE "lower"
 
 #define ROOT_OPTIONS "index=on\nredirect_dir=on\nmetacopy=off\nxino=off\n"
@@ -56,19 +55,14 @@ static int add_options(const struct pl_workspace *ws, bool as_user, struct pl_bu
 
 /* ---- can it be had? ---- */
 
-/* Mounted once, out of sight. */
-static int probe(struct pl_workspace *ws, bool as_user, const char **ret_why)
+static int forget_root(struct pl_workspace *ws)
 {
-	PL_CLOSE int scratch = -EBADF;
-	int r = pl_mkdir(ws->fd, PROBE, 0700);
+	return pl_mountable_forget(ws, false);
+}
 
-	if (r >= 0)
-		r = scratch = pl_open_dir(ws->fd, PROBE);
-	if (r >= 0)
-		r = pl_overlay_probe(ws->lower_fd, scratch, as_user, fixed_options(ws, as_user),
-				     ret_why);
-	(void)pl_erase(ws->fd, PROBE, NULL);
-	return r;
+static int forget_user(struct pl_workspace *ws)
+{
+	return pl_mountable_forget(ws, true);
 }
 
 static int can(struct pl_workspace *ws, bool as_user, const char **ret_why)
@@ -89,7 +83,7 @@ static int can(struct pl_workspace *ws, bool as_user, const char **ret_why)
 		*ret_why = "the path of the store has more than one line";
 		return 0;
 	}
-	return r < 0 ? r : probe(ws, as_user, ret_why);
+	return r < 0 ? r : pl_mountable(ws, as_user, fixed_options(ws, as_user), ret_why);
 }
 
 static int can_as_root(struct pl_workspace *ws, const char **ret_why)
@@ -172,9 +166,7 @@ static int can_as_user(struct pl_workspace *ws, const char **ret_why)
 		*ret_why = "the tree has devices, which cannot be opened there";
 		return 0;
 	}
-	r = pl_user_namespace_probe(ret_why);
-	if (r == 1)
-		r = look_at_root(ws, ret_why);
+	r = look_at_root(ws, ret_why);
 	if (r == 1)
 		r = can(ws, true, ret_why);
 	if (r == 1)
@@ -360,6 +352,7 @@ const struct pl_workspace_driver pl_workspace_overlay = {
 	.view = view_as_root,
 	.scan = scan_as_root,
 	.settle = settle,
+	.forget = forget_root,
 };
 
 const struct pl_workspace_driver pl_workspace_user_overlay = {
@@ -372,4 +365,5 @@ const struct pl_workspace_driver pl_workspace_user_overlay = {
 	.view = view_as_user,
 	.scan = scan_as_user,
 	.settle = settle,
+	.forget = forget_user,
 };

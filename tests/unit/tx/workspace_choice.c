@@ -195,6 +195,41 @@ static void what_a_tree_needs_is_never_weakened_W2(void **state)
 	}
 }
 
+/* A mount is tried once, and then it is known, as long as nothing is different. */
+static int tried_once(struct scratch *s)
+{
+	static const uint64_t directories = 3; /* w, upper, work */
+	struct work w;
+	struct pl_id tree;
+	uint64_t made[5];
+
+	CHECK(make_source(s) == 0 && begin(&w, s, &tree) == 0);
+	for (int i = 0; i < 5; i++) {
+		w.ws.is_parked = i == 2; /* other options */
+		pl_seam_arm(&(struct pl_seam_plan){0});
+		if (pl_workspace_make(&w.ws, "overlay", NULL, &w.error) < 0)
+			return i == 0 ? NOT_TO_BE_HAD : say(&w);
+		made[i] = pl_seam_count_of(PL_CALL_MKDIR);
+		pl_seam_arm(NULL);
+		if (i == 3)
+			pl_workspace_forget(&w.ws);
+		CHECK(pl_workspace_remove(&w.ws) == 0);
+	}
+	CHECK(made[0] > directories && made[1] == directories);
+	CHECK(made[2] > directories && made[3] > directories && made[4] > directories);
+	end(&w);
+	return 0;
+}
+
+static void a_mount_is_tried_once_for_all_that_is_the_same_M1(void **state)
+{
+	int r = in_child(tried_once, *state);
+
+	if (r == NOT_TO_BE_HAD)
+		SKIP("no overlay can be had in the temporary directory");
+	assert_int_equal(r, 0);
+}
+
 /* ---- in the scratch directory, by the copy ---- */
 
 static void equal_files_that_share_inodes_are_no_overlay_O1(void **state)
@@ -445,6 +480,7 @@ int main(int argc, char **argv)
 	const struct CMUnitTest tests[] = {
 		TEST(of_all_that_can_be_had_the_first_is_taken_W2),
 		TEST(what_a_tree_needs_is_never_weakened_W2),
+		TEST(a_mount_is_tried_once_for_all_that_is_the_same_M1),
 		TEST(equal_files_that_share_inodes_are_no_overlay_O1),
 		TEST(an_unknown_name_is_a_usage_error),
 		TEST(a_scan_of_a_copy_reads_what_has_changed_G9),
