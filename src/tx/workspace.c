@@ -213,8 +213,10 @@ int pl_workspace_make(struct pl_workspace *ws, const char *name, struct pl_strin
 	r = make_dir(ws, error);
 	if (r >= 0)
 		r = name ? take_named(ws, name, error) : choose(ws, passed_over, error);
-	if (r >= 0)
+	if (r >= 0) {
+		pl_assert(ws->driver);
 		r = ws->driver->make(ws, error); /* W3 */
+	}
 	pl_assert(r < 0 || ws->driver->is_plain == (ws->path != NULL));
 	if (r < 0)
 		(void)pl_workspace_remove(ws); /* what stays goes with tx/<id> */
