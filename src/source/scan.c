@@ -16,7 +16,6 @@
 #include "source/source.h"
 
 struct frame {
-	dev_t dev;
 	struct pl_listing listing;
 	size_t next;
 	dev_t dev;
@@ -72,7 +71,6 @@ static int read_directory_meta(struct scanner *s, struct frame *f, struct pleach
 	struct stat st = {0};
 	int r = pl_fstat(fd, &st);
 
-	f->dev = r < 0 ? 0 : st.st_dev;
 	if (r >= 0 && pl_same_inode(&st, &s->store_root)) {
 		pl_fail(error, PLEACH_FAILED, -ELOOP,
 			"the store itself lies in the source, at '%s/%s'", s->scan->label, here(s));

@@ -266,6 +266,9 @@ static int fail_start(const struct view *v, int r, int step, struct pleach_error
 {
 	const char *why = NULL;
 
+	/* What was remembered of this machine holds no more: the next transaction looks again. */
+	pl_workspace_forget(&v->tx->workspace);
+
 	if (step < 0) {
 		if (pl_user_namespace_probe(&why) == 0 && why && v->with_user_namespace) {
 			pl_fail(error, PLEACH_FAILED, r,
