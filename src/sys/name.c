@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "sys/seam.h"
@@ -220,4 +221,41 @@ int pl_rename_new(int old_dirfd, const char *old_name, int new_dirfd, const char
 	if (r == -EINVAL || r == -ENOSYS)
 		return rename_new_plainly(old_dirfd, old_name, new_dirfd, new_name);
 	return r < 0 ? renamed(r, old_dirfd, old_name, new_dirfd, new_name) : 0;
+}
+
+int pl_rename_exchange(int dirfd, const char *name, int other_dirfd, const char *other_name)
+{
+	int r;
+
+	if (!pl_seam_has(PL_CAP_EXCHANGE))
+		return -EOPNOTSUPP;
+	r = pl_seam_pass(PL_CALL_RENAME);
+	if (r == 0)
+		r = PL_RETRY(renameat2(dirfd, name, other_dirfd, other_name, RENAME_EXCHANGE));
+	return r == -EINVAL || r == -ENOSYS ? -EOPNOTSUPP : r;
+}
+
+/* ---- identity ---- */
+
+bool pl_identity_equal(const struct pl_identity *a, const struct pl_identity *b)
+{
+	return a->ino == b->ino && a->birth_s == b->birth_s && a->birth_ns == b->birth_ns;
+}
+
+int pl_identity_of_dir(int dirfd, const char *name, dev_t dev, struct pl_identity *ret_identity)
+{
+	struct statx stx = {0};
+	int r = PL_RETRY(statx(dirfd, name, AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
+			       STATX_TYPE | STATX_INO | STATX_BTIME, &stx));
+
+	if (r < 0)
+		return r;
+	if (!S_ISDIR(stx.stx_mode) || makedev(stx.stx_dev_major, stx.stx_dev_minor) != dev)
+		return 0;
+	*ret_identity = (struct pl_identity){.ino = stx.stx_ino};
+	if ((stx.stx_mask & STATX_BTIME) && stx.stx_btime.tv_sec > 0) {
+		ret_identity->birth_s = (uint64_t)stx.stx_btime.tv_sec;
+		ret_identity->birth_ns = stx.stx_btime.tv_nsec;
+	}
+	return 1;
 }

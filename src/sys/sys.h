@@ -131,6 +131,20 @@ int pl_rmdir(int dirfd, const char *name);
 int pl_rename(int old_dirfd, const char *old_name, int new_dirfd, const char *new_name);
 /** Never replaces: a directory onto a name that is there is -EEXIST (empty directories too). */
 int pl_rename_new(int old_dirfd, const char *old_name, int new_dirfd, const char *new_name);
+/** Two names, which are both there, trade places in one step. -EOPNOTSUPP: kernel or file system cannot
+ * (PL_CAP_EXCHANGE); there is no other way to do it. */
+int pl_rename_exchange(int dirfd, const char *name, int other_dirfd, const char *other_name);
+
+/** Which inode: its number and when it was born, so that a number that was given again is not taken for
+ * the old one. Birth 0: the file system does not say. */
+struct pl_identity {
+	uint64_t ino, birth_s;
+	uint32_t birth_ns;
+};
+bool pl_identity_equal(const struct pl_identity *a, const struct pl_identity *b);
+/** That of dirfd/name, no symlink followed, nor a mount that lies there passed. 1, or 0: it is no directory
+ * of the file system `dev`. -ENOENT. */
+int pl_identity_of_dir(int dirfd, const char *name, dev_t dev, struct pl_identity *ret_identity);
 
 int pl_chmod(int fd, mode_t mode);
 int pl_chmod_at(int dirfd, const char *name, mode_t mode); /* not for symlinks */

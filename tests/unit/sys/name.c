@@ -363,6 +363,47 @@ static void fifos_and_sockets_are_made_by_everybody(void **state)
 	assert_int_equal(pl_mknod(s->fd, "fifo", S_IFIFO | 0640, 0), -EEXIST);
 }
 
+static void two_names_trade_places_in_one_call(void **state)
+{
+	struct scratch *s = *state;
+
+	assert_int_equal(pl_mkdir(s->fd, "dir", 0700), 0);
+	assert_int_equal(make_file(s->fd, "dir/file", "in dir"), 0);
+	assert_int_equal(make_file(s->fd, "other", "other"), 0);
+	assert_int_equal(pl_rename_exchange(s->fd, "dir", s->fd, "other"), 0);
+	assert_content(s, "other/file", "in dir");
+	assert_content(s, "dir", "other");
+	assert_int_equal(pl_rename_exchange(s->fd, "dir", s->fd, "nothing"), -ENOENT);
+	assert_content(s, "dir", "other");
+	pl_seam_disable(PL_CAP_EXCHANGE);
+	assert_int_equal(pl_rename_exchange(s->fd, "dir", s->fd, "other"), -EOPNOTSUPP);
+	assert_content(s, "dir", "other");
+}
+
+static void an_identity_is_of_this_directory_wherever_it_is_moved(void **state)
+{
+	struct scratch *s = *state;
+	struct pl_identity first, second;
+	struct stat st;
+
+	assert_int_equal(pl_fstat(s->fd, &st), 0);
+	assert_int_equal(pl_mkdir(s->fd, "a", 0700), 0);
+	assert_int_equal(pl_identity_of_dir(s->fd, "a", st.st_dev, &first), 1);
+	assert_int_equal(pl_rename(s->fd, "a", s->fd, "b"), 0);
+	assert_int_equal(pl_chmod_at(s->fd, "b", 0500), 0);
+	assert_int_equal(pl_identity_of_dir(s->fd, "b", st.st_dev, &second), 1);
+	assert_true(pl_identity_equal(&first, &second));
+	/* The number may be given again; the moment of birth is not. */
+	assert_int_equal(pl_rmdir(s->fd, "b"), 0);
+	assert_int_equal(pl_mkdir(s->fd, "b", 0700), 0);
+	assert_int_equal(pl_identity_of_dir(s->fd, "b", st.st_dev, &second), 1);
+	assert_false(pl_identity_equal(&first, &second));
+	assert_int_equal(pl_identity_of_dir(s->fd, "b", st.st_dev + 1, &second), 0);
+	assert_int_equal(pl_symlink("b", s->fd, "link"), 0);
+	assert_int_equal(pl_identity_of_dir(s->fd, "link", st.st_dev, &second), 0);
+	assert_int_equal(pl_identity_of_dir(s->fd, "nothing", st.st_dev, &second), -ENOENT);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -382,6 +423,8 @@ int main(void)
 		TEST(rename_new_goes_the_plain_way_when_noreplace_is_refused),
 		TEST(a_directory_that_comes_in_between_is_not_replaced_if_full),
 		TEST(only_an_empty_directory_is_removed),
+		TEST(two_names_trade_places_in_one_call),
+		TEST(an_identity_is_of_this_directory_wherever_it_is_moved),
 		TEST(what_a_name_leads_to_is_not_followed),
 		TEST(fifos_and_sockets_are_made_by_everybody),
 	};
