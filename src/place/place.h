@@ -62,6 +62,15 @@ struct pl_layout_counts {
 int pl_layout_run(const struct pl_layout *layout, struct pl_layout_counts *ret_counts,
 		  struct pleach_error *error);
 
+/* ---- strays.c ---- */
+
+/**
+ * Does the directory dirfd/name, which was laid out from this tree, hold what is not of it: other names,
+ * other kinds, files of another size or mtime? 1, or 0; what is missing does not count.
+ */
+int pl_strays_find(const struct pl_node_source *nodes, const struct pl_id *tree, int dirfd,
+		   const char *name, uint64_t seed, struct pleach_error *error);
+
 /* ---- checkout.c ---- */
 
 /** A list of what was found; messages of one line. */
