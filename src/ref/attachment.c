@@ -93,7 +93,8 @@ static int get_fields(struct pl_text *text, const struct pl_ref *ref, struct pl_
 	memcpy(a->ref_id, ref->id, sizeof(a->ref_id));
 	a->path = take_string(text, "path", &r);
 	mode = pl_text_get(text, "mode");
-	if (strcmp(mode, "symlink") != 0)
+	if (strcmp(mode, "symlink") != 0 && strcmp(mode, "exchange") != 0 &&
+	    strcmp(mode, "mount") != 0)
 		text->failed = true;
 	else
 		memcpy(a->mode, mode, strlen(mode) + 1);

@@ -521,10 +521,10 @@ int pl_tag_delete(struct pl_ref *ref, const char *name, struct pleach_error *err
 struct pl_attachment {
 	char ref_id[25];
 	char *path;	     /* absolute */
-	char mode[16];	     /* "symlink" */
+	char mode[16];	     /* "symlink", "exchange", "mount" */
 	uint64_t generation; /* 0: follows the head */
 	struct pl_id tree;
-	char *target;
+	char *target; /* of the symlink; "" in the other modes */
 };
 void pl_attachment_done(struct pl_attachment *attachment);
 int pl_attachment_read(struct pl_ref *ref, const char *path, struct pl_attachment *ret_attachment,
@@ -539,6 +539,51 @@ int pl_attachment_remove(struct pl_ref *ref, const char *path, struct pleach_err
 int pl_attachment_list(struct pl_ref *ref, struct pl_attachment **ret, size_t *ret_n,
 		       struct pleach_error *error);
 void pl_attachments_free(struct pl_attachment *attachments, size_t n);
+
+/* ---- showing.c: what attachments show that are directories or mounts ---- */
+
+/** One directory of ours, or one mount. */
+struct pl_shown {
+	enum pl_shown_role {
+		PL_SHOWN_NOW,  /* at the path */
+		PL_SHOWN_NEXT, /* on its way there */
+		PL_SHOWN_OLD,  /* beside it, until its grace is over */
+	} role;
+	uint64_t generation;
+	struct pl_id tree;
+	unsigned k;		     /* mount: where its tree is placed; exchange: 0 */
+	char name[48];		     /* exchange: beside the path; "-": at the path */
+	struct pl_identity identity; /* exchange */
+	uint64_t since_s; /* PL_SHOWN_OLD: when it had gone from the path; 0: it was never there */
+};
+/** refs/<ref>/showing/<hex of H(path)>. Written under the ref lock alone. */
+struct pl_showing {
+	char ref_id[25];
+	char *path;
+	char mode[16];
+	bool has_made; /* mount: the directory at the path is ours too */
+	struct pl_shown *items;
+	size_t n, capacity;
+};
+#define PL_SHOWN_MAX 4096
+void pl_showing_done(struct pl_showing *showing);
+/** The item with this role, NULL: none. For NOW and NEXT, of which there is one at most. */
+struct pl_shown *pl_showing_find(struct pl_showing *showing, enum pl_shown_role role);
+int pl_showing_add(struct pl_showing *showing,
+		   const struct pl_shown *item); /* 0, -ENOMEM, -E2BIG */
+void pl_showing_remove(struct pl_showing *showing, size_t i);
+/** 0; -ENOENT without a text; -EBADMSG. */
+int pl_showing_read(struct pl_ref *ref, const char *path, struct pl_showing *ret_showing,
+		    struct pleach_error *error);
+int pl_showing_read_named(struct pl_ref *ref, const char *hash, struct pl_showing *ret_showing,
+			  struct pleach_error *error);
+/** Atomic; `sync`: durable, else an older text may come back after a power cut. */
+int pl_showing_write(struct pl_ref *ref, struct pl_txdir *tx, const struct pl_showing *showing,
+		     bool sync, struct pleach_error *error);
+/** That it is not there already is fine. */
+int pl_showing_forget(struct pl_ref *ref, const char *path, struct pleach_error *error);
+/** Names (hashes of paths) of all of a ref; none where nothing is shown so. */
+int pl_showing_list(struct pl_ref *ref, struct pl_strings *ret_hashes, struct pleach_error *error);
 
 /* ---- rev.c ---- */
 

@@ -216,12 +216,43 @@ static int need_of_tag(struct pl_ref *ref, const struct pl_id *tree, const char 
 	return pl_id_equal(&t.tree, tree) ? PL_NEED_TREE : PL_NEED_NOTHING;
 }
 
-static int need_of_attachment(struct pl_ref *ref, const char *hash)
+/* What stands, or stood, at the path of an attachment that is a directory or a mount. A directory is a
+ * placing of its own: it needs the tree alone, to be compared with it before it is erased. */
+static int need_of_showing(struct pl_ref *ref, const struct pl_id *tree, const char *hash,
+			   struct pleach_error *error)
 {
-	PL_CLOSE int fd = pl_open_dir(ref->fd, "attached");
-	int r = fd < 0 ? fd : pl_exists(fd, hash);
+	struct pl_showing showing;
+	int r = pl_showing_read_named(ref, hash, &showing, error);
+	int need = PL_NEED_NOTHING;
 
-	return r < 0 ? r : r > 0 ? PL_NEED_PLACED : PL_NEED_NOTHING;
+	if (r < 0)
+		return r == -ENOENT ? PL_NEED_NOTHING : r;
+	for (size_t i = 0; i < showing.n; i++)
+		if (pl_id_equal(&showing.items[i].tree, tree))
+			need = strcmp(showing.mode, "mount") == 0 ? PL_NEED_PLACED : PL_NEED_TREE;
+	pl_showing_done(&showing);
+	return need;
+}
+
+static int need_of_attachment(struct pl_ref *ref, const struct pl_id *tree, const char *hash,
+			      struct pleach_error *error)
+{
+	struct pl_attachment record;
+	bool is_its;
+	int r = strlen(hash) == PL_ID_HEX && pl_is_hex(hash, PL_ID_HEX)
+			? pl_attachment_read_named(ref, hash, &record, error)
+			: -EBADMSG;
+
+	if (r < 0 && r != -ENOENT)
+		return PL_NEED_PLACED; /* I1 */
+	if (r >= 0) {
+		is_its = record.generation > 0 && pl_id_equal(&record.tree, tree);
+		pl_attachment_done(&record);
+		if (is_its)
+			return PL_NEED_PLACED;
+	}
+	r = need_of_showing(ref, tree, hash, error);
+	return r < 0 ? PL_NEED_PLACED : r;
 }
 
 static int need_in_ref(struct pl_ref *ref, const struct pl_id *tree, char kind, const char *rest,
@@ -232,7 +263,7 @@ static int need_in_ref(struct pl_ref *ref, const struct pl_id *tree, char kind, 
 	if (kind == 't')
 		return need_of_tag(ref, tree, rest, error);
 	if (kind == 'a')
-		return need_of_attachment(ref, rest);
+		return need_of_attachment(ref, tree, rest, NULL);
 	if (pl_parse_u64(rest, UINT64_MAX / 4, &n) < 0 || n == 0)
 		return PL_NEED_PLACED; /* I1 */
 	return need_of_generation(ref, tree, n, now, error);

@@ -512,6 +512,23 @@ def anything(value: bytes) -> bytes:
     return value
 
 
+def shown_item(value: bytes) -> dict:
+    fields = value.split(b" ")
+    if len(fields) != 8:
+        raise Fault(f"{value!r} is no item of what is shown")
+    item = dict(zip(("generation", "tree", "k", "name", "ino", "birth_s", "birth_ns", "since"), fields))
+    if not re.match(rb"-\Z|\.pleach-[^/]+\Z", item["name"]):
+        raise Fault(f"{item['name']!r} is no name of ours")
+    for key in item:
+        if key == "tree":
+            item[key] = hash_id(item[key])
+        elif key != "name":
+            item[key] = number(item[key])
+    if item["generation"] == 0:
+        raise Fault("shows generation 0")
+    return item
+
+
 # Key, how often it stands ('1', '?' at most once, '*' any number), what reads its value.
 TEXTS = {
     "store": [("hash", "1", one_of(b"sha256")), ("uid", "1", uid_number), ("set", "*", setting)],
@@ -527,9 +544,13 @@ TEXTS = {
     "tag": [("ref-id", "1", hex24), ("name", "1", ref_name), ("generation", "1", number),
             ("tree", "1", hash_id), ("time", "1", time)],
     "attachment": [
-        ("ref-id", "1", hex24), ("path", "1", absolute), ("mode", "1", one_of(b"symlink")),
+        ("ref-id", "1", hex24), ("path", "1", absolute), ("mode", "1", one_of(b"symlink", b"exchange", b"mount")),
         ("generation", "1", number), ("tree", "?", hash_id), ("target", "1", anything),
         ("time", "1", time)],
+    "showing": [
+        ("ref-id", "1", hex24), ("path", "1", absolute), ("mode", "1", one_of(b"exchange", b"mount")),
+        ("made", "1", one_of(b"0", b"1")), ("now", "?", shown_item), ("next", "?", shown_item),
+        ("old", "*", shown_item)],
 }
 
 
@@ -1102,6 +1123,7 @@ class Verifier:
                 self.check_public(ref)
         self.check_tags(ref, os.path.join(path, b"tags"))
         self.check_attached(ref, os.path.join(path, b"attached"))
+        self.check_showing(ref, os.path.join(path, b"showing"))
 
     def check_chain(self, ref: Ref, path: bytes) -> None:
         before = 0
@@ -1175,6 +1197,8 @@ class Verifier:
                     raise Fault("is of another path than its name says")
                 if ref.id and record["ref-id"] != ref.id:
                     raise Fault("is of another ref")
+                if record["mode"] != b"symlink" and record["target"]:
+                    raise Fault("has a target and is no symlink")
                 if (record["generation"] == 0) != (record["tree"] is None):
                     raise Fault("names a tree exactly when it names a generation")
                 if record["tree"] is not None:
@@ -1182,6 +1206,21 @@ class Verifier:
                     if not ref.is_dropped:
                         user = b"a.%s.%s" % (record["ref-id"], name)
                         self.check_user(at, record["tree"], user)
+
+    def check_showing(self, ref: Ref, path: bytes) -> None:
+        for name in self.listing(path, must=False):
+            at = os.path.join(path, name)
+            with self.guard(at):
+                record = parse_text("showing", read_regular(at, MAX_TEXT))
+                if hashlib.sha256(record["path"]).hexdigest().encode() != name:
+                    raise Fault("is of another path than its name says")
+                if ref.id and record["ref-id"] != ref.id:
+                    raise Fault("is of another ref")
+                items = [record["now"], record["next"], *record["old"]]
+                for item in items:
+                    if item and not ref.is_dropped:
+                        user = b"a.%s.%s" % (record["ref-id"], name)
+                        self.check_user(at, item["tree"], user)
 
     def check_named_generation(self, ref: Ref, record: dict) -> None:
         n = record["generation"]

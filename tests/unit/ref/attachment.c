@@ -217,7 +217,7 @@ static void a_record_that_verifies_but_breaks_a_rule_is_refused(void **state)
 	static const char *const bad[] = {
 		"path /b\nmode symlink\ngeneration 0\ntarget x\n" TIME,
 		"path a\nmode symlink\ngeneration 0\ntarget x\n" TIME,
-		"path /a\nmode mount\ngeneration 0\ntarget x\n" TIME,
+		"path /a\nmode nosuch\ngeneration 0\ntarget x\n" TIME,
 		"path /a\nmode symlinksymlinksymlink\ngeneration 0\ntarget x\n" TIME,
 		"path /a\nmode symlink\ngeneration 0\n" TREE "target x\n" TIME,
 		"path /a\nmode symlink\ngeneration 1\ntarget x\n" TIME,
