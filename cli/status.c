@@ -29,7 +29,7 @@ static void tags_json(struct json *json, const char *const *tags)
 	json_array_end(json);
 }
 
-/* "REV MODE PATH" */
+/* "REV MODE STATE PATH" */
 static void attached_json(struct json *json, const char *const *attached)
 {
 	json_array(json, "attached");
@@ -37,10 +37,12 @@ static void attached_json(struct json *json, const char *const *attached)
 		char *words = strdup(*attached), *rest = words;
 		const char *rev = words ? strsep(&rest, " ") : "";
 		const char *mode = rest ? strsep(&rest, " ") : "";
+		const char *state = rest ? strsep(&rest, " ") : "";
 
 		json_object(json, NULL);
 		json_name(json, "rev", rev);
 		json_name(json, "mode", mode);
+		json_prose(json, "state", state);
 		json_name(json, "path", rest ? rest : "");
 		json_object_end(json);
 		free(words);
@@ -350,10 +352,16 @@ const struct command command_status = {
 	.operands = "[REF|TX]",
 	.details =
 		"The state of a public path: ok, missing (the next publish makes it), behind (it\n"
-		"is being moved), foreign (somebody else's; it is never replaced).\n"
-		"\n"
-		"Of a REF its transactions are shown too; TX is the id of one, or 8 and more\n"
-		"digits of it. Parked ones are held by no process until they expire.\n",
+		"is being moved), foreign (somebody else's; it is never replaced). The same of
+"
+		"what is attached; what can be mended was mended.
+"
+		"
+"
+		"Of a REF its transactions are shown too; TX is the id of one, or 8 and more
+"
+		"digits of it. Parked ones are held by no process until they expire.
+",
 	.least = 0,
 	.most = 1,
 	.run = run,

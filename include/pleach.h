@@ -454,7 +454,9 @@ struct pleach_ref_status {
 	uint64_t generations_kept, generations_placed, pinned; /**< pinned: trees with a held pin */
 	uint64_t queued;				       /**< transactions waiting */
 	const char *const *tags;			       /**< "NAME=N", NULL ends the list */
-	const char *const *attached; /**< "REV MODE PATH", NULL ends the list */
+	/** "REV MODE STATE PATH", NULL ends the list. STATE "ok"; "behind", "missing": the next command that
+	 * may write mends it; "foreign": what is there is not ours, and stays */
+	const char *const *attached;
 };
 #define PLEACH_REF_STATUS_INIT                                                                \
 	{                                                                                     \
@@ -537,10 +539,13 @@ PLEACH_API int pleach_pin_inherit(struct pleach_pin *pin, struct pleach_error *e
 PLEACH_API void pleach_pin_close(struct pleach_pin *pin);
 
 /**
- * Publishes `rev` at `path` too, by a symlink: a ref follows its head, a fixed revision (`ref@N`,
- * `ref@TAG`) stays, and is kept placed until it is detached. `mode` "symlink" or NULL.
- * Atomic, durable. Returns 0, or 1: it was so already. -EEXIST: something there is not ours;
- * -EOPNOTSUPP: a mode that this version does not have.
+ * Publishes `rev` at `path` too: a ref follows its head, a fixed revision (`ref@N`, `ref@TAG`) stays, and
+ * is kept placed until it is detached. `mode`: "symlink" (or NULL); "exchange", a real directory of its
+ * own, on the store's file system, which trades places with the next one; "mount", a read-only bind mount
+ * on a new or empty directory, for who may mount.
+ * Atomic, durable. Returns 0, or 1: it was so already. -EEXIST: something there is not ours, or it is
+ * attached in another mode; -EOPNOTSUPP, -EXDEV, -EPERM: kernel, file system or user cannot; the message
+ * says why.
  */
 PLEACH_API int pleach_attach(struct pleach_store *store, const char *rev, const char *path,
 			     const char *mode, struct pleach_error *error);
@@ -581,7 +586,8 @@ struct pleach_finding {
 	size_t size;
 	const char *kind; /**< "object", "node", "record", "tree", "placed", "public", "attached",
 				"config", "tag", "metadata", ...; static */
-	const char *path; /**< what it is about, relative to the store or to the checkout */
+	const char *path; /**< what it is about, relative to the store or to the checkout; absolute
+				of what is attached elsewhere */
 	const char *message; /**< one line */
 	const char *ref;     /**< "" where none */
 	uint64_t generation; /**< 0 where none */

@@ -1,5 +1,6 @@
 /*
- * pleach_attach(), pleach_detach(): a ref, or one of its generations, at another path too, by a symlink.
+ * pleach_attach(), pleach_detach(): a ref, or one of its generations, at another path too, by a symlink;
+ * the other modes are attach_at.c's.
  *
  *      nothing --user, of a fixed generation--> --record--> --symlink--> attached
  *      attached --symlink away--> --record away--> --user away--> nothing
@@ -13,8 +14,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "api/spot.h"
-#include "tx/tx.h"
+#include "api/attach_at.h"
+#include "tx/attached.h"
 
 #define MODE "symlink"
 
@@ -213,13 +214,38 @@ static int forget_other(struct pl_ref *ref, const struct pl_attachment *record,
 	return r;
 }
 
+/* A path that is attached by another mode, or by one that is no symlink to another ref, is in use. */
+static int must_not_change_kind(struct attaching *a, const char *mode, struct pleach_error *error)
+{
+	struct pl_attachment record = {0};
+	struct pl_ref ref;
+	bool is_kept;
+	int r = find_record(a->store, a->spot.path, NULL, &ref, &record, error);
+
+	if (r <= 0)
+		return r;
+	is_kept = strcmp(record.mode, mode) == 0 &&
+		  (strcmp(mode, MODE) == 0 || strcmp(ref.id, a->rev.ref.id) == 0);
+	r = 0;
+	if (!is_kept) {
+		r = pl_fail(error, PLEACH_FAILED, -EEXIST,
+			    "'%s' is attached to '%s' already, by %s", a->spot.path, ref.name,
+			    record.mode);
+		pl_error_path(error, a->spot.path);
+		pl_hint(error, "detach it first: pleach detach PATH");
+	}
+	pl_attachment_done(&record);
+	pl_ref_close(&ref);
+	return r;
+}
+
 static int attach(struct attaching *a, struct pleach_error *error)
 {
 	struct pl_attachment other = {0};
 	struct pl_ref other_ref;
-	int r = pl_spot_must_be_outside(a->store, &a->spot, error), has_other = 0;
+	int r = 0, has_other = 0;
 
-	if (r >= 0 && a->is_fixed)
+	if (a->is_fixed)
 		r = pl_ensure_placed(a->store, &a->rev.tree, &a->rev.ref, false, &a->pin, error);
 	if (r >= 0)
 		r = fill_in_record(a, error);
@@ -245,7 +271,7 @@ static int check_form(const char *rev, const char *mode, struct pleach_error *er
 {
 	int r = 0;
 
-	if (mode && strcmp(mode, MODE) != 0) {
+	if (strcmp(mode, MODE) != 0 && !pl_attached_mode_find(mode)) {
 		r = pl_fail(error, PLEACH_FAILED, -EOPNOTSUPP, "this version cannot attach by '%s'",
 			    mode);
 		pl_hint(error, "a symlink works everywhere: --mode " MODE);
@@ -256,7 +282,7 @@ static int check_form(const char *rev, const char *mode, struct pleach_error *er
 	return r;
 }
 
-static int attach_in(struct pl_txdir *tx, const char *rev, const char *path,
+static int attach_in(struct pl_txdir *tx, const char *rev, const char *path, const char *mode,
 		     struct pleach_error *error)
 {
 	struct attaching a = {.store = tx->store,
@@ -270,7 +296,13 @@ static int attach_in(struct pl_txdir *tx, const char *rev, const char *path,
 		return r;
 	r = pl_spot_find(path, &a.spot, error);
 	if (r >= 0)
-		r = attach(&a, error);
+		r = pl_spot_must_be_outside(a.store, &a.spot, error);
+	if (r >= 0)
+		r = must_not_change_kind(&a, mode, error);
+	if (r >= 0)
+		r = strcmp(mode, MODE) == 0
+			    ? attach(&a, error)
+			    : pl_attach_at(tx, &a.spot, &a.rev, a.is_fixed, mode, error);
 	pl_attachment_done(&a.record);
 	pl_pin_done(&a.pin);
 	pl_spot_done(&a.spot);
@@ -287,6 +319,7 @@ int pleach_attach(struct pleach_store *store, const char *rev, const char *path,
 	int r;
 
 	pl_assert(store && rev && path);
+	mode = mode ? mode : MODE;
 	r = pl_store_must_write(store->inner, error);
 	if (r >= 0)
 		r = check_form(rev, mode, error);
@@ -297,7 +330,7 @@ int pleach_attach(struct pleach_store *store, const char *rev, const char *path,
 	if (r < 0)
 		return r;
 	pl_txdir_recover(store->inner, &tx, &n, NULL);
-	r = attach_in(&tx, rev, path, error);
+	r = attach_in(&tx, rev, path, mode, error);
 	pl_txdir_end(&tx);
 	return r;
 }
@@ -340,10 +373,14 @@ static int detach(struct pl_store *store, const struct pl_spot *spot, struct ple
 			return r;
 		if (r == 0)
 			break;
+		if (strcmp(record.mode, MODE) == 0) {
+			r = pl_ref_lock(&ref, -1, error);
+			if (r >= 0)
+				r = detach_locked(&ref, spot, error);
+		} else {
+			r = pl_detach_at(&ref, &record, error);
+		}
 		pl_attachment_done(&record);
-		r = pl_ref_lock(&ref, -1, error);
-		if (r >= 0)
-			r = detach_locked(&ref, spot, error);
 		pl_ref_close(&ref);
 		if (r < 0 && r != -ESTALE)
 			return r;

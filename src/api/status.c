@@ -1,9 +1,11 @@
 /*
  * pleach_refs_*(): the refs of a store, and how each is.
  */
+#include <fcntl.h>
 #include <stdlib.h>
 
 #include "api/inner.h"
+#include "tx/attached.h"
 
 struct pleach_refs {
 	struct pl_store *store;
@@ -181,22 +183,48 @@ static int list_tags(struct pleach_refs *refs, struct pl_ref *ref, struct pleach
 	return r;
 }
 
+/* Of one that is a symlink. */
+static enum pl_at_state look_at_symlink(const struct pl_attachment *record)
+{
+	PL_BUFFER target = {0};
+	int r = pl_readlink(AT_FDCWD, record->path, &target);
+
+	if (r == -ENOENT || r == -ENOTDIR)
+		return PL_AT_MISSING;
+	if (r < 0 || strcmp(pl_buffer_string(&target), record->target) != 0)
+		return PL_AT_STRANGE;
+	return PL_AT_OK;
+}
+
 static int list_attached(struct pleach_refs *refs, struct pl_ref *ref, struct pleach_error *error)
 {
+	static const char *const states[] = {[PL_AT_OK] = "ok",
+					     [PL_AT_BEHIND] = "behind",
+					     [PL_AT_MISSING] = "missing",
+					     [PL_AT_STRANGE] = "foreign"};
 	struct pl_attachment *list;
 	size_t n;
-	int r = pl_attachment_list(ref, &list, &n, error);
+	int r;
 
+	/* What a killed command has left, what a reboot has unmounted. What cannot be mended is told. */
+	(void)pl_attached_settle(ref, NULL, NULL);
+	r = pl_attachment_list(ref, &list, &n, error);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; r >= 0 && i < n; i++) {
+		enum pl_at_state state = PL_AT_STRANGE;
 		PL_BUFFER line = {0};
+
+		if (strcmp(list[i].mode, "symlink") == 0)
+			state = look_at_symlink(&list[i]);
+		else if (pl_attached_look(ref, &list[i], &state, NULL) < 0)
+			state = PL_AT_STRANGE; /* who may not look there cannot call it ours */
 
 		pl_buffer_add_string(&line, ref->name);
 		if (list[i].generation > 0)
 			pl_buffer_add_format(&line, "@%llu",
 					     (unsigned long long)list[i].generation);
-		pl_buffer_add_format(&line, " %s ", list[i].mode);
+		pl_buffer_add_format(&line, " %s %s ", list[i].mode, states[state]);
 		pl_buffer_add_string(&line, list[i].path);
 		if (!pl_buffer_ok(&line) ||
 		    pl_strings_add(&refs->attached, pl_buffer_string(&line)) < 0)

@@ -1,7 +1,7 @@
 /*
  * Checking a store: the whole, in order, and its answer. Refs come first, since trees need to know
  * their settings; then objects, so that placed trees need not read their inodes again; then nodes,
- * and trees last. Everything else is said in checking.h.
+ * then trees, and what shows them elsewhere last. Everything else is said in checking.h.
  *
  * The store's config was verified when it was opened.
  */
@@ -19,7 +19,9 @@ static int check(struct pl_checking *c, struct pleach_error *error)
 		r = pl_check_objects(c, error);
 	if (r >= 0 && !c->check->refs)
 		r = pl_check_nodes(c, error);
-	return r < 0 ? r : pl_check_trees(c, error);
+	if (r >= 0)
+		r = pl_check_trees(c, error);
+	return r < 0 ? r : pl_check_shown(c, error);
 }
 
 static void begin(struct pl_checking *c)

@@ -4,6 +4,7 @@
  */
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "gc/checking.h"
 
@@ -15,7 +16,6 @@ int pl_checking_add(struct pl_checking *c, struct pleach_error *error, bool is_f
 	char message[1024];
 	va_list args;
 
-	pl_assert(strncmp(path, "/", 1) != 0);
 	va_start(args, format);
 	if (vsnprintf(message, sizeof(message), format, args) < 0)
 		message[0] = '\0';
@@ -80,4 +80,17 @@ int pl_checking_empty_file(struct pl_checking *c, int dirfd, const char *name, c
 	if (r < 0)
 		return pl_checking_cannot(c, r, kind, pl_buffer_string(&path), error);
 	return pl_checking_fault(c, error, kind, pl_buffer_string(&path), "is no empty file");
+}
+
+void pl_checking_forget(struct pl_findings *findings, const struct pl_findings *before)
+{
+	while (findings->n > before->n) {
+		struct pl_finding *f = &findings->items[--findings->n];
+
+		free(f->path);
+		free(f->message);
+	}
+	findings->faults = before->faults;
+	findings->unverified = before->unverified;
+	findings->left_out = before->left_out;
 }

@@ -186,10 +186,10 @@ static int begin(struct pl_placed *p, const struct pl_id *tree, struct pleach_er
 
 	if (r <= 0)
 		return r;
-	r = pl_placed_look(p, p->wrapper_fd, "tree", PLEACH_DIR, &st, error);
+	r = pl_placed_look(p, p->dirfd, p->name, PLEACH_DIR, &st, error);
 	if (r == 1) {
-		r = pl_placed_meta(p, p->wrapper_fd, "tree", &st, &node.meta, error);
-		fd = r < 0 ? r : pl_open_dir(p->wrapper_fd, "tree");
+		r = pl_placed_meta(p, p->dirfd, p->name, &st, &node.meta, error);
+		fd = r < 0 ? r : pl_open_dir(p->dirfd, p->name);
 		if (r >= 0 && fd < 0)
 			r = pl_placed_cannot(p, fd, error);
 		else if (r >= 0)
@@ -216,31 +216,48 @@ static void end(struct pl_placed *p)
 	pl_map_done(&p->members);
 }
 
+/* `p` has all but what is begun here; `filter_of`: the directory that has its filter, or -EBADF. */
+static int check(struct pl_placed *p, const struct pl_id *tree, int filter_of, const char *path,
+		 struct pleach_error *error)
+{
+	struct pl_checking *c = p->c;
+	int r;
+
+	p->has_all_groups = true;
+	p->filter.holds_all = true;
+	p->root_length = p->path.length;
+	pl_map_init(&p->inodes, sizeof(struct pl_placed_inode), c->store->seed);
+	pl_map_init(&p->members, sizeof(uint64_t), c->store->seed);
+	r = pl_buffer_ok(&p->path) ? 0 : pl_fail_memory(error);
+	if (r >= 0)
+		r = pl_membership_new(&c->nodes, c->store->seed, &p->groups, error);
+	if (r >= 0 && filter_of >= 0)
+		r = pl_checking_filter(c, filter_of, path, &p->filter, error);
+	if (r >= 0)
+		r = begin(p, tree, error);
+	while (r >= 0 && p->n > 0)
+		r = step(p, error);
+	if (r >= 0)
+		c->counts.placed++;
+	end(p);
+	return r < 0 ? r : 0;
+}
+
 int pl_checking_placed(struct pl_checking *c, const struct pl_id *tree, int wrapper_fd,
 		       const char *path, bool by_names, struct pleach_error *error)
 {
-	struct pl_placed p = {.c = c,
-			      .wrapper_fd = wrapper_fd,
-			      .by_names = by_names,
-			      .has_all_groups = true,
-			      .filter = {.holds_all = true}};
-	int r;
+	struct pl_placed p = {.c = c, .dirfd = wrapper_fd, .name = "tree", .by_names = by_names};
 
 	pl_buffer_add_format(&p.path, "%s/tree", path);
-	p.root_length = p.path.length;
-	pl_map_init(&p.inodes, sizeof(struct pl_placed_inode), c->store->seed);
-	pl_map_init(&p.members, sizeof(uint64_t), c->store->seed);
-	r = pl_buffer_ok(&p.path) ? 0 : pl_fail_memory(error);
-	if (r >= 0)
-		r = pl_membership_new(&c->nodes, c->store->seed, &p.groups, error);
-	if (r >= 0)
-		r = pl_checking_filter(c, wrapper_fd, path, &p.filter, error);
-	if (r >= 0)
-		r = begin(&p, tree, error);
-	while (r >= 0 && p.n > 0)
-		r = step(&p, error);
-	if (r >= 0)
-		c->counts.placed++;
-	end(&p);
-	return r < 0 ? r : 0;
+	return check(&p, tree, wrapper_fd, path, error);
+}
+
+int pl_checking_directory(struct pl_checking *c, const struct pl_id *tree, int dirfd,
+			  const char *name, const char *path, bool by_names,
+			  struct pleach_error *error)
+{
+	struct pl_placed p = {.c = c, .dirfd = dirfd, .name = name, .by_names = by_names};
+
+	pl_buffer_add_string(&p.path, path);
+	return check(&p, tree, -EBADF, path, error);
 }

@@ -75,20 +75,6 @@ static int check_parts(struct pl_checking *c, struct pl_ref_check *rc,
 	return r;
 }
 
-/* Takes off again what was found since `before`. */
-static void forget(struct pl_findings *findings, const struct pl_findings *before)
-{
-	while (findings->n > before->n) {
-		struct pl_finding *f = &findings->items[--findings->n];
-
-		free(f->path);
-		free(f->message);
-	}
-	findings->faults = before->faults;
-	findings->unverified = before->unverified;
-	findings->left_out = before->left_out;
-}
-
 /* Was it dropped since it was opened? */
 static bool has_gone(struct pl_checking *c, const struct pl_ref_check *rc)
 {
@@ -124,7 +110,7 @@ static int check_ref(struct pl_checking *c, const char *name, struct pleach_erro
 			    : pl_checking_cannot(c, rc.ref.fd, "config", rc.path, error);
 	c->ref = NULL;
 	if (r >= 0 && rc.ref.fd >= 0 && has_gone(c, &rc)) /* R1 */
-		forget(c->findings, &before);
+		pl_checking_forget(c->findings, &before);
 	pl_ref_close(&rc.ref);
 	free(rc.numbers);
 	return r < 0 ? r : 0;

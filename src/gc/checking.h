@@ -2,7 +2,8 @@
  * checking - inner header of gc: what a check knows on its way. The whole and its answer are in
  * check.c, how findings come to be in check_finding.c, and what there is to check in
  * check_objects.c, check_nodes.c, check_groups.c, check_trees.c, check_placed.c, check_name.c,
- * check_filter.c, check_refs.c, check_records.c, check_public.c and check_named.c.
+ * check_filter.c, check_refs.c, check_records.c, check_public.c, check_named.c
+ * and check_shown.c.
  *
  * K1  Nothing is changed, not even in cache/: a check works on a store that is read-only or full.
  * K2  What is wrong with a thing is a finding, and the check goes on. Only what stops the check
@@ -58,7 +59,7 @@ struct pl_copy_key {
 
 /* ---- check_finding.c ---- */
 
-/** Adds a finding about `path`, relative to the store. 0 or -ENOMEM with its text. */
+/** Adds a finding about `path`, relative to the store, absolute where something is attached. 0 or -ENOMEM with its text. */
 int pl_checking_add(struct pl_checking *c, struct pleach_error *error, bool is_fault,
 		    const char *kind, const char *path, const char *format, ...) PL_PRINTF(6, 7);
 #define pl_checking_fault(c, error, kind, path, ...) \
@@ -71,6 +72,8 @@ int pl_checking_cannot(struct pl_checking *c, int r, const char *kind, const cha
 		       struct pleach_error *error);
 /** One thing more was looked at: progress, and -EINTR if cancelled. */
 int pl_checking_step(struct pl_checking *c, uint64_t bytes, struct pleach_error *error);
+/** Takes off again what was found since `before`, a copy of the list then. */
+void pl_checking_forget(struct pl_findings *findings, const struct pl_findings *before);
 /** A name that has no business in a directory of the layout. */
 int pl_checking_stray(struct pl_checking *c, const char *directory, const char *name,
 		      struct pleach_error *error);
@@ -134,6 +137,10 @@ int pl_check_trees(struct pl_checking *c, struct pleach_error *error);
 /** One placing of a tree: `wrapper_fd` is its <k>/, `path` that of it. `by_names`: share=names. */
 int pl_checking_placed(struct pl_checking *c, const struct pl_id *tree, int wrapper_fd,
 		       const char *path, bool by_names, struct pleach_error *error);
+/** The same of dirfd/name, which has no filter and lies elsewhere: at `path`. */
+int pl_checking_directory(struct pl_checking *c, const struct pl_id *tree, int dirfd,
+			  const char *name, const char *path, bool by_names,
+			  struct pleach_error *error);
 /** That the filter beside it verifies; *ret_filter is what it says. */
 int pl_checking_filter(struct pl_checking *c, int wrapper_fd, const char *path,
 		       struct pl_filter *ret_filter, struct pleach_error *error);
@@ -174,5 +181,10 @@ int pl_checking_user(struct pl_checking *c, const struct pl_id *tree, const char
 int pl_checking_public(struct pl_checking *c, struct pl_ref_check *rc, struct pleach_error *error);
 /** Tags and attachments of a ref. */
 int pl_checking_named(struct pl_checking *c, struct pl_ref_check *rc, struct pleach_error *error);
+
+/* ---- check_shown.c ---- */
+
+/** What attachments that are directories or mounts show, after everything else was checked. */
+int pl_check_shown(struct pl_checking *c, struct pleach_error *error);
 
 #endif

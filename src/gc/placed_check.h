@@ -17,12 +17,13 @@ struct pl_placed_level {
 };
 struct pl_placed {
 	struct pl_checking *c;
-	int wrapper_fd;
+	int dirfd; /* the directory is dirfd/name */
+	const char *name;
 	struct pl_walk walk;
 	struct pl_placed_level *levels;
 	size_t n, capacity;
 	struct pl_buffer path; /* relative to the store, of the directory or name looked at */
-	size_t root_length;    /* of it, up to and with "/tree" */
+	size_t root_length;    /* of it, up to and with the directory's name */
 	struct pl_filter filter;
 	struct pl_membership *groups;
 	bool by_names, has_all_groups;

@@ -20,7 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "tx/tx.h"
+#include "tx/attached.h"
 
 /* What a commit knows on its way. */
 struct committing {
@@ -31,7 +31,8 @@ struct committing {
 	uint64_t parent; /* the head that the record is written for */
 	struct pl_id parent_tree;
 	struct pl_diff_counts counts;
-	char user[128]; /* name of ours in users/ */
+	char user[128];		     /* name of ours in users/ */
+	struct pl_attached attached; /* the ref's directories and mounts, made ready */
 };
 
 static struct pl_node_source nodes_of(struct committing *m)
@@ -398,6 +399,18 @@ static int commit_locked(struct committing *m, struct pleach_error *error)
 
 /* ---- 9: shown ---- */
 
+/* The public path, then what is attached, whatever became of the public path. */
+static int show_all(struct committing *m, struct pleach_error *error)
+{
+	struct pleach_error other = PLEACH_ERROR_INIT;
+	int r = pl_public_show(m->c->ref, m->c->tx, m->parent + 1, &m->c->tree, m->k, error);
+	int r_attached = pl_attached_show(&m->attached, m->c->tx, m->parent + 1, &m->pin, &other);
+
+	if (r == 0 && r_attached == PLEACH_PARTIAL && error)
+		*error = other;
+	return r != 0 ? r : r_attached;
+}
+
 /* Past the commit point (I4). */
 static int show(struct committing *m, struct pleach_error *error)
 {
@@ -415,7 +428,9 @@ static int show(struct committing *m, struct pleach_error *error)
 		return r;
 	}
 	pl_placed_hint_add(m->store, ref->id, &m->c->tree);
-	r = pl_public_show(ref, m->c->tx, m->parent + 1, &m->c->tree, m->k, error);
+	r = show_all(m, error);
+	if (r == PLEACH_PARTIAL)
+		return r;
 	if (r == 1) {
 		pl_fail(error, PLEACH_PARTIAL, -EEXIST,
 			"generation %llu of '%s' is recorded, not shown: '%s/%s' is not ours", n,
@@ -478,6 +493,8 @@ static int prepare(struct committing *m, struct pleach_error *error)
 	pl_user_of_generation(m->c->ref, m->parent + 1, m->user);
 	r = put_tree(m, error); /* 3, 4 */
 	if (r >= 0)
+		r = pl_attached_prepare(m->c->tx, m->c->ref, &m->pin, &m->attached, error);
+	if (r >= 0)
 		r = write_record(m, sync, error);
 	if (r >= 0)
 		r = pl_txdir_sync(m->c->tx, error); /* 5, I2 */
@@ -501,17 +518,21 @@ static int commit(struct committing *m, bool *ret_committed, struct pleach_error
 }
 
 /* Outside all locks: what is not needed any more goes. Nothing that fails here matters. */
-static void clean_up(struct committing *m, bool committed)
+static void clean_up(struct committing *m, bool committed, bool is_done)
 {
 	struct pleach_error ignored = PLEACH_ERROR_INIT;
 	bool put = m->pin.treedir_fd >= 0;
 	unsigned n;
 
+	pl_attached_done(&m->attached);
 	pl_pin_done(&m->pin); /* I6 */
 	if (m->c->base_pin)
 		pl_pin_done(m->c->base_pin);
 	if (put && !committed)
 		pl_tree_take(m->c->tx, &m->c->tree, &ignored);
+	/* What could not be made ready for this very tree, what was left by others, what is over. */
+	if (is_done)
+		(void)pl_attached_settle(m->c->ref, m->c->tx, NULL);
 	if (committed) {
 		pl_retire_run(m->c->tx, m->c->ref, &n, &ignored);
 		pl_retire_run(m->c->tx, NULL, &n, &ignored); /* of refs that were dropped */
@@ -535,6 +556,6 @@ int pl_commit_run(struct pl_commit *c, struct pleach_publish_result *ret_result,
 		r = commit(&m, &committed, error);
 	if (r >= 0)
 		fill_result(&m, !committed, ret_result);
-	clean_up(&m, committed);
+	clean_up(&m, committed, r >= 0);
 	return r < 0 || committed ? r : 0; /* unchanged is success */
 }

@@ -50,11 +50,11 @@ load helper
 	error_is failed
 }
 
-@test "attach --mode: symlink; other modes are told apart from mistakes" {
+@test "attach --mode: symlink is the default; the others are in attach_modes.bats" {
 	two_generations
 	it 0 attach --mode symlink site there
-	it 1 attach --mode exchange site other
-	it 1 attach --mode=mount site other
+	it 0 attach --json site there
+	json .unchanged true
 	it 2 attach --mode=nosuch site other
 	absent other
 }
@@ -76,7 +76,15 @@ load helper
 	two_generations
 	"$PLEACH" attach site there
 	it 0 status --json site
-	json '.refs[0].attached | map([.mode, (.path | endswith("/there"))])' '[["symlink",true]]'
+	json '.refs[0].attached | map([.mode, .state, (.path | endswith("/there"))])' \
+		'[["symlink","ok",true]]'
+	rm there
+	it 0 status --json site
+	json '.refs[0].attached[0].state' '"missing"'
+	echo mine >there
+	it 0 status --json site
+	json '.refs[0].attached[0].state' '"foreign"'
+	rm there
 	"$PLEACH" detach there
 	it 0 status --json site
 	json '.refs[0].attached' '[]'
