@@ -65,7 +65,8 @@ const struct command command_attach = {
 		"A REF at PATH follows its head; a fixed revision (REF@N, REF@TAG) stays, and is\n"
 		"kept placed until it is detached. PATH is new, or was attached before.\n"
 		"symlink works everywhere; exchange is a real directory, swapped in one step, on\n"
-		"the file system of the store.\n",
+		"the file system of the store; mount is a read-only mount on a new or empty\n"
+		"directory, by root.\n",
 	.options = options,
 	.values_size = sizeof(struct values),
 	.least = 2,

@@ -5,6 +5,7 @@
 
 #include "api/inner.h"
 #include "gc/gc.h"
+#include "tx/attached.h"
 
 static int fail_form(const char *rev, struct pleach_error *error)
 {
@@ -36,6 +37,9 @@ static int drop_all(struct pl_txdir *tx, const char *name,
 
 	if (r < 0)
 		return r;
+	/* What a detach that was killed has left outside: with the ref goes what knows of it. */
+	if (!options->dry_run)
+		(void)pl_attached_settle(&ref, tx, NULL);
 	r = pl_drop_ref(tx, &ref, options, result, error);
 	pl_ref_close(&ref);
 	return r;

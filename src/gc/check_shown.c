@@ -95,7 +95,8 @@ static int check_showing(struct shown_check *s, struct pl_showing *showing, bool
 		if (!is_last)
 			return 0;
 		return tell(s,
-			    pl_exists(s->parent_fd, s->name) == 0
+			    is_mount ? "is not mounted here; pleach status, as root, does it"
+			    : pl_exists(s->parent_fd, s->name) == 0
 				    ? "is missing; pleach status makes it"
 				    : "is not ours, and does not show the ref",
 			    error);

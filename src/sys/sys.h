@@ -380,6 +380,25 @@ int pl_child_resume(struct pl_child *child, bool foreground);
 /** Ends everything in the namespace that still runs, waits until it is gone, and frees. NULL is fine. */
 void pl_child_close(struct pl_child *child);
 
+/* ---- mount_point.c: read-only bind mounts ---- */
+
+/** A descriptor of a new mount of the directory dirfd/name, read-only, nowhere yet; closed before it is put
+ * somewhere, it is gone. -EPERM: this process may not mount; -EOPNOTSUPP: the kernel cannot. */
+int pl_mount_clone(int dirfd, const char *name);
+/** Mounts it at dirfd/name (no symlink followed), over what is there. */
+int pl_mount_put(int mount_fd, int dirfd, const char *name);
+/** Mounts it between the mount whose root `top_fd` is (O_PATH will do) and what that one covers: nobody
+ * sees it before that one is detached. -EOPNOTSUPP: the kernel cannot (MOVE_MOUNT_BENEATH, Linux 6.5), or not
+ * here. */
+int pl_mount_put_beneath(int mount_fd, int top_fd);
+/** Takes the mount whose root `top_fd` is out of sight; who is in it stays in it. */
+int pl_mount_detach(int top_fd);
+/** 1 if `fd` is the root of a mount, else 0. */
+int pl_mount_is_root(int fd);
+/** What is mounted at this very path, as this process sees it: for each mount the path of its root within
+ * its file system, those on top and those covered. */
+int pl_mount_roots_at(const char *path, struct pl_strings *ret_roots);
+
 /* ---- mount.c ---- */
 
 /** 1 if an overlay can be mounted over `lower` with upper and work in `scratch_fd` (a private, empty

@@ -8,7 +8,7 @@
 
 #include "tx/attached.h"
 
-static const struct pl_attached_mode *const modes[] = {&pl_attached_exchange};
+static const struct pl_attached_mode *const modes[] = {&pl_attached_exchange, &pl_attached_mount};
 
 const struct pl_attached_mode *pl_attached_mode_find(const char *name)
 {
@@ -24,7 +24,7 @@ static int open_parent(struct pl_at *at)
 {
 	const char *slash = strrchr(at->path, '/');
 	PL_BUFFER parent = {0};
-	struct stat st;
+	struct stat st = {0};
 	int r;
 
 	pl_assert(at->path[0] == '/');
@@ -196,6 +196,7 @@ int pl_attached_show(struct pl_attached *a, struct pl_txdir *tx, uint64_t n,
 			continue;
 		if (!at->mode) /* it says why */
 			r = pl_at_open(at, a->ref, record->mode, record->path, &cause);
+		pl_assert(r < 0 || at->mode);
 		if (r >= 0)
 			r = at->mode->show(at, tx, n, pin, &cause);
 		if (r != PL_AT_SHOWN && all) {

@@ -288,3 +288,237 @@ PYTHON
 	same "$(cat seen)" "mixtures 0"
 	same "$(cat there/a)" 50
 }
+
+@test "exchange: publishers side by side leave the newest, and nothing beside (G3, G6)" {
+	two_generations
+	"$PLEACH" config grace=0s
+	it 0 attach --mode exchange site there
+	local who n pids=()
+	for who in 1 2 3; do
+		cp -r src "src$who"
+		for n in 1 2 3 4 5 6; do
+			printf '%s.%s\n' "$who" "$n" >"src$who/a"
+			"$PLEACH" publish -q site "./src$who" || exit 1
+		done 3>&- &
+		pids+=($!)
+	done
+	for who in "${pids[@]}"; do
+		wait "$who"
+	done
+	it 0 status
+	same "$(cat there/a)" "$(cat store/site/a)"
+	same "$(heads site | wc -w)" 20
+	same "$(beside)" 0
+	it 0 check
+}
+
+# A mount namespace of its own, in which $PLEACH and `inside` work from here on; it ends with the test, and
+# all its mounts with it. The mounts are bind mounts of the very file system that they lie on, so that
+# st_dev tells nothing: is_mounted asks the kernel.
+own_namespace() {
+	[ "$(id -u)" -eq 0 ] || skip "only root may mount"
+	unshare --mount --propagation private sleep 600 3>&- &
+	namespace=$!
+	until [ -e "/proc/$namespace/ns/mnt" ] &&
+		[ "$(readlink "/proc/$namespace/ns/mnt")" != "$(readlink /proc/self/ns/mnt)" ]; do
+		kill -0 "$namespace" 2>/dev/null || skip "no mount namespaces here"
+	done
+	outside=$PLEACH
+	cat >pleach <<SCRIPT
+#!/bin/sh
+exec nsenter --target $namespace --mount sh -c 'cd "\$0" && exec "\$@"' "\$PWD" "$outside" "\$@"
+SCRIPT
+	chmod 755 pleach
+	PLEACH=$PWD/pleach
+}
+
+inside() {
+	# shellcheck disable=SC2016 # the inner shell expands it
+	nsenter --target "$namespace" --mount sh -c 'cd "$0" && exec "$@"' "$PWD" "$@"
+}
+
+is_mounted() {
+	inside mountpoint -q "$1" || return 1
+	! mountpoint -q "$1" || return 1 # nowhere else
+}
+
+# How many mounts there are at PATH.
+stacked() {
+	inside grep -c " $PWD/$1 " /proc/self/mountinfo || true
+}
+
+teardown() {
+	[ -z "${namespace:-}" ] || kill "$namespace"
+	chmod -R u+rwX "$BATS_TEST_TMPDIR" 2>/dev/null || true
+}
+
+@test "mount: a read-only mount that follows the head" {
+	own_namespace
+	two_generations
+	it 0 attach --mode mount site there
+	is_mounted there
+	same "$(inside cat there/a)" other
+	run inside touch there/new
+	[ "$status" -ne 0 ]
+	like "$output" "[Rr]ead-only"
+	put a third
+	it 0 publish site ./src
+	same "$(inside cat there/a)" third
+	same "$(stacked there)" 1
+	it 0 rollback site
+	same "$(inside cat there/a)" other
+	same "$(stacked there)" 1
+	state_is mount ok
+	it 0 check
+	it 11 drop site
+	like "$stderr" "attached at"
+	it 0 detach there
+	same "$(stacked there)" 0
+	absent there
+	it 0 drop site
+}
+
+@test "mount: an empty directory is used and kept, any other is refused (G7)" {
+	own_namespace
+	two_generations
+	mkdir empty full
+	echo mine >full/file
+	ln -s empty link
+	it 1 attach --mode mount site full
+	like "$stderr" "not ours"
+	it 1 attach --mode mount site link
+	it 1 attach --mode mount site full/file
+	it 0 attach --mode mount site empty
+	is_mounted empty
+	it 0 attach --mode mount --json site empty
+	json .unchanged true
+	same "$(stacked empty)" 1
+	it 0 detach empty
+	same "$(stacked empty)" 0
+	[ -d empty ]
+	same "$(ls -A empty)" ""
+}
+
+@test "mount: a fixed generation stays mounted and placed" {
+	own_namespace
+	two_generations
+	it 0 attach --mode mount site@1 there
+	"$PLEACH" config grace=0s keep-placed=1 spares=0
+	local n
+	for n in 3 4 5 6; do
+		put a "$n"
+		"$PLEACH" publish -q site ./src
+	done
+	same "$(inside cat there/b)" two
+	it 11 drop --now site@1
+	it 0 attach --mode mount site there
+	same "$(inside cat there/a)" 6
+	same "$(stacked there)" 1
+}
+
+@test "mount: what is mounted stays placed, also when the head has moved on without it" {
+	own_namespace
+	two_generations
+	"$PLEACH" config grace=0s keep-placed=1 spares=0
+	it 0 attach --mode mount site there
+	local n
+	for n in 3 4 5 6; do
+		put a "$n"
+		run inside setpriv --bounding-set=-all --inh-caps=-all "$outside" publish site ./src
+		same "$status" 3
+		like "$output" "not shown at '.*/there': .* only root"
+	done
+	same "$(inside cat there/a there/c)" "$(printf 'other\nthree')"
+	it 0 status
+	same "$(inside cat there/a)" 6
+	same "$(stacked there)" 1
+}
+
+@test "mount: after a reboot status mounts what is listed" {
+	own_namespace
+	two_generations
+	it 0 attach --mode mount site there
+	inside umount there
+	same "$(stacked there)" 0
+	it 3 check
+	it 0 status
+	is_mounted there
+	same "$(inside cat there/a)" other
+	same "$(stacked there)" 1
+	inside umount there
+	put a third
+	it 0 publish site ./src
+	same "$(inside cat there/a)" third
+}
+
+@test "mount: what others have mounted there, or put there, stays (G7)" {
+	own_namespace
+	two_generations
+	it 0 attach --mode mount site there
+	inside mount -t tmpfs -o size=64k none there
+	put a third
+	it 3 publish site ./src
+	like "$stderr" "recorded, not shown at '.*/there': what is there is not ours"
+	same "$(inside stat -f -c %T there)" tmpfs
+	state_is mount foreign
+	inside umount there
+	it 0 status
+	same "$(inside cat there/a)" third
+	same "$(stacked there)" 1
+	inside umount there
+	echo mine >there/file
+	it 0 status
+	same "$(cat there/file)" mine
+	it 0 detach there
+	like "$stderr" "not what attach made"
+	same "$(cat there/file)" mine
+}
+
+@test "mount: who has it open keeps the old one (G1)" {
+	own_namespace
+	two_generations
+	it 0 attach --mode mount site there
+	mkfifo go
+	# shellcheck disable=SC2016 # the inner shell expands it
+	nsenter --target "$namespace" --mount sh -c 'cd "$0/there" && echo in >"$0/ready" &&
+		read -r line <"$0/go" && cat a c "$0/there/a"' "$PWD" >seen 3>&- &
+	local reader=$!
+	until [ -s ready ]; do kill -0 "$reader"; done
+	put a third
+	"$PLEACH" publish -q site ./src
+	echo go >go
+	wait "$reader"
+	same "$(cat seen)" "$(printf 'other\nthree\nthird')"
+}
+
+@test "mount: who may not mount is told so" {
+	two_generations
+	it 0 version
+	run --separate-stderr powerless "$PLEACH" attach --mode mount site there
+	same "$status" 1
+	like "$stderr" "only root"
+	absent there
+	it 0 status --json site
+	json '.refs[0].attached' '[]'
+}
+
+@test "mount: readers see whole generations through 50 publishes (G1)" {
+	own_namespace
+	put a 0
+	put d/b 0
+	"$PLEACH" publish -q site ./src
+	it 0 attach --mode mount site there
+	declare -f read_all_the_time >reader
+	inside bash -c '. ./reader; read_all_the_time there' >seen 2>&1 3>&- &
+	local reader=$! i
+	for i in $(seq 50); do
+		put a "$i"
+		put d/b "$i"
+		"$PLEACH" publish -q site ./src
+	done
+	touch stop
+	wait "$reader"
+	same "$(cat seen)" "mixtures 0"
+	same "$(inside cat there/a)" 50
+	same "$(stacked there)" 1
+}
