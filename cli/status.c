@@ -352,16 +352,11 @@ const struct command command_status = {
 	.operands = "[REF|TX]",
 	.details =
 		"The state of a public path: ok, missing (the next publish makes it), behind (it\n"
-		"is being moved), foreign (somebody else's; it is never replaced). The same of
-"
-		"what is attached; what can be mended was mended.
-"
-		"
-"
-		"Of a REF its transactions are shown too; TX is the id of one, or 8 and more
-"
-		"digits of it. Parked ones are held by no process until they expire.
-",
+		"is being moved), foreign (somebody else's; it is never replaced). The same of\n"
+		"what is attached; what can be mended was mended.\n"
+		"\n"
+		"Of a REF its transactions are shown too; TX is the id of one, or 8 and more\n"
+		"digits of it. Parked ones are held by no process until they expire.\n",
 	.least = 0,
 	.most = 1,
 	.run = run,

@@ -229,6 +229,8 @@ int pl_txdir_recover(struct pl_store *store, const struct pl_txdir *own, unsigne
  * which is the mtime of the file `parked` in it. What it holds must be durable before. It stays held.
  */
 int pl_txdir_park(struct pl_txdir *tx, const struct timespec *deadline, struct pleach_error *error);
+/** It is a dead one now as soon as it is not held: before anything that it holds is taken away. Best effort. */
+void pl_txdir_unpark(struct pl_txdir *tx);
 /** Closes one without erasing it: a parked one stays, any other is dead. (txdir.c) */
 void pl_txdir_leave(struct pl_txdir *tx);
 /**
@@ -267,6 +269,10 @@ struct pl_tx_note {
 	uint64_t checkout_dev, checkout_ino;
 	bool is_optimistic, is_serializable;
 	uint64_t timeout_ms; /* life of a parked one */
+	/* A commit of it that may have been killed: behind this head, with this tree. */
+	bool has_landing;
+	uint64_t landing_head;
+	struct pl_id landing_tree;
 };
 void pl_tx_note_done(struct pl_tx_note *note);
 /** Replaces the one that is there; made durable if `sync`. */

@@ -39,6 +39,10 @@ static void encode(const struct pl_tx_note *note, struct pl_buffer *b)
 	pl_text_add_number(b, "optimistic", note->is_optimistic);
 	pl_text_add_number(b, "serializable", note->is_serializable);
 	pl_text_add_number(b, "timeout-ms", note->timeout_ms);
+	if (note->has_landing) {
+		pl_text_add_number(b, "landing-head", note->landing_head);
+		pl_text_add_id(b, "landing-tree", &note->landing_tree);
+	}
 	pl_text_end(b);
 }
 
@@ -94,6 +98,7 @@ static char *take_optional(struct pl_text *text, const char *key, int *r)
 
 static int decode(struct pl_text *text, struct pl_tx_note *note)
 {
+	const char *landing;
 	uint64_t k;
 	int r = 0, r_close;
 
@@ -116,6 +121,13 @@ static int decode(struct pl_text *text, struct pl_tx_note *note)
 	note->is_optimistic = take_flag(text, "optimistic");
 	note->is_serializable = take_flag(text, "serializable");
 	note->timeout_ms = pl_text_get_number(text, "timeout-ms");
+	landing = pl_text_next(text, "landing-head");
+	if (landing) {
+		note->has_landing = true;
+		if (pl_parse_u64(landing, UINT64_MAX / 4, &note->landing_head) < 0)
+			text->failed = true;
+		pl_text_get_id(text, "landing-tree", &note->landing_tree);
+	}
 	if (!pl_ref_name_is_valid(note->ref) || strlen(note->ref_id) != 24)
 		text->failed = true;
 	r_close = pl_text_close(text);

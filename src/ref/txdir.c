@@ -117,6 +117,11 @@ int pl_txdir_park(struct pl_txdir *tx, const struct timespec *deadline, struct p
 	return r < 0 ? pl_fail_sys(error, r, "cannot park transaction %s", tx->id) : 0;
 }
 
+void pl_txdir_unpark(struct pl_txdir *tx)
+{
+	(void)pl_unlink(tx->fd, PARKED);
+}
+
 int pl_txdir_deadline(int fd, struct timespec *ret_deadline)
 {
 	struct stat st;

@@ -7,7 +7,9 @@
  * L2  The head that is merged with is pinned from before its nodes are read until the commit is through.
  * L3  Who was overtaken ROUNDS times holds the ref lock from before he merges: then nobody overtakes him. It is
  *     the one case in which work that follows the change is done under that lock.
- * L4  After a checkpoint the next merge begins from the transaction's own tree, not from what the head made of
+ * L4  What is parked says which generation it is about to be, before that is: killed in between, it is known
+ *     by that to have landed, and does not land twice.
+ * L5  After a checkpoint the next merge begins from the transaction's own tree, not from what the head made of
  *     it: what others changed is not undone. The nodes of that tree are kept by claims in tx/<id>.
  */
 #include <fcntl.h>
@@ -154,13 +156,57 @@ static int commit_for_head(struct landing *l, bool is_locked, struct pleach_erro
 	return pl_commit_run(&c, l->result, error);
 }
 
+/* L4 */
+static int note_landing(struct landing *l, struct pleach_error *error)
+{
+	struct pl_tx_note *note = &l->tx->note;
+
+	if (!l->tx->is_parked)
+		return 0;
+	note->has_landing = true;
+	note->landing_head = l->head;
+	note->landing_tree = l->merged;
+	return pl_tx_note_write(&l->tx->dir, note, true, error);
+}
+
 static int try_round(struct landing *l, bool is_locked, struct pleach_error *error)
 {
 	int r = find_head(l, error);
 
 	if (r >= 0)
 		r = merge(l, error);
+	if (r >= 0)
+		r = note_landing(l, error);
 	return r < 0 ? r : commit_for_head(l, is_locked, error);
+}
+
+/* 1: an earlier commit of it was killed when it was done (L4); the result is that. */
+static int has_landed(struct pl_tx *tx, struct pl_txdir *dir, struct pleach_publish_result *result,
+		      struct pleach_error *error)
+{
+	const struct pl_tx_note *note = &tx->note;
+	struct pl_record record;
+	uint64_t head;
+	int r;
+
+	if (!note->has_landing)
+		return 0;
+	r = pl_ref_settle(&tx->ref, dir, &head, error);
+	if (r < 0 || head <= note->landing_head)
+		return r < 0 ? r : 0;
+	r = pl_generation_read(&tx->ref, note->landing_head + 1, &record, error);
+	if (r < 0)
+		return r;
+	r = pl_id_equal(&record.tree, &note->landing_tree);
+	result->generation = record.generation;
+	result->parent = record.parent;
+	pl_id_hex(&record.tree, result->tree);
+	result->added = record.added;
+	result->modified = record.modified;
+	result->removed = record.removed;
+	result->bytes_new = record.bytes_new;
+	pl_record_done(&record);
+	return r;
 }
 
 /* What was laid out for a head that is none any more must not get into the next layout. */
@@ -195,7 +241,7 @@ static int land(struct landing *l, struct pleach_error *error)
 
 /* ---- going on after a checkpoint ---- */
 
-/* L4. All that the tree names, and the base did not, is in the claims of the commit. */
+/* L5. All that the tree names, and the base did not, is in the claims of the commit. */
 static int keep_claims(struct landing *l, struct pleach_error *error)
 {
 	PL_BUFFER claims = {0};
@@ -223,6 +269,7 @@ static int go_on_from_here(struct landing *l, struct pleach_error *error)
 	if (r < 0)
 		return r;
 	l->tx->note.merged_tree = l->tree;
+	l->tx->note.has_landing = false;
 	return pl_tx_note_write(&l->tx->dir, &l->tx->note, l->tx->is_parked, error);
 }
 
@@ -261,7 +308,11 @@ int pl_tx_commit(struct pl_tx *tx, const struct pleach_commit_options *options, 
 	r = pl_txdir_begin(tx->store, what, &l.dir, error);
 	if (r < 0)
 		return r;
-	r = run(&l, go_on, error);
+	r = go_on ? 0 : has_landed(tx, &l.dir, ret_result, error);
+	if (r == 0)
+		r = run(&l, go_on, error);
+	else if (r == 1)
+		r = 0;
 	pl_txdir_end(&l.dir);
 	if (r >= 0 && !go_on) {
 		tx->is_done = true;

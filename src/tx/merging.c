@@ -258,6 +258,90 @@ static int append(void *self, const char *path, const struct pl_entry *base,
 	return 1;
 }
 
+/* ---- objects that merging made ---- */
+
+/* The entry at this path of a tree, if it is a file of this content: 1. It lasts as long as `ret_found`. */
+static int find_content(struct merging *m, const struct pl_id *tree, const char *path,
+			const struct pl_entry *wanted, struct pl_found *ret_found,
+			struct pleach_error *error)
+{
+	struct pl_node_source nodes = pl_stage_nodes(m->stage);
+	int r = pl_lookup(&nodes, tree, path, ret_found, error);
+
+	if (r == -ENOENT || r == -ENOTDIR) {
+		pl_error_clear(error);
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	if (!ret_found->is_dir && ret_found->entry.kind == PLEACH_FILE &&
+	    pl_id_equal(&ret_found->entry.hash, &wanted->hash))
+		return 1;
+	pl_found_done(ret_found);
+	return 0;
+}
+
+/* The content of `from` again, as `entry` has it: with other metadata it is another object. */
+static int copy_object(struct merging *m, const struct pl_entry *from, struct pl_entry *entry,
+		       const char *path, struct pleach_error *error)
+{
+	PL_CLOSE int fd = -EBADF;
+	int r = pl_object_copy(m->stage->store, m->stage->objects_fd, from, false,
+			       m->stage->objects_fd, "incoming", &fd, error);
+
+	return r < 0 ? r : keep(m, path, fd, entry, error);
+}
+
+/* A file whose content came from one side and its metadata from the other has an object that nobody wrote. */
+static int complete_object(struct merging *m, const struct pl_id *const sides[2], const char *path,
+			   const struct pl_entry *entry, struct pleach_error *error)
+{
+	struct pl_entry wanted = *entry;
+	struct pl_found found;
+	struct pl_id object;
+	int r;
+
+	if (entry->kind != PLEACH_FILE || entry->size == 0)
+		return 0;
+	pl_entry_object(entry, &object);
+	r = pl_stage_has_object(m->stage, &object, error);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	for (int side = 0; side < 2; side++) {
+		r = find_content(m, sides[side], path, entry, &found, error);
+		if (r == 0)
+			continue;
+		if (r > 0) {
+			r = copy_object(m, &found.entry, &wanted, path, error);
+			pl_found_done(&found);
+		}
+		return r;
+	}
+	return pl_fail_corrupt(
+		error, "the content of '%s' is in neither tree that it was merged from", path);
+}
+
+static int complete_objects(struct merging *m, const struct pl_id *head, const struct pl_id *tx,
+			    const struct pl_id *tree, struct pleach_error *error)
+{
+	const struct pl_id *const sides[2] = {tx, head};
+	struct pl_node_source nodes = pl_stage_nodes(m->stage);
+	struct pl_difference d;
+	struct pl_diff *diff;
+	int r = pl_diff_new(&nodes, head, tree, m->ref->store->seed, &diff, error);
+
+	if (r < 0)
+		return r;
+	while ((r = pl_diff_next(diff, &d, error)) > 0) {
+		if (d.after)
+			r = complete_object(m, sides, d.path, d.after, error);
+		if (r < 0)
+			break;
+	}
+	pl_diff_free(diff);
+	return r < 0 ? r : 0;
+}
+
 /* ---- the merge ---- */
 
 static enum pl_merge_policy policy(void *self, const char *path, bool is_dir)
@@ -297,6 +381,8 @@ int pl_merging_run(struct pl_ref *ref, struct pl_stage *stage, const struct pl_i
 		*ret_tree = *tx; /* nothing to merge with */
 	else
 		r = pl_merge_run(&merge, ret_tree, ret_conflicts, error);
+	if (r == 0 && !pl_id_equal(ret_tree, tx))
+		r = complete_objects(&m, head, tx, ret_tree, error);
 	pl_merge_rules_done(&m.rules);
 	return r;
 }

@@ -8,6 +8,7 @@
  *     by the pin; while it is parked by the user x.<id>, made before the pin is let go.
  * T3  The note is made under the ref lock, so that a drop of the ref sees it, or it sees the drop.
  * T4  What is parked was made durable before its mark says that it is parked.
+ * T5  What is taken away is dead before: killed half-way, it is not taken for a parked one.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -512,6 +513,7 @@ int pl_tx_end(struct pl_tx *tx, struct pleach_error *error)
 	} else {
 		if (!tx->is_done)
 			r = pl_tx_abort(tx, error);
+		pl_txdir_unpark(&tx->dir); /* T5 */
 		remove_user(tx);
 		(void)pl_workspace_remove(&tx->workspace); /* what stays, recovery removes */
 		pl_pin_done(&tx->pin);

@@ -21,7 +21,10 @@ static struct pl_tx_note sample(void)
 				  .checkout_dev = 5,
 				  .checkout_ino = 6,
 				  .is_serializable = true,
-				  .timeout_ms = 1234};
+				  .timeout_ms = 1234,
+				  .has_landing = true,
+				  .landing_head = 8,
+				  .landing_tree = {{7}}};
 
 	note.path = strdup("/a\nb%/c");
 	note.checkout = strdup("/a\nb%/c");
@@ -48,6 +51,8 @@ static void what_is_written_is_read(void **state)
 	assert_string_equal(read.path, note.path);
 	assert_string_equal(read.checkout, note.checkout);
 	assert_true(read.checkout_dev == 5 && read.checkout_ino == 6);
+	assert_true(read.has_landing && read.landing_head == 8);
+	assert_true(pl_id_equal(&read.landing_tree, &note.landing_tree));
 	assert_true(!read.is_optimistic && read.is_serializable);
 	pl_tx_note_done(&read);
 	pl_tx_note_done(&note);

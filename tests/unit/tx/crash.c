@@ -131,6 +131,153 @@ static int run_drop_ref(const struct yard *y, struct pleach_store *store,
 	return drop(store, "site", error);
 }
 
+/* A time that is none of now, so that every run makes one tree. */
+static const struct pleach_metadata then = {
+	.size = sizeof(then), .set = PLEACH_SET_MTIME, .mtime_s = 1600000000};
+
+/* A file replaced, one that is new in a new directory, one removed, one renamed. */
+static int edit(struct pleach_tx *tx, struct pleach_error *error)
+{
+	int r = pleach_tx_put(tx, "only-a", "changed\n", 8, &then, error);
+
+	if (r >= 0)
+		r = pleach_tx_mkdir(tx, "new", &then, error);
+	if (r >= 0)
+		r = pleach_tx_put(tx, "new/file", "of a transaction\n", 17, &then, error);
+	if (r >= 0)
+		r = pleach_tx_remove(tx, "d", error);
+	if (r >= 0)
+		r = pleach_tx_set_metadata(tx, "new", &then, error);
+	return r < 0 ? r : pleach_tx_set_metadata(tx, "", &then, error);
+}
+
+static int end_tx(struct pleach_tx *tx, int r, struct pleach_error *error)
+{
+	struct pleach_error ignored = PLEACH_ERROR_INIT;
+	int closed = pleach_tx_close(tx, r < 0 ? &ignored : error);
+
+	return r < 0 ? r : closed;
+}
+
+static int run_tx_in(struct pleach_store *store, const char *workspace, struct pleach_error *error)
+{
+	struct pleach_tx_options options = PLEACH_TX_OPTIONS_INIT;
+	struct pleach_tx *tx;
+	int r;
+
+	options.workspace = workspace;
+	r = pleach_tx_begin(store, "site", &options, &tx, error);
+	if (r < 0)
+		return r;
+	r = edit(tx, error);
+	if (r >= 0)
+		r = pleach_tx_commit(tx, NULL, NULL, error);
+	return end_tx(tx, r, error);
+}
+
+static int run_edits(const struct yard *y, struct pleach_store *store, struct pleach_error *error)
+{
+	(void)y;
+	return run_tx_in(store, "none", error);
+}
+
+static int run_copy(const struct yard *y, struct pleach_store *store, struct pleach_error *error)
+{
+	(void)y;
+	return run_tx_in(store, "copy", error);
+}
+
+static int run_abort(const struct yard *y, struct pleach_store *store, struct pleach_error *error)
+{
+	struct pleach_tx_options options = PLEACH_TX_OPTIONS_INIT;
+	struct pleach_tx *tx;
+	int r;
+
+	options.workspace = "copy";
+	r = pleach_tx_begin(store, "site", &options, &tx, error);
+	if (r < 0)
+		return r;
+	r = edit(tx, error);
+	if (r >= 0)
+		r = pleach_tx_abort(tx, error);
+	r = end_tx(tx, r, error);
+	return r < 0 ? r : run_publish(y, store, error);
+}
+
+/* One that is parked, on a head that has moved since in another place. */
+static void prepare_parked(const struct yard *y, const char *path)
+{
+	struct pleach_tx_options options = PLEACH_TX_OPTIONS_INIT;
+	struct pleach_store *store;
+	struct pleach_tx *tx;
+	struct outcome o;
+
+	prepare_one(y, path);
+	store = open_at(path, &o);
+	options.workspace = "copy";
+	options.parked = 1;
+	o.r = pleach_tx_begin(store, "site", &options, &tx, &o.error);
+	must(&o, "begin");
+	o.r = pleach_tx_put(tx, "two", "2", 1, &then, &o.error);
+	if (o.r >= 0)
+		o.r = pleach_tx_set_metadata(tx, "", &then, &o.error);
+	must(&o, "put");
+	o.r = pleach_tx_close(tx, &o.error);
+	must(&o, "close");
+	options.parked = 0;
+	options.workspace = "none";
+	o.r = pleach_tx_begin(store, "site", &options, &tx, &o.error);
+	must(&o, "begin");
+	o.r = pleach_tx_put(tx, "one", "1", 1, &then, &o.error);
+	if (o.r >= 0)
+		o.r = pleach_tx_commit(tx, NULL, NULL, &o.error);
+	must(&o, "commit");
+	o.r = pleach_tx_close(tx, &o.error);
+	must(&o, "close");
+	pleach_store_close(store);
+}
+
+static int run_parked(const struct yard *y, struct pleach_store *store, struct pleach_error *error)
+{
+	struct pleach_txs *txs;
+	struct pleach_tx_status status = PLEACH_TX_STATUS_INIT;
+	struct pleach_tx *tx;
+	int r = pleach_txs_open(store, &txs, error);
+
+	(void)y;
+	if (r < 0)
+		return r;
+	r = pleach_txs_next(txs, &status, error);
+	if (r == 1)
+		r = pleach_tx_open(store, status.info.id, &tx, error);
+	pleach_txs_close(txs);
+	if (r < 0)
+		return r;
+	r = pleach_tx_commit(tx, NULL, NULL, error);
+	return end_tx(tx, r, error);
+}
+
+/* A transaction on a ref that has no generation yet. */
+static int run_create(const struct yard *y, struct pleach_store *store, struct pleach_error *error)
+{
+	struct pleach_tx_options options = PLEACH_TX_OPTIONS_INIT;
+	struct pleach_tx *tx;
+	int r;
+
+	(void)y;
+	options.workspace = "none";
+	options.create = 1;
+	r = pleach_tx_begin(store, "site", &options, &tx, error);
+	if (r < 0)
+		return r;
+	r = pleach_tx_put(tx, "file", "x", 1, &then, error);
+	if (r >= 0)
+		r = pleach_tx_set_metadata(tx, "", &then, error);
+	if (r >= 0)
+		r = pleach_tx_commit(tx, NULL, NULL, error);
+	return end_tx(tx, r, error);
+}
+
 static const struct scenario scenarios[] = {
 	{"first", prepare_empty, run_publish},
 	{"second", prepare_one, run_publish},
@@ -140,6 +287,11 @@ static const struct scenario scenarios[] = {
 	{"tag", prepare_two, run_tag},
 	{"drop-generation", prepare_two, run_drop_generation},
 	{"drop-ref", prepare_two, run_drop_ref},
+	{"edits", prepare_one, run_edits},
+	{"copy", prepare_one, run_copy},
+	{"abort", prepare_one, run_abort},
+	{"create", prepare_empty, run_create},
+	{"parked", prepare_parked, run_parked},
 };
 
 /* ---- faults ---- */
@@ -289,17 +441,50 @@ static char *trouble_by_state(const struct expected *e, const char *store, bool 
 	return NULL;
 }
 
+/* A parked transaction may have outlived its commit: then it knows that it has landed, or lands now. */
+static char *trouble_by_parked(const char *path)
+{
+	struct pleach_publish_result result = PLEACH_PUBLISH_RESULT_INIT;
+	struct pleach_tx_status status = PLEACH_TX_STATUS_INIT;
+	struct pleach_tx *tx = NULL;
+	struct pleach_txs *txs;
+	struct outcome o;
+	struct pleach_store *store = open_at(path, &o);
+
+	o.r = pleach_txs_open(store, &txs, &o.error);
+	if (o.r == 0)
+		o.r = pleach_txs_next(txs, &status, &o.error);
+	if (o.r == 1)
+		o.r = pleach_tx_open(store, status.info.id, &tx, &o.error);
+	pleach_txs_close(txs);
+	if (tx) {
+		o.r = pleach_tx_commit(tx, NULL, &result, &o.error);
+		if (o.r >= 0)
+			o.r = pleach_tx_close(tx, &o.error);
+	}
+	pleach_store_close(store);
+	if (o.r < 0)
+		return text_of("the parked transaction cannot be committed: %s", o.error.message);
+	if (tx && (result.generation != 3 || result.unchanged))
+		return text_of("the parked transaction became generation %d",
+			       (int)result.generation);
+	return NULL;
+}
+
 /* The next publish, and that all is well then. */
 static char *trouble_by_next(const struct yard *y, const struct expected *e, const char *store)
 {
 	TEXT *source = text_of("%s/c", y->path);
 	TEXT *site = text_of("%s/site", store);
+	TEXT *parked = trouble_by_parked(store);
 	struct outcome o = publish_at(store, "site", source);
 	TEXT *tree = fingerprint(site);
 	TEXT *tx = names_in(store, "tx");
 	TEXT *trash = names_in(store, "trash");
 	char *trouble;
 
+	if (parked)
+		return text_of("%s", parked);
 	if (o.r != 0)
 		return text_of("the next publish fails: %s", o.error.message);
 	if (strcmp(tree, e->next_tree) != 0)
@@ -562,6 +747,31 @@ static struct expected expect_b_after_a(const struct yard *y)
 	};
 }
 
+static void G2_transaction_by_edits_ended_anywhere_leaves_the_old_or_the_new(void **state)
+{
+	run_scenario(*state, "edits");
+}
+
+static void G2_transaction_in_a_copy_ended_anywhere_leaves_the_old_or_the_new(void **state)
+{
+	run_scenario(*state, "copy");
+}
+
+static void G2_abort_and_publish_ended_anywhere_leave_the_old_or_the_new(void **state)
+{
+	run_scenario(*state, "abort");
+}
+
+static void G2_first_transaction_ended_anywhere_leaves_nothing_or_all(void **state)
+{
+	run_scenario(*state, "create");
+}
+
+static void G2_merge_of_a_parked_transaction_ended_anywhere_is_done_or_not(void **state)
+{
+	run_scenario(*state, "parked");
+}
+
 static void a_damaged_file_is_found(void **state)
 {
 	const struct yard *y = *state;
@@ -688,6 +898,11 @@ int main(void)
 		crash_test(G2_tag_ended_anywhere_is_set_or_not),
 		crash_test(G2_drop_of_a_generation_ended_anywhere_is_done_or_not),
 		crash_test(G2_drop_of_a_ref_ended_anywhere_is_done_or_not),
+		crash_test(G2_transaction_by_edits_ended_anywhere_leaves_the_old_or_the_new),
+		crash_test(G2_transaction_in_a_copy_ended_anywhere_leaves_the_old_or_the_new),
+		crash_test(G2_abort_and_publish_ended_anywhere_leave_the_old_or_the_new),
+		crash_test(G2_first_transaction_ended_anywhere_leaves_nothing_or_all),
+		crash_test(G2_merge_of_a_parked_transaction_ended_anywhere_is_done_or_not),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
