@@ -2,10 +2,10 @@
  * The laws of apply: what edits make of a tree, what becomes of hard-link groups, what is read and
  * written for it, and that a damaged base is refused.
  */
-#include "flat.h"
+#include "edited.h"
 #include "forge.h"
 
-#define ROUNDS 3000
+#define ROUNDS 5000
 #define DEEP   5000
 
 /* ---- edits as texts ---- */
@@ -407,6 +407,57 @@ static void names_of_a_group_must_be_equal(void **state)
 	refuse("f a x\nf b x", "f a z\ng a b", EINVAL, "b");
 }
 
+/* ---- against lists ---- */
+
+static int check_random(uint64_t seed)
+{
+	struct edited *edited = calloc(1, sizeof(*edited));
+	struct pleach_error error = PLEACH_ERROR_INIT;
+	struct pl_id base, tree = {0}, wanted;
+	struct pl_totals totals = {0};
+	struct pl_changeset *changes;
+	struct pl_node_source source;
+	struct pl_node_sink sink;
+	struct memory_store store;
+	struct pl_entry entry;
+	struct flat result;
+	uint64_t random = seed;
+	char *got, *text;
+	int r;
+
+	assert_non_null(edited);
+	memory_store_init(&store);
+	source = memory_store_source(&store);
+	sink = memory_store_sink(&store);
+	edited_begin(edited, 2 + flat_random(&random, 60), &random);
+	base = flat_tree(&store, &edited->base);
+	edited_edit(edited, flat_random(&random, 16), &random);
+	edited_result(edited, &result);
+	changes = edited_changeset(edited, &store, &random);
+	r = pl_apply(&source, &sink, &base, changes, seed, &tree, &totals, &error);
+	if (r < 0) {
+		print_message("%s\n", error.message);
+	} else {
+		wanted = flat_tree(&store, &result);
+		got = memory_store_dump(&store, &tree);
+		text = memory_store_dump(&store, &wanted);
+		entry = flat_entry(&store, "x", &wanted);
+		r = flat_same(got, text) || !pl_id_equal(&tree, &wanted) ||
+		    memcmp(&totals, &entry.totals, sizeof(totals)) != 0;
+		free(got);
+		free(text);
+	}
+	pl_changeset_free(changes);
+	memory_store_done(&store);
+	free(edited);
+	return r;
+}
+
+static void edited_random_trees_are_those_of_their_lists(void **state)
+{
+	flat_run("apply", ROUNDS, check_random);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -432,6 +483,7 @@ int main(void)
 		cmocka_unit_test(names_that_are_put_with_one_link_are_a_group),
 		cmocka_unit_test(names_of_the_base_are_made_a_group),
 		cmocka_unit_test(names_of_a_group_must_be_equal),
+		cmocka_unit_test(edited_random_trees_are_those_of_their_lists),
 	};
 
 	return cmocka_run_group_tests_name("tree/apply", tests, NULL, NULL);
