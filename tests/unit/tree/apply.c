@@ -458,6 +458,418 @@ static void edited_random_trees_are_those_of_their_lists(void **state)
 	flat_run("apply", ROUNDS, check_random);
 }
 
+/* ---- what is read and written ---- */
+
+static void expect_cost(const char *base, const char *edits, size_t n_reads, size_t n_writes)
+{
+	struct pleach_error error = PLEACH_ERROR_INIT;
+	struct pl_id from, tree, whole;
+	struct memory_store store;
+	struct pl_totals totals;
+
+	memory_store_init(&store);
+	from = memory_store_tree(&store, base);
+	whole = memory_store_tree(&store, "f a x");
+	if (apply(&store, &from, edits, &whole, &tree, &totals, &error) < 0)
+		fail_msg("%s", error.message);
+	assert_int_equal(store.n_reads, n_reads);
+	assert_int_equal(store.n_writes, n_writes);
+	memory_store_done(&store);
+}
+
+#define WIDE "f a/1/x x\nf a/2/x x\nf b/1/x x\nf b/2/3/x x\nf c/1/x x\nf e x\n"
+
+static void only_edited_directories_and_those_above_are_read(void **state)
+{
+	expect_cost(WIDE, "", 1, 0);
+	expect_cost(WIDE, "f e y", 1, 1);
+	expect_cost(WIDE, "f e x", 1, 0);
+	expect_cost(WIDE, "f b/2/3/x y", 4, 4);
+	expect_cost(WIDE, "f b/2/3/x x\n- b/2/y", 4, 0);
+	expect_cost(WIDE, "- b/2/3/x\nf a/y y", 5, 5);
+	expect_cost(WIDE, "- b\nd c\nf a y\nt d", 1, 2);
+	/* A directory that has moved is not read, but where it was. */
+	expect_cost(WIDE, "o d a\n- a", 1, 1);
+	expect_cost(WIDE, "o d b/2\n- b", 2, 1);
+	expect_cost(WIDE, "m d b/2 0700\n- b", 3, 2);
+}
+
+#define LINKED                                                              \
+	"f a/b/1 x\nf a/b/2 x\nf a/3 x\nf c/1 x\nf c/2 x\nf d/1 x\nf e x\n" \
+	"g a/b/1 a/b/2 a/3\ng c/1 c/2\ng d/1 e\n"
+
+static void groups_are_read_along_the_edits_only(void **state)
+{
+	/* The root and its block; it is written with its block. */
+	expect_cost(LINKED, "f f y", 2, 2);
+	expect_cost(LINKED, "f d/2 y", 3, 3); /* nothing says that d has groups */
+	/* c and its block too; c is read twice, for its groups and for its entries. */
+	expect_cost(LINKED, "f c/3 y", 5, 4);
+	/* The group of a goes to a/b, which has to be read for it. */
+	expect_cost(LINKED, "- a/3", 6, 5);
+	expect_cost(LINKED, "f a/b/3 x", 6, 5);
+	/* Metadata alone leaves groups where they are. */
+	expect_cost(LINKED, "m c c 0700", 4, 4);
+}
+
+static void five_thousand_levels_are_edited(void **state)
+{
+	char *deep = flat_deep_path(DEEP, ""), *name = flat_deep_path(DEEP, "a");
+	struct pleach_error error = PLEACH_ERROR_INIT;
+	struct pl_entry put = {.kind = 'p', .meta = {.mode = 0644, .uid = 1, .gid = 1}};
+	struct pl_node_source source;
+	struct pl_node_sink sink;
+	struct pl_changeset *changes;
+	struct memory_store store;
+	struct pl_id base, tree, wanted;
+	struct pl_totals totals;
+
+	memory_store_init(&store);
+	source = memory_store_source(&store);
+	sink = memory_store_sink(&store);
+	base = memory_store_tree(&store, "f a x\nf b x\nf c x\ng a b c\nf e/f x\nf e/g x");
+	base = flat_deepen(&store, base, DEEP);
+	assert_int_equal(pl_changeset_new(1, &changes), 0);
+	assert_int_equal(pl_changeset_put(changes, name, &put, 0), 0);
+	/* An edit at every level. */
+	for (size_t i = 0; i < DEEP; i++) {
+		deep[2 * i + 1] = '\0';
+		assert_int_equal(pl_changeset_dir(changes, deep, deep, NULL), 0);
+		deep[2 * i + 1] = i + 1 < DEEP ? '/' : '\0';
+	}
+	assert_int_equal(pl_apply(&source, &sink, &base, changes, 1, &tree, &totals, &error), 0);
+	wanted = memory_store_tree(&store, "p a owner=1\nf b x\nf c x\ng b c\nf e/f x\nf e/g x");
+	wanted = flat_deepen(&store, wanted, DEEP);
+	assert_true(pl_id_equal(&tree, &wanted));
+	assert_int_equal(totals.depth, DEEP + 1);
+	pl_changeset_free(changes);
+	/* The deepest to the top, and all others gone; then back. */
+	assert_int_equal(pl_changeset_new(1, &changes), 0);
+	assert_int_equal(pl_changeset_dir(changes, "top", deep, NULL), 0);
+	assert_int_equal(pl_changeset_remove(changes, "d"), 0);
+	assert_int_equal(pl_apply(&source, &sink, &base, changes, 1, &tree, &totals, &error), 0);
+	wanted = memory_store_tree(&store, "f top/a x\nf top/b x\nf top/c x\n"
+					   "g top/a top/b top/c\nf top/e/f x\nf top/e/g x");
+	assert_true(pl_id_equal(&tree, &wanted));
+	pl_changeset_free(changes);
+	memory_store_done(&store);
+	free(deep);
+	free(name);
+}
+
+static void a_new_tree_is_one_empty_directory(void **state)
+{
+	struct pl_meta meta = {.mode = 0711, .uid = 3, .gid = 3, .mtime_s = 5};
+	struct pleach_error error = PLEACH_ERROR_INIT;
+	struct memory_store store;
+	struct pl_node_sink sink;
+	struct pl_id tree, wanted;
+
+	memory_store_init(&store);
+	sink = memory_store_sink(&store);
+	assert_int_equal(pl_tree_make_empty(&sink, &meta, &tree, &error), 0);
+	assert_non_null(memory_store_get(&store, &tree));
+	wanted = memory_store_tree(&store, "d . 0711 owner=3 mtime=5");
+	assert_true(pl_id_equal(&tree, &wanted));
+	memory_store_done(&store);
+}
+
+/* ---- what fails ---- */
+
+static void each_read_and_write_that_fails_is_told_and_nothing_is_left(void **state)
+{
+	static const char base[] = "f a/b/x x\nf a/b/y x\nf c x\ng a/b/x a/b/y c\nf d/e y\n"
+				   "f d/f y\ng d/e d/f\nf m/n/o z\nf m/n/p z\ng m/n/o m/n/p";
+	static const char edits[] = "f c y\nf d/g z\no q/r m/n\nd q\n- m\nf q/r/s z link=1\n"
+				    "f q/t z link=1\nd a/u";
+	size_t n_failed[2] = {0};
+	struct memory_store store;
+	struct pl_id from;
+
+	memory_store_init(&store);
+	from = memory_store_tree(&store, base);
+	for (int is_write = 0; is_write <= 1; is_write++) {
+		int r = -1;
+
+		while (r < 0) {
+			struct pleach_error error = PLEACH_ERROR_INIT;
+			struct pl_id tree, untouched;
+			struct pl_totals totals;
+
+			memset(&tree, 7, sizeof(tree));
+			untouched = tree;
+			store.fail_read_at = is_write ? 0 : n_failed[0] + 1;
+			store.fail_write_at = is_write ? n_failed[1] + 1 : 0;
+			r = apply(&store, &from, edits, NULL, &tree, &totals, &error);
+			if (r == 0)
+				break;
+			n_failed[is_write]++;
+			assert_int_equal(r, -EIO);
+			assert_true(error.err == EIO && *error.message);
+			assert_true(pl_id_equal(&tree, &untouched));
+		}
+	}
+	/* The root, its block, d, its block, m, n, its block; then a, a/b, d, n. */
+	assert_int_equal(n_failed[0], 11);
+	/* a/b, a/u, a, d, q/r, q, the root; blocks of a/b, d, q/r, q. */
+	assert_int_equal(n_failed[1], 11);
+	memory_store_done(&store);
+}
+
+static void a_missing_base_or_part_of_it_is_not_found(void **state)
+{
+	struct pleach_error error = PLEACH_ERROR_INIT;
+	struct memory_store store;
+	struct pl_totals totals;
+	struct pl_id base = {{1}}, tree, part;
+
+	memory_store_init(&store);
+	assert_int_equal(apply(&store, &base, "", NULL, &tree, &totals, &error), -ENOENT);
+	assert_int_equal(error.code, PLEACH_NOT_FOUND);
+	base = memory_store_tree(&store, "f d/a x\nf e y");
+	part = memory_store_tree(&store, "f a x");
+	memory_store_forget(&store, &part);
+	assert_int_equal(apply(&store, &base, "f d/b x", NULL, &tree, &totals, &error), -ENOENT);
+	assert_int_equal(apply(&store, &base, "f e x", NULL, &tree, &totals, &error), 0);
+	memory_store_done(&store);
+}
+
+static void what_is_too_deep_for_a_tree_is_refused(void **state)
+{
+	struct pleach_error error = PLEACH_ERROR_INIT;
+	struct pl_entry entry = {
+		.kind = 'd',
+		.name = "d",
+		.name_length = 1,
+		.totals = {.entries = PL_DEPTH_MAX, .depth = PL_DEPTH_MAX - 1},
+	};
+	struct memory_store store;
+	struct pl_totals totals;
+	struct pl_id base, tree;
+
+	memory_store_init(&store);
+	base = flat_node(&store, &entry, 1, NULL);
+	assert_int_equal(apply(&store, &base, "o e d\n- d", NULL, &tree, &totals, &error), 0);
+	assert_int_equal(totals.depth, PL_DEPTH_MAX);
+	assert_int_equal(apply(&store, &base, "d e\no e/f d\n- d", NULL, &tree, &totals, &error),
+			 -EOVERFLOW);
+	assert_string_equal(error.path, "e");
+	memory_store_done(&store);
+}
+
+/* ---- a base that lies ---- */
+
+/* A root with the block `groups` (texts as in forge.h; "" for none), the file "a", and the directories
+ * "d" and "e", which are both `below` and say so with `totals`. */
+static struct pl_id forge_base(struct memory_store *store, const char *groups, uint32_t n_groups,
+			       const struct pl_id *below, const struct pl_totals *totals)
+{
+	struct pl_buffer b = {0};
+	struct pl_id block;
+
+	if (n_groups > 0) {
+		forge_block(&b, groups, n_groups);
+		block = forge_store(store, &b);
+	}
+	forge_head(&b, &block, n_groups > 0, 3);
+	forge_file(&b, "a", 1);
+	forge_directory(&b, "d", below, totals);
+	forge_directory(&b, "e", below, totals);
+	return forge_store(store, &b);
+}
+
+/* "x" and "y" of one byte, in a group if `is_linked`. */
+static struct pl_id forge_below(struct memory_store *store, bool is_linked)
+{
+	struct pl_buffer b = {0};
+	struct pl_id block;
+
+	if (is_linked) {
+		forge_block(&b, "x y", 1);
+		block = forge_store(store, &b);
+	}
+	forge_head(&b, &block, is_linked, 2);
+	forge_file(&b, "x", 1);
+	forge_file(&b, "y", 1);
+	return forge_store(store, &b);
+}
+
+/* 0, or what is said of the base by its error. */
+static int apply_forged(struct memory_store *store, const struct pl_id *base, const char *edits)
+{
+	struct pleach_error error = PLEACH_ERROR_INIT;
+	struct pl_totals totals;
+	struct pl_id tree;
+	int r = apply(store, base, edits, NULL, &tree, &totals, &error);
+
+	if (r < 0) {
+		assert_int_equal(error.code, PLEACH_CORRUPT);
+		assert_true(*error.message);
+	}
+	return r;
+}
+
+static void totals_that_are_wrong_are_refused_where_they_are_read(void **state)
+{
+	static const struct pl_totals right = {.entries = 2, .files = 2, .bytes = 2, .groups = 1};
+	static const char *const into[] = {"f d/z x", "m d d 0700", "- d/x", "o f d\n- d\nf f/z x",
+					   "m f d 0700\n- d"};
+	struct memory_store store;
+
+	memory_store_init(&store);
+	for (int what = 0; what < 6; what++) {
+		struct pl_id below = forge_below(&store, true), base;
+		struct pl_totals totals = right;
+
+		if (what == 1)
+			totals.entries = 3;
+		if (what == 2)
+			totals.files = 1;
+		if (what == 3)
+			totals.bytes = 3;
+		if (what == 4)
+			totals.groups = 0;
+		if (what == 5)
+			totals.xattrs = 1;
+		base = forge_base(&store, "", 0, &below, &totals);
+		for (size_t i = 0; i < PL_ARRAY_LEN(into); i++)
+			assert_int_equal(apply_forged(&store, &base, into[i]),
+					 what > 0 ? -EBADMSG : 0);
+		/* What is not read is believed. */
+		assert_int_equal(apply_forged(&store, &base, "f b x\no f d\n- d"), 0);
+	}
+	memory_store_done(&store);
+}
+
+/* What is denied by the totals alone is not lost, either. */
+static void groups_that_totals_deny_are_refused_on_the_way_to_an_origin(void **state)
+{
+	struct pl_totals totals = {.entries = 2, .files = 2, .bytes = 2};
+	struct memory_store store;
+	struct pl_buffer b = {0};
+	struct pl_id id, block;
+
+	memory_store_init(&store);
+	id = forge_below(&store, false);
+	forge_block(&b, "p/x q/x", 1);
+	block = forge_store(&store, &b);
+	forge_head(&b, &block, 1, 2);
+	forge_directory(&b, "p", &id, &totals);
+	forge_directory(&b, "q", &id, &totals);
+	id = forge_store(&store, &b);
+	totals = (struct pl_totals){.entries = 6, .files = 4, .bytes = 4, .depth = 1};
+	id = forge_base(&store, "", 0, &id, &totals);
+	assert_int_equal(apply_forged(&store, &id, "o p d/p\no q d/q\n- d"), -EBADMSG);
+	memory_store_done(&store);
+}
+
+static void a_path_in_two_groups_is_refused_where_they_meet(void **state)
+{
+	struct pl_totals totals = {.entries = 2, .files = 2, .bytes = 2, .groups = 1};
+	struct memory_store store;
+	struct pl_id below, base;
+
+	memory_store_init(&store);
+	below = forge_below(&store, true);
+	base = forge_base(&store, "a d/x d/y", 1, &below, &totals);
+	/* What is left of the group of the root goes to d, which has one of its own. */
+	assert_int_equal(apply_forged(&store, &base, "- a"), -EBADMSG);
+	/* Both are looked at. */
+	assert_int_equal(apply_forged(&store, &base, "- d/x"), -EBADMSG);
+	assert_int_equal(apply_forged(&store, &base, "- d/z"), -EBADMSG);
+	memory_store_done(&store);
+}
+
+static void groups_of_names_that_are_not_there_break_nothing(void **state)
+{
+	static const char *const edits[] = {"- a",	  "- d",	  "- d\n- e",
+					    "o f d\n- d", "- d/x\n- d/y", "d d\nd e",
+					    "g a d/x",	  "- a\n- d/x",	  "f a/b x",
+					    "d a",	  "o e d\no d e", "d .\no r .",
+					    "o . d",	  "t d",	  "- e/x\n- e/y\n- d"};
+	static const char *const groups[] = {"a d",	      "d e",	   "a/b/c d/x",
+					     "d/1 d/2/3 a",   "d/x/y e/x", "d/q/r/s e/q",
+					     "n/1/2 n/3/4 a", "a d/x e"};
+	struct pl_totals totals = {.entries = 2, .files = 2, .bytes = 2};
+	struct memory_store store;
+	struct pl_id below;
+	size_t n_refused = 0;
+
+	memory_store_init(&store);
+	below = forge_below(&store, false);
+	for (size_t g = 0; g < PL_ARRAY_LEN(groups); g++) {
+		struct pl_id base = forge_base(&store, groups[g], 1, &below, &totals);
+
+		for (size_t i = 0; i < PL_ARRAY_LEN(edits); i++) {
+			struct pleach_error error = PLEACH_ERROR_INIT;
+			struct pl_id tree;
+			int r = apply(&store, &base, edits[i], &below, &tree, &totals, &error);
+
+			totals = (struct pl_totals){.entries = 2, .files = 2, .bytes = 2};
+			if (r < 0 && error.code != PLEACH_CORRUPT)
+				assert_string_equal(edits[i], "f a/b x"); /* below a file */
+			n_refused += r == -EBADMSG;
+		}
+	}
+	assert_true(n_refused > 0);
+	memory_store_done(&store);
+}
+
+static void more_groups_than_names_are_refused(void **state)
+{
+	struct pl_totals totals = {.entries = 2, .files = 2, .bytes = 2};
+	struct memory_store store;
+	struct pl_id below, base;
+
+	memory_store_init(&store);
+	below = forge_below(&store, false);
+	base = forge_base(&store, "d/1 e/1|d/2 e/2|d/3 e/3", 3, &below, &totals);
+	assert_int_equal(apply_forged(&store, &base, "- d/x\n- d/y\n- e/x\n- e/y"), -EBADMSG);
+	memory_store_done(&store);
+}
+
+/* Whatever bytes of a base are wrong: it is refused, or what was wrong was not needed. */
+static int check_damaged(uint64_t seed)
+{
+	struct edited *edited = calloc(1, sizeof(*edited));
+	struct pleach_error error = PLEACH_ERROR_INIT;
+	struct pl_id base, tree = {0};
+	struct pl_totals totals = {0};
+	struct pl_changeset *changes;
+	struct pl_node_source source;
+	struct pl_node_sink sink;
+	struct memory_store store;
+	uint64_t random = seed;
+	int r;
+
+	assert_non_null(edited);
+	memory_store_init(&store);
+	source = memory_store_source(&store);
+	sink = memory_store_sink(&store);
+	edited_begin(edited, 10 + flat_random(&random, 60), &random);
+	base = flat_tree(&store, &edited->base);
+	edited_edit(edited, 1 + flat_random(&random, 10), &random);
+	changes = edited_changeset(edited, &store, &random);
+	for (int i = 0; i < 5; i++) {
+		struct memory_item *item = &store.items[flat_random(&random, store.n)];
+
+		if (item->length > 0)
+			item->data[flat_random(&random, item->length)] ^=
+				(unsigned char)(1 << flat_random(&random, 8));
+	}
+	r = pl_apply(&source, &sink, &base, changes, seed, &tree, &totals, &error);
+	pl_changeset_free(changes);
+	memory_store_done(&store);
+	free(edited);
+	/* By chance the damage is another valid tree, to which the edits do not fit, or no such node. */
+	return r == 0 || r == -EBADMSG || r == -ENOENT || error.code == PLEACH_FAILED ? 0 : 1;
+}
+
+static void damaged_random_trees_break_nothing(void **state)
+{
+	flat_run("apply to what is damaged", ROUNDS, check_damaged);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -484,6 +896,19 @@ int main(void)
 		cmocka_unit_test(names_of_the_base_are_made_a_group),
 		cmocka_unit_test(names_of_a_group_must_be_equal),
 		cmocka_unit_test(edited_random_trees_are_those_of_their_lists),
+		cmocka_unit_test(only_edited_directories_and_those_above_are_read),
+		cmocka_unit_test(groups_are_read_along_the_edits_only),
+		cmocka_unit_test(five_thousand_levels_are_edited),
+		cmocka_unit_test(a_new_tree_is_one_empty_directory),
+		cmocka_unit_test(each_read_and_write_that_fails_is_told_and_nothing_is_left),
+		cmocka_unit_test(a_missing_base_or_part_of_it_is_not_found),
+		cmocka_unit_test(what_is_too_deep_for_a_tree_is_refused),
+		cmocka_unit_test(totals_that_are_wrong_are_refused_where_they_are_read),
+		cmocka_unit_test(groups_that_totals_deny_are_refused_on_the_way_to_an_origin),
+		cmocka_unit_test(a_path_in_two_groups_is_refused_where_they_meet),
+		cmocka_unit_test(groups_of_names_that_are_not_there_break_nothing),
+		cmocka_unit_test(more_groups_than_names_are_refused),
+		cmocka_unit_test(damaged_random_trees_break_nothing),
 	};
 
 	return cmocka_run_group_tests_name("tree/apply", tests, NULL, NULL);
