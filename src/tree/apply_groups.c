@@ -328,21 +328,22 @@ static int settle_base(struct pl_apply_groups *groups, struct following *followi
 	return r;
 }
 
-static int compare_by_group(const void *a, const void *b)
+static int compare_by_group(const void *a, const void *b, void *edits)
 {
-	const struct pl_edit *x = *(const struct pl_edit *const *)a;
-	const struct pl_edit *y = *(const struct pl_edit *const *)b;
+	size_t x = *(const size_t *)a, y = *(const size_t *)b;
+	const struct pl_edit *items = ((const struct pl_edits *)edits)->items;
 
-	if (x->group != y->group)
-		return x->group < y->group ? -1 : 1;
-	return (x > y) - (x < y); /* of one array */
+	if (items[x].group != items[y].group)
+		return items[x].group < items[y].group ? -1 : 1;
+	return (x > y) - (x < y);
 }
 
 /* The groups that the edits make. */
 static int settle_new(struct pl_apply_groups *groups, const struct pl_edits *edits,
 		      struct pleach_error *error)
 {
-	PL_FREE const struct pl_edit **linked = calloc(edits->n + 1, sizeof(*linked));
+	PL_FREE size_t *linked = calloc(edits->n + 1, sizeof(*linked));
+	const struct pl_edit *items = edits->items;
 	struct pl_strings names = {0};
 	size_t n = 0;
 	int r = 0;
@@ -350,14 +351,15 @@ static int settle_new(struct pl_apply_groups *groups, const struct pl_edits *edi
 	if (!linked)
 		return pl_fail_memory(error);
 	for (size_t i = 0; i < edits->n; i++) {
-		if (edits->items[i].group != 0)
-			linked[n++] = &edits->items[i];
+		if (items[i].group != 0)
+			linked[n++] = i;
 	}
-	qsort(linked, n, sizeof(*linked), compare_by_group);
+	qsort_r(linked, n, sizeof(*linked), compare_by_group, (void *)edits);
 	for (size_t i = 0; i < n && r >= 0; i++) {
-		if (pl_strings_add(&names, linked[i]->path) < 0)
+		if (pl_strings_add(&names, items[linked[i]].path) < 0)
 			r = pl_fail_memory(error);
-		if (r >= 0 && (i + 1 == n || linked[i + 1]->group != linked[i]->group)) {
+		if (r >= 0 &&
+		    (i + 1 == n || items[linked[i + 1]].group != items[linked[i]].group)) {
 			r = settle(groups, &names, error);
 			pl_strings_done(&names);
 		}

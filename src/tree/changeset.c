@@ -361,24 +361,33 @@ static int nest(struct pl_edits *edits, size_t *stack, struct pleach_error *erro
 	return 0;
 }
 
-int pl_changeset_settle(const struct pl_changeset *changes, struct pl_edits *ret_edits,
-			struct pleach_error *error)
+/* `order` and `stack` have room for all calls. */
+static int settle(const struct pl_changeset *changes, size_t *order, struct voiding *stack,
+		  struct pl_edits *edits, struct pleach_error *error)
 {
-	PL_FREE size_t *order = calloc(changes->n + 1, sizeof(*order));
-	PL_FREE struct voiding *stack = calloc(changes->n + 1, sizeof(*stack));
-	struct pl_edits edits = {.items = calloc(changes->n + 1, sizeof(*edits.items))};
 	int r;
 
-	if (!order || !stack || !edits.items || !pl_buffer_ok(&changes->bytes)) {
-		pl_edits_done(&edits);
-		return pl_fail_memory(error);
-	}
 	for (size_t i = 0; i < changes->n; i++)
 		order[i] = i;
 	qsort_r(order, changes->n, sizeof(*order), compare_calls, (void *)changes);
-	r = settle_paths(changes, order, stack, &edits, error);
-	if (r >= 0)
-		r = nest(&edits, order, error); /* their order is known: the room is free */
+	r = settle_paths(changes, order, stack, edits, error);
+	return r < 0 ? r : nest(edits, order, error); /* whose room is free: the order is known */
+}
+
+int pl_changeset_settle(const struct pl_changeset *changes, struct pl_edits *ret_edits,
+			struct pleach_error *error)
+{
+	size_t room = changes->n + 1, *order = calloc(room, sizeof(*order));
+	struct voiding *stack = calloc(room, sizeof(*stack));
+	struct pl_edits edits = {.items = calloc(room, sizeof(*edits.items))};
+	int r;
+
+	if (order && stack && edits.items && pl_buffer_ok(&changes->bytes))
+		r = settle(changes, order, stack, &edits, error);
+	else
+		r = pl_fail_memory(error);
+	free(order);
+	free(stack);
 	if (r < 0) {
 		pl_edits_done(&edits);
 		return r;

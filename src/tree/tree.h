@@ -285,8 +285,10 @@ int pl_graft(const struct pl_node_source *source, const struct pl_node_sink *sin
 /* ---- changeset.c: what turns one tree into another ---- */
 
 /**
- * Edits of paths, in memory, sorted by path; a later edit of a path takes the place of an earlier one.
- * Directories that no edit names, and that have an edit somewhere below, stay as they are otherwise.
+ * Edits of paths, in memory; a later edit of a path takes the place of an earlier one, and one that
+ * removes, puts or brings a whole tree that of all earlier ones below its path, too. Otherwise order
+ * does not matter. Directories that no edit names, and that have an edit somewhere below, stay as they are
+ * otherwise. All of these return 0, -ENOMEM, or -EINVAL for what is no path.
  */
 struct pl_changeset;
 int pl_changeset_new(uint64_t seed, struct pl_changeset **ret_changes);
@@ -305,7 +307,8 @@ int pl_changeset_put(struct pl_changeset *changes, const char *path, const struc
  * The path is a directory. `origin`: the path in the base of the directory whose entries it begins
  * with, to which the edits below `path` are applied ("" is the root; a directory that was moved names where
  * it was; where it was needs a removal of its own). NULL: it begins empty. `meta` (copied) NULL: that of the
- * origin, which must not be NULL then. An origin is named by one edit at most.
+ * origin, which must not be NULL then. An origin is named by one edit at most, and pl_apply() refuses
+ * what would be at two places.
  */
 int pl_changeset_dir(struct pl_changeset *changes, const char *path, const char *origin,
 		     const struct pl_meta *meta);
@@ -324,7 +327,9 @@ int pl_changeset_group(struct pl_changeset *changes, const char *const *paths, s
  * of a base group that no edit reaches stay one, wherever their directories were moved; what a group
  * keeps fewer than two names of is none; each group goes to its lowest common directory. New nodes go to
  * `sink`. The base's id where nothing changes.
- * -ENOTDIR (FAILED, by path): an edit below something that is no directory; -EBADMSG.
+ * FAILED, by path: -ENOTDIR, an edit below something that is no directory or not there, an origin that is
+ * none; -EINVAL, a directory that would be at two places, names of a group that are not equal, an edit
+ * below a whole tree. -EBADMSG: the base.
  */
 int pl_apply(const struct pl_node_source *source, const struct pl_node_sink *sink,
 	     const struct pl_id *base, const struct pl_changeset *changes, uint64_t seed,
