@@ -4,11 +4,6 @@
 
 load helper
 
-# head REF: its newest generation.
-head_of() {
-	"$PLEACH" log --json -n 1 "$1" | jq -r .generation
-}
-
 # busy ARGUMENT...: a transaction on site that is at work until done_being_busy.
 busy() {
 	mkfifo busy.go busy.at
@@ -27,7 +22,7 @@ done_being_busy() {
 	same "$status" "${1:-0}" || { cat busy.err; return 1; }
 }
 
-# nothing_remains: no transaction, no leftovers, no process of ours.
+# nothing_remains: no transaction, no leftovers.
 nothing_remains() {
 	it 0 status --json
 	json '[.transactions, .leftovers]' '[[],[]]'
@@ -446,10 +441,15 @@ nothing_remains() {
 
 @test "--watch-fd leaves what the client sends to the command" {
 	two_generations
-	run --separate-stderr bash -c '(echo hello; sleep 1000) | {
-		"$PLEACH" run --watch-fd 0 site -- sh -c "read -r line; echo \$line"
-		kill $(jobs -p) 2>/dev/null; exit 0; } & wait $!; pkill -P $$ 2>/dev/null; exit 0'
-	same "$output" hello
+	mkfifo client
+	# shellcheck disable=SC2016
+	"$PLEACH" run --watch-fd 0 site -- sh -c 'read -r line; echo "$line"' <client >out 2>err 3>&- &
+	local runner=$!
+	exec 7>client
+	echo hello >&7
+	wait "$runner"
+	exec 7>&-
+	same "$(cat out)" hello
 }
 
 # ---- runs inside of runs

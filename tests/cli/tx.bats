@@ -237,10 +237,10 @@ nothing_remains() {
 		run --separate-stderr "$PLEACH" begin --workspace=$workspace site
 		[ "$status" -eq 0 ] || continue
 		tx=${lines[0]}
-		it 0 run --tx "$tx" site -- sh -c 'echo more >>"$PLEACH_PATH/a"; printf -- "-n\n" >"$PLEACH_PATH/-n"'
+		it 0 run --tx "$tx" site -- sh -c 'echo more >>"$PLEACH_PATH/a"; echo new >"$PLEACH_PATH/-n"'
 		it 0 diff -p "$tx"
 		like "$output" $'\+more'
-		like "$output" $'\+-n'
+		like "$output" $'b/-n\n@@ -0,0 \+1 @@\n\+new'
 		it 0 abort "$tx"
 	done
 }
@@ -291,6 +291,7 @@ nothing_remains() {
 	tx=${lines[0]}
 	it 0 run --tx "$tx" new -- sh -c 'echo a >"$PLEACH_PATH/a"'
 	absent store/new/a
+	it 10 log new
 	it 0 commit "$tx"
 	like "$output" '^new@1 '
 	same "$(cat store/new/a)" a
