@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """What pleach costs beside its peers, as ratios within one run.
 
-    ./dev bench            20,000 small files, 300,000 tiny ones for memory; about two minutes
-    ./dev bench --rounds N --files N --no-memory
+    ./dev bench            20,000 small files, 80,000 for transactions, 300,000 tiny ones for memory
+    ./dev bench --rounds N --files N --transaction-files N --no-transactions --no-memory
 
 As root on a fresh loop image with ext4 and its default options, so that durability costs what it
 costs; else below $TMPDIR, and it says so. Each figure is the median of the ratios of rounds in which
@@ -19,6 +19,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+import transactions
 
 MIB = 1024 * 1024
 
@@ -49,8 +51,8 @@ class Row:
         ours = statistics.median(a for a, _ in self.pairs)
         theirs = statistics.median(b for _, b in self.pairs)
         verdict = "" if middle <= self.target else "  MISSED"
-        print(f"{self.what:<52} {middle:5.2f}x  [{ratios[0]:.2f}-{ratios[-1]:.2f}]  target "
-              f"{self.target:.1f}x  ({ours * 1000:.1f} / {theirs * 1000:.1f} ms){verdict}")
+        print(f"{self.what:<52} {middle:5.3f}x  [{ratios[0]:.2f}-{ratios[-1]:.2f}]  target "
+              f"{self.target:.3g}x  ({ours * 1000:.1f} / {theirs * 1000:.1f} ms){verdict}")
         return middle <= self.target
 
 
@@ -246,6 +248,13 @@ def measure(args, work):
         held &= start_up(args).show()
     finally:
         image.close()
+    if args.transactions and is_root:
+        image = Image(work, "transactions", 3000)
+        try:
+            args.Row, args.timed = Row, timed
+            held &= transactions.measure(args, image.path, args.transaction_files)
+        finally:
+            image.close()
     if args.memory:
         image = (Image(work, "many", 2500, "-O", "inline_data", "-N", "1500000") if is_root
                  else Plain(work, "many"))
@@ -262,6 +271,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--files", type=int, default=20000)
     parser.add_argument("--memory-files", type=int, default=300000)
+    parser.add_argument("--transaction-files", type=int, default=80000)
+    parser.add_argument("--no-transactions", dest="transactions", action="store_false")
     parser.add_argument("--no-memory", dest="memory", action="store_false")
     args = parser.parse_args()
     args.pleach = os.path.abspath(args.pleach)
