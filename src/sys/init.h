@@ -29,6 +29,7 @@ struct pl_init_message {
 struct pl_init {
 	const struct pl_view *view;
 	int socket;
+	int caller; /* the process outside, readable when it has ended; -1: not known */
 	char *const *argv, *const *envp;
 	const char *const *programs; /* paths to try, NULL ends */
 	char **shell_argv; /* {"/bin/sh", NULL, argv[1], ...}: for a file that the kernel does not know */
@@ -41,12 +42,31 @@ struct pl_init {
 /** Never returns: init of the namespaces that it was cloned into, all signals blocked. (init.c) */
 _Noreturn void pl_init_run(const struct pl_init *init);
 
+/* ---- watch.c ---- */
+
+/** What is noted of the opens in a view. */
+struct pl_watch {
+	int fd;	   /* fanotify; -1: nothing is watched */
+	int names; /* /proc/self/fd, whatever is mounted over it later */
+	bool has_failed;
+};
+/** From here on opens are noted, if the view asks for it. After its steps, before the program. */
+int pl_watch_start(struct pl_watch *watch, const struct pl_view *view);
+/** Appends to view->reads_fd what has come so far. An error is final: not even that some were lost could be written. */
+int pl_watch_note(struct pl_watch *watch, const struct pl_view *view);
+
 /* ---- view.c ---- */
+
+#define PL_DECIMAL_MAX 24
+/** Writes a number, and a NUL. Returns its length. snprintf(3) is not async-signal-safe. */
+size_t pl_decimal(unsigned long value, char ret_text[PL_DECIMAL_MAX]);
 
 /** Maps this user to himself in the user namespace that the process was just cloned into. */
 int pl_view_map_ids(uid_t uid, gid_t gid);
 /** Nothing mounted here shows outside; what is mounted outside still shows here. */
 int pl_view_detach(void);
+/** Mounts an overlay with these options, one a line, and sees that they are in force: -EOPNOTSUPP. (overlay.c) */
+int pl_view_overlay(const char *target, const char *options);
 /** Does one step. Async-signal-safe, as all here. */
 int pl_view_do(const struct pl_view_step *step);
 /** /proc shows the processes of the namespace, where the kernel lets it. */

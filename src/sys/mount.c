@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <sched.h>
-#include <stdio.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -116,6 +115,20 @@ static void remove_layers(int scratch_fd)
 	(void)pl_erase(scratch_fd, "merged", NULL);
 }
 
+static const char *why_not(int r)
+{
+	switch (r) {
+	case -ENODEV:
+		return "this kernel has no overlayfs";
+	case -EOPNOTSUPP:
+		return "an overlay on this file system or of this user lacks what is needed";
+	case -EINVAL:
+		return "the file system of the store cannot be the upper layer of an overlay";
+	default:
+		return "an overlay cannot be mounted over this file system";
+	}
+}
+
 int pl_overlay_probe(int lower_fd, int scratch_fd, bool with_user_namespace, const char *options,
 		     const char **ret_why)
 {
@@ -153,9 +166,7 @@ int pl_overlay_probe(int lower_fd, int scratch_fd, bool with_user_namespace, con
 		r = try(with_user_namespace, &step, &stage);
 		remove_layers(scratch_fd);
 		if (r < 0 && stage == 2) {
-			*ret_why = r == -ENODEV
-					   ? "this kernel has no overlayfs"
-					   : "an overlay cannot be mounted over this file system";
+			*ret_why = why_not(r);
 			return 0;
 		}
 		if (r < 0 && stage < 2) {

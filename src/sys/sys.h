@@ -330,7 +330,10 @@ struct pl_view_step {
 		PL_VIEW_MKDIR, /* the directory `target`, 0755 (in a tmpfs of ours) */
 		PL_VIEW_FILE, /* the file `target`, 0444, with the bytes `data` (in a tmpfs of ours) */
 		PL_VIEW_READONLY, /* the mount at `target` becomes read-only */
-		PL_VIEW_OVERLAY, /* an overlay over `target`; `data`: its options, a line each, paths as they are */
+		/* An overlay over `target`; `data` are its options, one a line. The lines lowerdir=, upperdir=
+		 * and workdir= name one directory each, in any bytes but a newline, nothing escaped.
+		 * -EOPNOTSUPP: an option that the kernel took is not in force. */
+		PL_VIEW_OVERLAY,
 		PL_VIEW_BIND, /* directory `source`, with what is mounted below it, over `target` */
 		PL_VIEW_SELF, /* the symlink `target` mounted on itself, so that it stays where it is */
 	} what;
@@ -340,8 +343,9 @@ struct pl_view {
 	const struct pl_view_step *steps;
 	size_t n_steps;
 	bool with_user_namespace; /* the ids of the caller, mapped to themselves */
-	/* A directory of the view whose opens are noted, NULL: none; as NUL-ended paths below it that are
-	 * appended to reads_fd. Needs CAP_SYS_ADMIN in the first user namespace. */
+	/* Not NULL: what is opened in the directories that PL_VIEW_BIND and _OVERLAY show is noted, as NUL-ended
+	 * paths below them that are appended to reads_fd; "\1" stands for some that were lost. What cannot even
+	 * note that ends the program (SIGKILL). Needs CAP_SYS_ADMIN in the first user namespace. */
 	const char *watched;
 	int reads_fd;
 	const int *
@@ -355,17 +359,25 @@ struct pl_child; /* a program in namespaces of its own, and its init */
  * process group and is not PID 1; init is ours, ends everything when the program has ended, and ends with
  * everything if this process dies. `cwd` NULL: stays. `stdio`: descriptors for 0, 1, 2; -EBADF: the caller's.
  * Between fork and exec nothing but async-signal-safe calls is made.
- * Errors of the view: *ret_step is the step that failed (-1: the namespaces themselves, n_steps: /proc).
- * That the program cannot be executed is told as an event, not here.
+ * Signals that are ignored stay so in the program, but for SIGCHLD; the signal mask is the caller's.
+ * Errors of the view: *ret_step is the step that failed (-1: the namespaces themselves, n_steps: the watch, or
+ * `cwd`). That the program cannot be executed is told as an event, not here.
  */
 int pl_child_start(const struct pl_view *view, char *const argv[], char *const envp[],
 		   const char *cwd, const int stdio[3], struct pl_child **ret_child, int *ret_step);
+/*
+ * Job control. What the terminal sends (^C, ^Z) goes to the whole process group, caller and program: the caller
+ * should ignore what the program is to decide (INT, QUIT). A stop is told only where the caller does not stop by
+ * itself: of a program with a process group of its own, or by SIGSTOP. Then the caller 1. takes the terminal back
+ * (tcsetpgrp() with SIGTTOU blocked), if it was in the foreground; 2. stops itself by SIGSTOP, so that its shell
+ * sees it; 3. when it goes on, calls pl_child_resume(), `foreground` if the terminal's group is its own then.
+ */
 struct pl_child_event {
 	enum pl_child_what {
 		PL_CHILD_EXITED,   /* value: its status; everything in the namespace is gone */
 		PL_CHILD_SIGNALED, /* value: the signal that ended it; the same */
 		PL_CHILD_STOPPED, /* value: the signal; the caller should stop too, then pl_child_resume() */
-		PL_CHILD_NO_EXEC, /* value: errno of exec or chdir; everything is gone */
+		PL_CHILD_NO_EXEC, /* value: errno of exec; everything is gone */
 	} what;
 	int value;
 };

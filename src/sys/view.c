@@ -1,11 +1,6 @@
 /*
  * The mounts of a namespace: single steps of a view, made by the process that was just cloned into it. Nothing here
  * allocates, or calls what is not async-signal-safe: the library may have been called in a process with threads.
- *
- * W1  Paths of an overlay's layers are opened here and given to the kernel by descriptor: overlayfs splits and
- *     unescapes what it is given as text, and takes 255 bytes of it.
- * W2  An option that the kernel drops without a word (index=on in a user namespace) is not noticed here; drivers
- *     that need it do not ask for it there.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,8 +12,6 @@
 
 #include "sys/init.h"
 #include "sys/seam.h"
-
-#define OPTION_MAX 256
 
 pid_t pl_clone(unsigned flags)
 {
@@ -41,29 +34,38 @@ static int write_text(const char *path, const char *text, size_t length)
 	return n < 0 ? (int)n : 0;
 }
 
-/* "ID ID 1\n". Returns its length. */
-static size_t map_text(unsigned long id, char ret_text[64])
+size_t pl_decimal(unsigned long value, char ret_text[PL_DECIMAL_MAX])
 {
-	char digits[24];
+	char digits[PL_DECIMAL_MAX];
 	size_t n = 0, length = 0;
 
 	do {
-		digits[n++] = (char)('0' + id % 10);
-		id /= 10;
-	} while (id > 0);
-	for (int twice = 0; twice < 2; twice++) {
-		for (size_t i = n; i > 0; i--)
-			ret_text[length++] = digits[i - 1];
-		ret_text[length++] = ' ';
-	}
-	ret_text[length++] = '1';
-	ret_text[length++] = '\n';
+		digits[n++] = (char)('0' + value % 10);
+		value /= 10;
+	} while (value > 0);
+	while (n > 0)
+		ret_text[length++] = digits[--n];
+	ret_text[length] = '\0';
 	return length;
+}
+
+/* "ID ID 1\n". Returns its length. */
+static size_t map_text(unsigned long id, char ret_text[2 * PL_DECIMAL_MAX + 4])
+{
+	size_t n = 0;
+
+	for (int twice = 0; twice < 2; twice++) {
+		n += pl_decimal(id, ret_text + n);
+		ret_text[n++] = ' ';
+	}
+	ret_text[n++] = '1';
+	ret_text[n++] = '\n';
+	return n;
 }
 
 int pl_view_map_ids(uid_t uid, gid_t gid)
 {
-	char text[64];
+	char text[2 * PL_DECIMAL_MAX + 4];
 	int r = write_text("/proc/self/setgroups", "deny", 4);
 
 	if (r >= 0)
@@ -95,80 +97,6 @@ static int make_file(const struct pl_view_step *step)
 	else if ((size_t)n != length)
 		r = -ENOSPC;
 	close(fd);
-	return r;
-}
-
-/* One "key=value" or "key" of an overlay. */
-static int configure(int fs, const char *option, size_t length)
-{
-	static const char *const layers[] = {"lowerdir", "upperdir", "workdir"};
-	char key[OPTION_MAX], *value;
-	int dir = -1, r;
-
-	if (length == 0)
-		return 0;
-	value = memchr(option, '=', length);
-	if (!value) {
-		if (length >= sizeof(key))
-			return -ENAMETOOLONG;
-		memcpy(key, option, length);
-		key[length] = '\0';
-		return fsconfig(fs, FSCONFIG_SET_FLAG, key, NULL, 0) < 0 ? -errno : 0;
-	}
-	for (size_t i = 0; i < PL_ARRAY_LEN(layers); i++) { /* W1 */
-		size_t n = strlen(layers[i]);
-		char path[4096];
-
-		if ((size_t)(value - option) != n || memcmp(option, layers[i], n) != 0)
-			continue;
-		if (length - n - 1 >= sizeof(path))
-			return -ENAMETOOLONG;
-		memcpy(path, value + 1, length - n - 1);
-		path[length - n - 1] = '\0';
-		dir = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-		if (dir < 0)
-			return -errno;
-		memcpy(key, "/proc/self/fd/", 14);
-		r = (int)map_text((unsigned long)dir, key + 14);
-		/* map_text() gives the number twice: the first is wanted. */
-		*(char *)memchr(key + 14, ' ', (size_t)r) = '\0';
-		r = fsconfig(fs, FSCONFIG_SET_STRING, layers[i], key, 0) < 0 ? -errno : 0;
-		close(dir);
-		return r;
-	}
-	if (length >= sizeof(key))
-		return -ENAMETOOLONG;
-	memcpy(key, option, length);
-	key[length] = '\0';
-	key[value - option] = '\0';
-	return fsconfig(fs, FSCONFIG_SET_STRING, key, key + (value - option) + 1, 0) < 0 ? -errno
-											 : 0;
-}
-
-/* The options stand in lines. */
-static int mount_overlay(const struct pl_view_step *step)
-{
-	int fs = fsopen("overlay", FSOPEN_CLOEXEC), mounted = -1, r = fs < 0 ? -errno : 0;
-	const char *line = step->data;
-
-	while (r >= 0 && *line) {
-		size_t length = strcspn(line, "\n");
-
-		r = configure(fs, line, length);
-		line += length + (line[length] == '\n');
-	}
-	if (r >= 0 && fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
-		r = -errno;
-	if (r >= 0) {
-		mounted = fsmount(fs, FSMOUNT_CLOEXEC, 0);
-		r = mounted < 0 ? -errno : 0;
-	}
-	if (r >= 0 && move_mount(mounted, "", AT_FDCWD, step->target, MOVE_MOUNT_F_EMPTY_PATH) < 0)
-		r = -errno;
-	if (mounted >= 0)
-		close(mounted);
-	if (fs >= 0)
-		close(fs);
 	return r;
 }
 
@@ -206,7 +134,7 @@ int pl_view_do(const struct pl_view_step *step)
 			  MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV, NULL);
 		break;
 	case PL_VIEW_OVERLAY:
-		return mount_overlay(step);
+		return pl_view_overlay(step->target, step->data);
 	case PL_VIEW_BIND:
 		r = mount(step->source, step->target, NULL, MS_BIND | MS_REC, NULL);
 		break;
