@@ -11,24 +11,25 @@
  * N3  The program is not process 1, stays in the caller's process group, and has the caller's signals: so pipelines
  *     and the terminal work as without us. Of a stop is reported what the caller would not notice by itself: of a
  *     program with a group of its own, or by SIGSTOP. (In here the number of a group from outside is 0.)
- * N4  The caller's death is seen by the socket. PR_SET_PDEATHSIG tells of the death of a thread, and is not used.
+ * N4  The caller's death is seen by a descriptor of its process, for its end of the socket may have been inherited
+ *     by a fork(2) of another thread; where there is none, by the socket. PR_SET_PDEATHSIG tells of the death of a
+ *     thread, and is not used. A caller that is stopped, init with it, and then killed leaves an orphaned process
+ *     group, which the kernel lets go on.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/fanotify.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "sys/init.h"
 
-#define LOST "\1" /* as a path of a watch: some were lost */
-
 struct running {
 	const struct pl_init *init;
 	pid_t program; /* 0: it has ended */
-	int tty, watch;
+	int tty;
+	struct pl_watch watch;
 };
 
 static void tell(int socket, int what, int step, int value)
@@ -47,14 +48,17 @@ static _Noreturn void give_up(const struct pl_init *init, int step, int r)
 
 /* ---- the program ---- */
 
-/* Handlers are gone at the exec anyhow; until then they must not run in here. What is ignored stays so. */
+/*
+ * Handlers are gone at the exec anyhow; until then they must not run in here. What is ignored stays so, but for
+ * SIGCHLD: children of who ignores it vanish unseen, and init would wait for ever.
+ */
 static void drop_handlers(void)
 {
 	for (int n = 1; n < NSIG; n++) {
 		struct sigaction action;
 
-		if (sigaction(n, NULL, &action) < 0 || action.sa_handler == SIG_IGN ||
-		    action.sa_handler == SIG_DFL)
+		if (sigaction(n, NULL, &action) < 0 || action.sa_handler == SIG_DFL ||
+		    (action.sa_handler == SIG_IGN && n != SIGCHLD))
 			continue;
 		action.sa_handler = SIG_DFL;
 		action.sa_flags = 0;
@@ -143,10 +147,22 @@ static void close_between(int from, int to)
 		(void)close_range((unsigned)from, (unsigned)to, 0);
 }
 
+/* Whoever opens something gets a number above 2. What was closed is so for the program too: these are not handed on. */
+static void fill_stdio(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	while (fd >= 0 && fd <= 2);
+	if (fd > 2)
+		close(fd);
+}
+
 static void close_foreign(const struct running *run)
 {
 	const struct pl_view *view = run->init->view;
-	int own[PL_INIT_KEPT_MAX + 4], n = 0, next = 3;
+	int own[PL_INIT_KEPT_MAX + 6], n = 0, next = 3;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	for (int i = 0; null >= 0 && i < 3; i++)
@@ -155,7 +171,9 @@ static void close_foreign(const struct running *run)
 		own[n++] = view->kept[i];
 	own[n++] = run->init->socket;
 	own[n++] = run->tty;
-	own[n++] = run->watch;
+	own[n++] = run->watch.fd;
+	own[n++] = run->watch.names;
+	own[n++] = run->init->caller;
 	own[n++] = view->watched ? view->reads_fd : -1;
 	/* From one of ours to the next higher. */
 	for (;;) {
@@ -170,91 +188,6 @@ static void close_foreign(const struct running *run)
 		next = lowest + 1;
 	}
 	close_between(next, ~0U >> 1);
-}
-
-/* ---- what is opened ---- */
-
-static bool is_shown(const struct pl_view_step *step)
-{
-	return step->what == PL_VIEW_OVERLAY || step->what == PL_VIEW_BIND;
-}
-
-/* Every mount that shows the workspace. */
-static int watch(struct running *run)
-{
-	const struct pl_view *view = run->init->view;
-
-	if (!view->watched)
-		return 0;
-	run->watch = fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC | FAN_NONBLOCK |
-					   FAN_UNLIMITED_QUEUE | FAN_UNLIMITED_MARKS,
-				   O_RDONLY | O_CLOEXEC | O_LARGEFILE);
-	if (run->watch < 0)
-		return -errno;
-	for (size_t i = 0; i < view->n_steps; i++)
-		if (is_shown(&view->steps[i]) &&
-		    fanotify_mark(run->watch, FAN_MARK_ADD | FAN_MARK_MOUNT, FAN_OPEN | FAN_ONDIR,
-				  AT_FDCWD, view->steps[i].target) < 0)
-			return -errno;
-	return 0;
-}
-
-/* The part of a path that lies in the workspace, wherever that is shown; NULL: elsewhere. */
-static const char *inside(const struct pl_view *view, const char *path)
-{
-	for (size_t i = 0; i < view->n_steps; i++) {
-		size_t n = strlen(view->steps[i].target);
-
-		if (is_shown(&view->steps[i]) && strncmp(path, view->steps[i].target, n) == 0 &&
-		    (path[n] == '/' || path[n] == '\0'))
-			return path[n] == '/' ? path + n + 1 : path + n;
-	}
-	return NULL;
-}
-
-static void note_open(const struct pl_view *view, int fd)
-{
-	char link[32] = "/proc/self/fd/", path[4097], digits[16];
-	size_t n = 0, at = 14;
-	const char *relative;
-	ssize_t length;
-
-	for (int rest = fd; rest > 0 || n == 0; rest /= 10)
-		digits[n++] = (char)('0' + rest % 10);
-	while (n > 0)
-		link[at++] = digits[--n];
-	link[at] = '\0';
-	length = readlink(link, path, sizeof(path) - 1);
-	if (length < 0 || (size_t)length == sizeof(path) - 1) {
-		(void)!write(view->reads_fd, LOST, sizeof(LOST));
-		return;
-	}
-	path[length] = '\0';
-	relative = inside(view, path);
-	if (relative)
-		(void)!write(view->reads_fd, relative, strlen(relative) + 1);
-}
-
-/* All that has come so far. */
-static void note_opens(struct running *run)
-{
-	_Alignas(struct fanotify_event_metadata) char buffer[4096];
-	const struct pl_view *view = run->init->view;
-	ssize_t n;
-
-	while (run->watch >= 0 && (n = read(run->watch, buffer, sizeof(buffer))) > 0) {
-		struct fanotify_event_metadata *e = (void *)buffer;
-
-		for (; FAN_EVENT_OK(e, n); e = FAN_EVENT_NEXT(e, n)) {
-			if (e->mask & FAN_Q_OVERFLOW)
-				(void)!write(view->reads_fd, LOST, sizeof(LOST));
-			if (e->fd < 0)
-				continue;
-			if (e->pid != 1) /* not our own */
-				note_open(view, e->fd);
-			close(e->fd);
-		}
-	}
 }
 
 /* ---- its life ---- */
@@ -327,14 +260,17 @@ static int attend(struct running *run, int *ret_status)
 	sigdelset(&mask, SIGCHLD);
 	(void)sigaction(SIGCHLD, &action, NULL);
 	for (;;) {
-		struct pollfd fds[2] = {{.fd = run->init->socket, .events = POLLIN},
-					{.fd = run->watch, .events = POLLIN}};
+		struct pollfd fds[] = {{.fd = run->init->socket, .events = POLLIN},
+				       {.fd = run->watch.fd, .events = POLLIN},
+				       {.fd = run->init->caller, .events = POLLIN}};
 
 		if (reap(run, ret_status))
 			return 1;
-		(void)ppoll(fds, 2, NULL, &mask);
-		note_opens(run);
-		if ((fds[0].revents & (POLLIN | POLLHUP | POLLERR)) && !obey(run))
+		if (ppoll(fds, PL_ARRAY_LEN(fds), NULL, &mask) < 0)
+			continue;
+		if (pl_watch_note(&run->watch, run->init->view) < 0)
+			(void)kill(run->program, SIGKILL);
+		if (fds[2].revents || (fds[0].revents && !obey(run)))
 			return 0;
 	}
 }
@@ -370,7 +306,7 @@ static void make_view(struct running *run)
 	}
 	pl_view_mount_proc();
 	(void)umask(mask);
-	r = watch(run);
+	r = pl_watch_start(&run->watch, view);
 	if (r >= 0 && init->cwd && chdir(init->cwd) < 0)
 		r = -errno;
 	if (r < 0)
@@ -379,10 +315,11 @@ static void make_view(struct running *run)
 
 _Noreturn void pl_init_run(const struct pl_init *init)
 {
-	struct running run = {.init = init, .tty = -1, .watch = -1};
+	struct running run = {.init = init, .tty = -1, .watch = {.fd = -1, .names = -1}};
 	int status = 0, err;
 
 	drop_handlers();
+	fill_stdio();
 	make_view(&run);
 	run.tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
 	err = start(&run);
@@ -394,7 +331,9 @@ _Noreturn void pl_init_run(const struct pl_init *init)
 	}
 	run.program = 0;
 	end_all();
-	note_opens(&run);
+	if (pl_watch_note(&run.watch, init->view) < 0)
+		status =
+			SIGKILL; /* what it has read is not known: as if it had been ended for that */
 	if (err)
 		tell(init->socket, PL_INIT_EVENT, PL_CHILD_NO_EXEC, err);
 	else if (WIFSIGNALED(status))

@@ -6,11 +6,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,6 +21,7 @@
 
 struct pl_child {
 	pid_t init;
+	pid_t owner; /* who has started it: a fork of that process must not end it */
 	int socket;
 	bool has_ended;
 	struct pl_child_event end;
@@ -113,11 +116,15 @@ static void wait_for_init(pid_t pid)
 		;
 }
 
-/* The next message; 0: init is gone without one. */
+/* The next message; 0: init is gone without one. Only poll(2) is ended by a handler with SA_RESTART too. */
 static int receive(int socket, struct pl_init_message *m)
 {
-	ssize_t n = recv(socket, m, sizeof(*m), 0);
+	struct pollfd item = {.fd = socket, .events = POLLIN};
+	ssize_t n;
 
+	if (poll(&item, 1, -1) < 0)
+		return -errno;
+	n = recv(socket, m, sizeof(*m), 0);
 	if (n < 0)
 		return errno == ECONNRESET ? 0 : -errno;
 	return n == sizeof(*m);
@@ -125,7 +132,7 @@ static int receive(int socket, struct pl_init_message *m)
 
 static int await_ready(int socket, int *ret_step)
 {
-	struct pl_init_message m;
+	struct pl_init_message m = {0};
 	int r;
 
 	do
@@ -141,6 +148,45 @@ static int await_ready(int socket, int *ret_step)
 	return -m.value;
 }
 
+/* Both above 2, which are the program's. */
+static int make_sockets(int ret_sockets[2])
+{
+	int r = 0;
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ret_sockets) < 0)
+		return -errno;
+	for (int i = 0; i < 2; i++) {
+		int low = ret_sockets[i];
+
+		if (low > 2)
+			continue;
+		ret_sockets[i] = pl_dup(low);
+		close(low);
+		if (ret_sockets[i] < 0)
+			r = ret_sockets[i];
+	}
+	if (r < 0)
+		for (int i = 0; i < 2; i++)
+			pl_closep(&ret_sockets[i]);
+	return r;
+}
+
+/* This process, readable when it has ended; -1: the kernel has no such thing. */
+static int open_self(void)
+{
+#ifdef SYS_pidfd_open
+	int low = (int)syscall(SYS_pidfd_open, getpid(), 0), fd;
+
+	if (low < 0 || low > 2)
+		return low;
+	fd = pl_dup(low);
+	close(low);
+	return fd < 0 ? -1 : fd;
+#else
+	return -1;
+#endif
+}
+
 int pl_child_start(const struct pl_view *view, char *const argv[], char *const envp[],
 		   const char *cwd, const int stdio[3], struct pl_child **ret_child, int *ret_step)
 {
@@ -153,23 +199,28 @@ int pl_child_start(const struct pl_view *view, char *const argv[], char *const e
 			       .stdio = stdio,
 			       .uid = geteuid(),
 			       .gid = getegid()};
-	int sockets[2], r = child ? prepare(&p, argv, envp) : -ENOMEM;
+	int sockets[2], r = -ENOMEM;
 
 	pl_assert(argv[0] && view->n_kept <= PL_INIT_KEPT_MAX);
 	*ret_step = -1;
+	if (child)
+		r = prepare(&p, argv, envp);
 	if (r >= 0 && view->with_user_namespace && !pl_seam_has(PL_CAP_USERNS))
 		r = -EPERM;
 	if (r >= 0)
 		r = pl_seam_pass(PL_CALL_MOUNT);
-	if (r >= 0 && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) < 0)
-		r = -errno;
+	if (r >= 0)
+		r = make_sockets(sockets);
 	if (r < 0)
 		goto out;
 	init.programs = pl_strings_list(&p.programs);
 	init.shell_argv = p.shell_argv;
 	init.socket = sockets[1];
+	init.caller = open_self();
+	child->owner = getpid();
 	child->init = clone_init(&init, sockets);
 	close(sockets[1]);
+	pl_closep(&init.caller);
 	r = child->init < 0 ? (int)child->init : await_ready(sockets[0], ret_step);
 	if (r < 0) {
 		close(sockets[0]);
@@ -203,7 +254,7 @@ static void note_end(struct pl_child *child, enum pl_child_what what, int value)
 
 int pl_child_next(struct pl_child *child, struct pl_child_event *ret_event)
 {
-	struct pl_init_message m;
+	struct pl_init_message m = {0};
 
 	if (!child->has_ended) {
 		int r = receive(child->socket, &m);
@@ -251,7 +302,7 @@ void pl_child_close(struct pl_child *child)
 {
 	if (!child)
 		return;
-	if (!child->has_ended) {
+	if (!child->has_ended && child->owner == getpid()) {
 		(void)kill(child->init, SIGKILL);
 		wait_for_init(child->init);
 	}

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 #include "sys/scratch.h"
 
@@ -389,6 +390,402 @@ static void an_ordinary_user_has_one_too(void **state)
 	assert_int_equal(r, 0);
 }
 
+/* ---- what the caller is like ---- */
+
+static int with_sigchld_ignored(struct scratch *s)
+{
+	struct pl_view view = plain_view();
+
+	signal(SIGCHLD, SIG_IGN);
+	CHECK(run_in(&view, "exit 9", NULL) == 9);
+	CHECK(run_in(&view, "sh -c 'exit 4'; exit $?", NULL) == 4);
+	return 0;
+}
+
+static void a_caller_who_ignores_sigchld_is_told_the_end(void **state)
+{
+	NEEDS_NAMESPACES();
+	assert_int_equal(in_child(with_sigchld_ignored, *state), 0);
+}
+
+static int without_stdio(struct scratch *s)
+{
+	int err = dup(2);
+	struct pl_view view = plain_view();
+	int out = pl_create(s->fd, "out", 0644);
+	struct pl_child_event event = {.value = -1};
+	char *argv[] = {(char *)"sh", (char *)"-c", (char *)"echo said; ! echo x >&2", NULL};
+	int step, stdio[3] = {-EBADF, out, -EBADF};
+	struct pl_child *child;
+
+	CHECK(out > 2 && err > 2);
+	for (int i = 0; i < 3; i++)
+		close(i);
+	/* What is closed for the caller is so for the program: the second echo fails. */
+	step = pl_child_start(&view, argv, environ, NULL, stdio, &child, &step);
+	if (step == 0)
+		step = pl_child_next(child, &event);
+	pl_child_close(child);
+	dup2(err, 2);
+	CHECK(step == 0);
+	CHECK(event.what == PL_CHILD_EXITED && event.value == 0);
+	return 0;
+}
+
+static void a_caller_without_stdio_can_start_one(void **state)
+{
+	struct scratch *s = *state;
+	struct pl_buffer b = {0};
+
+	NEEDS_NAMESPACES();
+	assert_int_equal(in_child(without_stdio, s), 0);
+	assert_int_equal(pl_read_file(s->fd, "out", 100, &b), 0);
+	assert_string_equal(pl_buffer_string(&b), "said\n");
+	pl_buffer_done(&b);
+}
+
+/* A program that reads its input to the end, and so lives until the other end of `ret_input` is closed. */
+static struct pl_child *start_cat(const struct pl_view *view, int *ret_input)
+{
+	char *argv[] = {(char *)"cat", NULL};
+	int input[2], step, stdio[3] = {-EBADF, -EBADF, -EBADF};
+	struct pl_child *child;
+
+	assert_int_equal(pipe2(input, O_CLOEXEC), 0);
+	stdio[0] = input[0];
+	assert_int_equal(pl_child_start(view, argv, environ, NULL, stdio, &child, &step), 0);
+	close(input[0]);
+	*ret_input = input[1];
+	return child;
+}
+
+static void init_holds_no_descriptor_of_the_callers(void **state)
+{
+	struct pl_view view = plain_view();
+	struct pl_child *child;
+	int many[40][2], input;
+	char c;
+
+	(void)state;
+	NEEDS_NAMESPACES();
+	for (size_t i = 0; i < PL_ARRAY_LEN(many); i++)
+		assert_int_equal(pipe2(many[i], O_CLOEXEC), 0);
+	child = start_cat(&view, &input);
+	for (size_t i = 0; i < PL_ARRAY_LEN(many); i++) {
+		close(many[i][1]);
+		assert_int_equal(read(many[i][0], &c, 1), 0); /* though the program still runs */
+		close(many[i][0]);
+	}
+	assert_int_equal(poll(&(struct pollfd){.fd = pl_child_fd(child), .events = POLLIN}, 1, 0),
+			 0);
+	close(input);
+	pl_child_close(child);
+}
+
+static void on_alarm(int signal)
+{
+}
+
+/* The handler runs once the wait is reached or before, so it runs again and again until the wait ends. */
+static void a_handler_ends_the_wait_for_an_event(void **state)
+{
+	const struct itimerval often = {{0, 2000}, {0, 2000}}, never = {{0, 0}, {0, 0}};
+	struct sigaction action = {.sa_handler = on_alarm, .sa_flags = SA_RESTART}, old;
+	struct pl_view view = plain_view();
+	struct pl_child_event event;
+	struct pl_child *child;
+	int input;
+
+	(void)state;
+	NEEDS_NAMESPACES();
+	child = start_cat(&view, &input);
+	sigaction(SIGALRM, &action, &old);
+	setitimer(ITIMER_REAL, &often, NULL);
+	assert_int_equal(pl_child_next(child, &event), -EINTR);
+	setitimer(ITIMER_REAL, &never, NULL);
+	sigaction(SIGALRM, &old, NULL);
+	close(input);
+	assert_int_equal(pl_child_next(child, &event), 0);
+	assert_int_equal(event.what, PL_CHILD_EXITED);
+	pl_child_close(child);
+}
+
+static void a_fork_of_the_caller_ends_nothing(void **state)
+{
+	struct pl_view view = plain_view();
+	struct pl_child_event event;
+	struct pl_child *child;
+	int input, status;
+	pid_t pid;
+
+	(void)state;
+	NEEDS_NAMESPACES();
+	child = start_cat(&view, &input);
+	pid = fork();
+	if (pid == 0) {
+		pl_child_close(child);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	close(input);
+	assert_int_equal(pl_child_next(child, &event), 0);
+	assert_int_equal(event.what, PL_CHILD_EXITED);
+	pl_child_close(child);
+}
+
+/* 1. The caller starts a program. 2. It forks, and the fork has its end of the socket. 3. It is killed. */
+static void a_fork_of_a_killed_caller_keeps_nothing_alive(void **state)
+{
+	char *argv[] = {(char *)"sleep", (char *)"1000", NULL};
+	struct pl_view view = plain_view();
+	int alive[2], told[2], status;
+	pid_t pid, fork_of_it;
+	char c;
+
+	(void)state;
+	NEEDS_NAMESPACES();
+	assert_int_equal(pipe2(alive, O_CLOEXEC), 0);
+	assert_int_equal(pipe2(told, O_CLOEXEC), 0);
+	pid = fork();
+	if (pid == 0) {
+		struct pl_child *child;
+		int step, stdio[3] = {alive[1], -EBADF, -EBADF};
+
+		if (pl_child_start(&view, argv, environ, NULL, stdio, &child, &step) < 0)
+			_exit(1);
+		close(alive[1]);
+		fork_of_it = fork();
+		if (fork_of_it > 0 && write(told[1], &fork_of_it, sizeof(pid)) != sizeof(pid))
+			_exit(1);
+		for (;;)
+			pause();
+	}
+	close(alive[1]);
+	assert_int_equal(read(told[0], &fork_of_it, sizeof(pid)), sizeof(pid));
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(read(alive[0], &c, 1), 0);
+	assert_int_equal(kill(fork_of_it, SIGKILL), 0);
+	close(alive[0]);
+	close(told[0]);
+	close(told[1]);
+}
+
+/* ---- mounts ---- */
+
+static int read_mountinfo(struct pl_buffer *b)
+{
+	return pl_read_file(AT_FDCWD, "/proc/self/mountinfo", 1 << 20, b);
+}
+
+/* In a namespace of the test's own, on a mount that is shared: there a mount could leak. */
+static int mounts_leak_in_and_not_out(struct scratch *s)
+{
+	struct pl_view view = {.reads_fd = -EBADF};
+	char *argv[] = {
+		(char *)"sh", (char *)"-c",
+		(char *)"mkdir in && mount -t tmpfs in in && touch in/x && echo && read x && "
+			"test -f out/there",
+		NULL};
+	int input[2], output[2], step, stdio[3] = {-EBADF, -EBADF, -EBADF};
+	struct pl_buffer before = {0}, after = {0};
+	struct pl_child_event event;
+	struct pl_child *child;
+	struct stat above, root;
+	char c;
+
+	CHECK(private_mounts(s) == 0);
+	CHECK(fstat(s->fd, &above) == 0);
+	CHECK(mount("tmpfs", s->path, "tmpfs", 0, "size=1m") == 0);
+	CHECK(mount(NULL, s->path, NULL, MS_SHARED, NULL) == 0);
+	CHECK(chdir(s->path) == 0 && stat(".", &root) == 0 && root.st_dev != above.st_dev);
+	CHECK(mkdir("out", 0755) == 0);
+	CHECK(pipe2(input, O_CLOEXEC) == 0 && pipe2(output, O_CLOEXEC) == 0);
+	CHECK(read_mountinfo(&before) == 0);
+	stdio[0] = input[0];
+	stdio[1] = output[1];
+	CHECK(pl_child_start(&view, argv, environ, NULL, stdio, &child, &step) == 0);
+	CHECK(read(output[0], &c, 1) == 1); /* mounted inside */
+	CHECK(read_mountinfo(&after) == 0);
+	CHECK(before.length == after.length && memcmp(before.data, after.data, after.length) == 0);
+	CHECK(mount("tmpfs", "out", "tmpfs", 0, "size=1m") == 0);
+	CHECK(stat("out", &above) == 0 && root.st_dev != above.st_dev);
+	CHECK(close(open("out/there", O_CREAT | O_WRONLY, 0644)) == 0);
+	CHECK(write(input[1], "\n", 1) == 1);
+	CHECK(pl_child_next(child, &event) == 0);
+	CHECK(event.what == PL_CHILD_EXITED && event.value == 0);
+	pl_child_close(child);
+	pl_buffer_done(&before);
+	pl_buffer_done(&after);
+	return 0;
+}
+
+static void what_is_mounted_outside_shows_inside_and_not_the_other_way(void **state)
+{
+	if (!pl_may_mount())
+		SKIP("only root may mount");
+	assert_int_equal(in_child(mounts_leak_in_and_not_out, *state), 0);
+}
+
+/* Upper and work on a tmpfs of the test's, since the scratch directory may lie on an overlay. */
+static int overlay_of_odd_names(struct scratch *s)
+{
+	static const char *const dirs[] = {"a:b,c\\d", "u,p:\\,", "w\\:=", "m"};
+	char path[4][4300], options[20000];
+	const struct pl_view_step steps[] = {
+		{.what = PL_VIEW_OVERLAY, .target = path[3], .data = options}};
+	struct pl_view view = {.steps = steps, .n_steps = 1, .reads_fd = -EBADF};
+	struct stat above, root;
+
+	CHECK(private_mounts(s) == 0);
+	CHECK(fstat(s->fd, &above) == 0);
+	CHECK(mount("tmpfs", s->path, "tmpfs", 0, "size=1m") == 0);
+	CHECK(chdir(s->path) == 0 && stat(".", &root) == 0 && root.st_dev != above.st_dev);
+	for (size_t i = 0; i < PL_ARRAY_LEN(dirs); i++) {
+		CHECK(mkdir(dirs[i], 0755) == 0);
+		snprintf(path[i], sizeof(path[i]), "%s/%s", s->path, dirs[i]);
+	}
+	CHECK(close(open("a:b,c\\d/base", O_CREAT | O_WRONLY, 0644)) == 0);
+	snprintf(options, sizeof(options),
+		 "lowerdir=%s\nupperdir=%s\nworkdir=%s\nindex=on\nredirect_dir=on\nmetacopy=off\n"
+		 "xino=off\nvolatile",
+		 path[0], path[1], path[2]);
+	CHECK(run_in(&view, "test -f base && echo new > base && mv base moved", path[3]) == 0);
+	CHECK(access("a:b,c\\d/base", F_OK) == 0 && access("u,p:\\,/moved", F_OK) == 0);
+	/* Two of one layer are a mistake, and so is what no overlay knows. */
+	snprintf(options, sizeof(options), "lowerdir=%s\nlowerdir=%s", path[0], path[0]);
+	CHECK(run_in(&view, "true", NULL) == -EINVAL);
+	snprintf(options, sizeof(options), "lowerdir=%s:%s", path[0], path[0]);
+	CHECK(run_in(&view, "true", NULL) == -ENOENT);
+	return 0;
+}
+
+static void layers_may_have_any_names(void **state)
+{
+	if (!pl_may_mount())
+		SKIP("only root may mount an overlay without a user namespace");
+	assert_int_equal(in_child(overlay_of_odd_names, *state), 0);
+}
+
+static int mutate_seam(struct scratch *s)
+{
+	struct pl_view view = plain_view();
+	const int before = count_fds();
+
+	fail_call(PL_CALL_MOUNT, 1, EMFILE);
+	CHECK(run_in(&view, "true", NULL) == -EMFILE);
+	pl_seam_arm(NULL);
+	CHECK(run_in(&view, "true", NULL) == 0);
+	CHECK(count_fds() == before);
+	return 0;
+}
+
+static void a_start_passes_the_seam_and_leaks_no_descriptor(void **state)
+{
+	NEEDS_NAMESPACES();
+	assert_int_equal(in_child(mutate_seam, *state), 0);
+}
+
+/* ---- watching ---- */
+
+static void watching_waits_for_nothing_and_notes_what_is_gone(void **state)
+{
+	struct scratch *s = *state;
+	char dir[4200], line[9000];
+	const struct pl_view_step steps[] = {
+		{.what = PL_VIEW_BIND, .target = dir, .source = s->path}};
+	struct pl_view view = plain_view();
+	struct pl_buffer b = {0};
+	int reads = pl_open_or_create(s->fd, "reads", O_RDWR | O_APPEND, 0600);
+
+	if (!pl_may_mount())
+		SKIP("only root may watch");
+	snprintf(dir, sizeof(dir), "%s/dir", s->path);
+	assert_int_equal(mkdir(dir, 0755), 0);
+	assert_int_equal(make_file(s->fd, "gone", "x"), 0);
+	assert_int_equal(mkfifoat(s->fd, "fifo", 0600), 0);
+	view.steps = steps;
+	view.n_steps = 1;
+	view.watched = dir;
+	view.reads_fd = reads;
+	snprintf(line, sizeof(line),
+		 "cd '%s' && exec 3<>fifo && exec 4<gone && rm gone && ls . >/dev/null", dir);
+	assert_int_equal(run_in(&view, line, NULL), 0);
+	assert_int_equal(pl_read_file(s->fd, "reads", 1 << 20, &b), 0);
+	assert_non_null(memmem(b.data, b.length, "gone", 5));
+	assert_int_equal(b.data[b.length - 1], 0);
+	assert_true(b.data[0] == 0 || memmem(b.data, b.length, "\0", 2)); /* the root: "" */
+	pl_buffer_done(&b);
+	close(reads);
+}
+
+static void what_cannot_be_noted_is_not_run_on(void **state)
+{
+	struct scratch *s = *state;
+	char dir[4200];
+	const struct pl_view_step steps[] = {
+		{.what = PL_VIEW_BIND, .target = dir, .source = s->path}};
+	struct pl_view view = plain_view();
+	int reads;
+
+	if (!pl_may_mount())
+		SKIP("only root may watch");
+	snprintf(dir, sizeof(dir), "%s/dir", s->path);
+	assert_int_equal(mkdir(dir, 0755), 0);
+	reads = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	assert_true(reads >= 0);
+	view.steps = steps;
+	view.n_steps = 1;
+	view.watched = dir;
+	view.reads_fd = reads;
+	assert_int_equal(run_in(&view, "ls . >/dev/null", dir), 1000 + SIGKILL);
+	assert_int_equal(run_in(&view, "ls . >/dev/null; exec sleep 1000", dir), 1000 + SIGKILL);
+	close(reads);
+}
+
+/* ---- as a user ---- */
+
+static int index_in_user_namespace(struct scratch *s)
+{
+	char target[4200], lower[4200], upper[4200], work[4200], options[20000];
+	const struct pl_view_step steps[] = {
+		{.what = PL_VIEW_TMPFS, .target = s->path},
+		{.what = PL_VIEW_MKDIR, .target = lower},
+		{.what = PL_VIEW_MKDIR, .target = upper},
+		{.what = PL_VIEW_MKDIR, .target = work},
+		{.what = PL_VIEW_MKDIR, .target = target},
+		{.what = PL_VIEW_OVERLAY, .target = target, .data = options}};
+	struct pl_view view = {.steps = steps,
+			       .n_steps = PL_ARRAY_LEN(steps),
+			       .with_user_namespace = true,
+			       .reads_fd = -EBADF};
+	const char *why;
+
+	prctl(PR_SET_DUMPABLE, 1); /* as an exec would make it */
+	if (pl_user_namespace_probe(&why) != 1)
+		return 77;
+	snprintf(target, sizeof(target), "%s/m", s->path);
+	snprintf(lower, sizeof(lower), "%s/l", s->path);
+	snprintf(upper, sizeof(upper), "%s/u", s->path);
+	snprintf(work, sizeof(work), "%s/w", s->path);
+	snprintf(options, sizeof(options),
+		 "lowerdir=%s\nupperdir=%s\nworkdir=%s\nuserxattr\nindex=off", lower, upper, work);
+	CHECK(run_in(&view, "touch x", target) == 0);
+	snprintf(options, sizeof(options),
+		 "lowerdir=%s\nupperdir=%s\nworkdir=%s\nuserxattr\nindex=on", lower, upper, work);
+	CHECK(run_in(&view, "touch x", target) == -EOPNOTSUPP);
+	return 0;
+}
+
+static void an_option_that_the_kernel_drops_is_noticed(void **state)
+{
+	int r = in_child_as_user(index_in_user_namespace, *state);
+
+	if (r == 77)
+		SKIP("user namespaces cannot be made");
+	assert_int_equal(r, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -406,6 +803,18 @@ int main(void)
 		TEST(killed_while_it_is_stopped_its_end_is_told),
 		TEST(what_is_opened_is_noted),
 		TEST(an_ordinary_user_has_one_too),
+		TEST(a_caller_who_ignores_sigchld_is_told_the_end),
+		TEST(a_caller_without_stdio_can_start_one),
+		TEST(init_holds_no_descriptor_of_the_callers),
+		TEST(a_handler_ends_the_wait_for_an_event),
+		TEST(a_fork_of_the_caller_ends_nothing),
+		TEST(a_fork_of_a_killed_caller_keeps_nothing_alive),
+		TEST(what_is_mounted_outside_shows_inside_and_not_the_other_way),
+		TEST(layers_may_have_any_names),
+		TEST(a_start_passes_the_seam_and_leaks_no_descriptor),
+		TEST(watching_waits_for_nothing_and_notes_what_is_gone),
+		TEST(what_cannot_be_noted_is_not_run_on),
+		TEST(an_option_that_the_kernel_drops_is_noticed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
