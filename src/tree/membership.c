@@ -15,6 +15,10 @@
 
 #include <stdlib.h>
 
+struct sorted {
+	const char *path; /* in the level's groups */
+	size_t group;
+};
 struct level {
 	size_t depth; /* of the directory: how many were pushed before it */
 	char *prefix; /* its path from the root, "" there */
@@ -22,6 +26,7 @@ struct level {
 	struct pl_groups groups;
 	struct pl_map index;   /* hash of the path from the root: group << 32 | member */
 	uint64_t first_number; /* of the group 0 */
+	struct sorted *sorted; /* all members by path, made when they are first asked for so */
 };
 
 struct pl_membership {
@@ -37,6 +42,7 @@ static void level_done(struct level *level)
 	free(level->prefix);
 	pl_groups_done(&level->groups);
 	pl_map_done(&level->index);
+	free(level->sorted);
 }
 
 int pl_membership_new(const struct pl_node_source *source, uint64_t seed,
@@ -97,6 +103,21 @@ static bool find(const struct pl_membership *m, const char *path, const struct p
 	return false;
 }
 
+static struct pl_membership_group group_of(const struct pl_membership *m, size_t level,
+					   size_t index)
+{
+	struct pl_membership_group group = {
+		.number = m->levels[level].first_number + index,
+		.n_members = m->levels[level].groups.groups[index].n_members,
+		.owner = m,
+		.level = level,
+		.index = index,
+	};
+
+	pl_assert(group.n_members >= 2 && group.number < m->next_number);
+	return group;
+}
+
 bool pl_membership_find(const struct pl_membership *m, const char *path,
 			struct pl_membership_group *ret_group)
 {
@@ -108,14 +129,7 @@ bool pl_membership_find(const struct pl_membership *m, const char *path,
 	pl_hash_of(path, strlen(path), &key);
 	if (!find(m, path, &key, &level, &index))
 		return false;
-	*ret_group = (struct pl_membership_group){
-		.number = m->levels[level].first_number + index,
-		.n_members = m->levels[level].groups.groups[index].n_members,
-		.owner = m,
-		.level = level,
-		.index = index,
-	};
-	pl_assert(ret_group->n_members >= 2 && ret_group->number < m->next_number);
+	*ret_group = group_of(m, level, index);
 	return true;
 }
 
@@ -151,6 +165,103 @@ size_t pl_membership_own_groups(const struct pl_membership *m)
 	if (m->n == 0 || m->levels[m->n - 1].depth + 1 != m->depth)
 		return 0;
 	return m->levels[m->n - 1].groups.n;
+}
+
+/* ---- what lies below ---- */
+
+static int compare_sorted(const void *a, const void *b)
+{
+	const struct sorted *x = a, *y = b;
+
+	return strcmp(x->path, y->path);
+}
+
+static int sort_members(struct level *level)
+{
+	struct sorted *sorted;
+	size_t n = 0;
+
+	if (level->sorted)
+		return 0;
+	sorted = calloc(level->groups.n_members, sizeof(*sorted));
+	if (!sorted)
+		return -ENOMEM;
+	for (size_t group = 0; group < level->groups.n; group++)
+		for (size_t i = 0; i < level->groups.groups[group].n_members; i++)
+			sorted[n++] = (struct sorted){
+				.path = pl_groups_path(&level->groups, group, i), .group = group};
+	pl_assert(n == level->groups.n_members && n > 0);
+	qsort(sorted, n, sizeof(*sorted), compare_sorted);
+	level->sorted = sorted;
+	return 0;
+}
+
+/* Where `path` stands to what is below `directory`: 0 among it, else before (< 0) or behind. In the
+ * order of compare_sorted(). */
+static int compare_below(const char *path, const char *directory, size_t length)
+{
+	int c = strncmp(path, directory, length);
+
+	return c != 0 ? c : (unsigned char)path[length] - '/';
+}
+
+/* The first that is not before what is below `directory`. */
+static size_t first_below(const struct level *level, const char *directory, size_t length)
+{
+	size_t low = 0, high = level->groups.n_members;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (compare_below(level->sorted[middle].path, directory, length) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* `path` as the level's groups have it; NULL: it is the level's own directory. */
+static const char *relative_to(const struct level *level, const char *path)
+{
+	if (level->prefix_length == 0)
+		return path;
+	pl_assert(strncmp(path, level->prefix, level->prefix_length) == 0);
+	path += level->prefix_length;
+	return *path == '/' ? path + 1 : NULL;
+}
+
+int pl_membership_next_below(const struct pl_membership *m, const char *path,
+			     struct pl_membership_below *below,
+			     struct pl_membership_group *ret_group, struct pl_buffer *ret_member)
+{
+	pl_assert(*path != '\0');
+	for (; below->level < m->n; below->level++, below->has_begun = false) {
+		struct level *level = &m->levels[below->level];
+		const char *directory = relative_to(level, path);
+		size_t length = directory ? strlen(directory) : 0;
+		const struct sorted *found;
+
+		if (!directory)
+			continue;
+		if (!below->has_begun) {
+			if (sort_members(level) < 0)
+				return -ENOMEM;
+			below->at = first_below(level, directory, length);
+			below->has_begun = true;
+		}
+		if (below->at == level->groups.n_members)
+			continue;
+		found = &level->sorted[below->at];
+		if (compare_below(found->path, directory, length) != 0)
+			continue;
+		below->at++;
+		*ret_group = group_of(m, below->level, found->group);
+		pl_buffer_truncate(ret_member, 0);
+		add_path(level, found->path, ret_member);
+		return pl_buffer_ok(ret_member) ? 1 : -ENOMEM;
+	}
+	return 0;
 }
 
 /* ---- levels ---- */

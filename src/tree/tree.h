@@ -186,6 +186,19 @@ bool pl_membership_find(const struct pl_membership *m, const char *path,
 			struct pl_membership_group *ret_group);
 /** Appends the path (from the root) of a member to `b`. */
 void pl_membership_member(const struct pl_membership_group *group, size_t i, struct pl_buffer *b);
+/** Where a listing of members is; all zero: at its beginning. Valid until the next push or pop. */
+struct pl_membership_below {
+	size_t level, at;
+	bool has_begun; /* in that level */
+};
+/**
+ * Lists the names below the directory `path` that are in groups of directories above it: 1, the next
+ * one's group and in `ret_member` its path from the root; 0 at the end; -ENOMEM. `path` (not the root)
+ * is where the walk is, pushed or about to be. Names of one directory's groups come sorted by bytes.
+ */
+int pl_membership_next_below(const struct pl_membership *m, const char *path,
+			     struct pl_membership_below *below,
+			     struct pl_membership_group *ret_group, struct pl_buffer *ret_member);
 
 /* ---- cursor.c: a walk through a tree of nodes ---- */
 

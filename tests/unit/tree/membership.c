@@ -85,6 +85,47 @@ static void members_of_all_levels_are_found_by_their_path_from_the_root(void **s
 	expect_members("d/e/", "");
 }
 
+/* What of groups of directories above lies below `path`, with the number of members of its group. */
+static void expect_below(const char *path, const char *expected)
+{
+	struct pl_membership_below below = {0};
+	struct pl_membership_group group, found;
+	struct pl_buffer b = {0}, member = {0};
+	int r;
+
+	while ((r = pl_membership_next_below(m, path, &below, &group, &member)) == 1) {
+		assert_true(pl_membership_find(m, pl_buffer_string(&member), &found));
+		assert_int_equal(found.number, group.number);
+		assert_int_equal(found.n_members, group.n_members);
+		pl_buffer_add_format(&b, "%s%s", b.length > 0 ? " " : "",
+				     pl_buffer_string(&member));
+	}
+	assert_int_equal(r, 0);
+	assert_string_equal(pl_buffer_string(&b), expected);
+	pl_buffer_done(&b);
+	pl_buffer_done(&member);
+}
+
+static void names_below_a_directory_are_those_of_groups_above_it(void **state)
+{
+	expect_below("a", "");
+	assert_int_equal(push("", "a.d/1 a/b/c/d|a/b.c q|a/b/x z|a/c w", 4), 0);
+	expect_below("a", "a/b.c a/b/c/d a/b/x a/c");
+	expect_below("a.d", "a.d/1");
+	expect_below("z", ""); /* itself is not below it */
+	expect_below("b", "");
+	assert_int_equal(push("a", "b/1 e|b/p f", 2), 0);
+	/* Of its own groups none is above it. */
+	expect_below("a", "a/b.c a/b/c/d a/b/x a/c");
+	expect_below("a/b", "a/b/c/d a/b/x a/b/1 a/b/p");
+	assert_int_equal(push("a/b", "i j", 1), 0);
+	expect_below("a/b", "a/b/c/d a/b/x a/b/1 a/b/p");
+	expect_below("a/b/c", "a/b/c/d");
+	pl_membership_pop(m);
+	pl_membership_pop(m);
+	expect_below("a/b", "a/b/c/d a/b/x");
+}
+
 static void members_share_a_number_and_groups_do_not(void **state)
 {
 	assert_int_equal(push("", "a b|c d|e/f g", 3), 0);
@@ -186,6 +227,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		CASE(members_of_all_levels_are_found_by_their_path_from_the_root),
+		CASE(names_below_a_directory_are_those_of_groups_above_it),
 		CASE(members_share_a_number_and_groups_do_not),
 		CASE(popped_level_is_forgotten_and_its_numbers_never_come_again),
 		CASE(membership_without_groups_is_empty_and_reads_nothing),
