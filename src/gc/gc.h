@@ -18,6 +18,26 @@
 int pl_retire_run(struct pl_txdir *tx, struct pl_ref *ref, unsigned *ret_n,
 		  struct pleach_error *error);
 /**
+ * A placed tree that was taken to be recycled: tx/<name> is its wrapper, and nobody else's any more. The
+ * tree itself stays, pinned, so that its nodes do.
+ */
+struct pl_spare {
+	struct pl_pin pin;
+	char name[32];
+};
+#define PL_SPARE_NONE               \
+	{                           \
+		.pin = PL_PIN_NONE, \
+	}
+/**
+ * Takes the newest placed tree of `ref` that pl_retire_run() might take, in the same way. 1, or 0: there is
+ * none; errors as there. What is moved out of it from then on is not missed after a power cut.
+ */
+int pl_spare_take(struct pl_txdir *tx, struct pl_ref *ref, struct pl_spare *ret_spare,
+		  struct pleach_error *error);
+/** Ends the pin, and takes the tree away whole if nobody has it. Nothing for PL_SPARE_NONE. */
+void pl_spare_done(struct pl_txdir *tx, struct pl_spare *spare);
+/**
  * Takes trees/<tree>/ away whole if it has no user left that needs it (exclusive pin tried). 1: taken,
  * 0: needed or busy. With `now_placed_too` false an unfinished grace counts as a need.
  */

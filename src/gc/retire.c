@@ -1,5 +1,5 @@
 /*
- * Taking placed trees away, and trees that nobody has any more.
+ * Taking placed trees away, to be erased or to be recycled, and trees that nobody has any more.
  *
  * I1  Only under the exclusive pin lock, tried, and only after every user was looked up under it; the
  *     rename out of trees/ happens before the unlock. (model/place.pml, controls CHECK_BEFORE_LOCK,
@@ -13,12 +13,14 @@
 
 #include "gc/gc.h"
 
-/* Moves every wrapper of a tree into tx. Under the exclusive lock. */
-static int move_wrappers(struct pl_txdir *tx, struct pl_pin *pin)
+/* Moves every wrapper of a tree into tx; *ret_name is then the one that was in use, "" if there was none.
+ * Under the exclusive lock. */
+static int move_wrappers(struct pl_txdir *tx, struct pl_pin *pin, char ret_name[32])
 {
 	unsigned k;
 	int r;
 
+	ret_name[0] = '\0';
 	while ((r = pl_placing_find(pin->treedir_fd, &k)) == 1) {
 		char from[16], to[32];
 
@@ -27,6 +29,8 @@ static int move_wrappers(struct pl_txdir *tx, struct pl_pin *pin)
 		r = pl_rename(pin->treedir_fd, from, tx->fd, to);
 		if (r < 0)
 			return r;
+		if (ret_name[0] == '\0')
+			memcpy(ret_name, to, sizeof(to));
 	}
 	return r;
 }
@@ -144,9 +148,26 @@ static int find_candidates(struct pl_txdir *tx, struct pl_ref *ref, const struct
 	return r < 0 ? r : 0;
 }
 
-/* 1: taken. */
-static int retire(struct pl_txdir *tx, const struct pl_id *tree, const struct timespec *now,
-		  struct pleach_error *error)
+/* The placed trees that may be had, and what time it is. */
+static int list_candidates(struct pl_txdir *tx, struct pl_ref *ref, struct timespec *ret_now,
+			   struct candidate **ret, size_t *ret_n, struct pleach_error *error)
+{
+	struct pl_strings ids = {0};
+	int r = pl_placed_hint_list(tx->store, ref ? ref->id : NULL, &ids);
+
+	if (r >= 0 && ids.n > 0)
+		r = pl_fs_clock(tx->fd, ret_now);
+	if (r < 0)
+		pl_fail_sys(error, r, "cannot list placed trees");
+	else if (ids.n > 0)
+		r = find_candidates(tx, ref, &ids, ret_now, ret, ret_n, error);
+	pl_strings_done(&ids);
+	return r;
+}
+
+/* 1: taken, and the exclusive lock is in *ret_pin. */
+static int take_placed(struct pl_txdir *tx, const struct pl_id *tree, const struct timespec *now,
+		       struct pl_pin *ret_pin, char ret_name[32], struct pleach_error *error)
 {
 	struct pl_pin pin = PL_PIN_NONE;
 	uint64_t n;
@@ -158,13 +179,28 @@ static int retire(struct pl_txdir *tx, const struct pl_id *tree, const struct ti
 	if (r == PL_NEED_PLACED) {
 		r = 0;
 	} else if (r >= 0) {
-		r = move_wrappers(tx, &pin);
+		r = move_wrappers(tx, &pin, ret_name);
 		if (r < 0)
 			pl_fail_sys(error, r, "cannot take a placed tree away");
 		if (r >= 0)
 			r = forget_users(tx->store, &pin, now, error);
 		r = r < 0 ? r : 1;
 	}
+	if (r == 1)
+		*ret_pin = pin;
+	else
+		pl_pin_done(&pin);
+	return r;
+}
+
+/* 1: taken. */
+static int retire(struct pl_txdir *tx, const struct pl_id *tree, const struct timespec *now,
+		  struct pleach_error *error)
+{
+	struct pl_pin pin = PL_PIN_NONE;
+	char name[32];
+	int r = take_placed(tx, tree, now, &pin, name, error);
+
 	pl_pin_done(&pin);
 	return r;
 }
@@ -173,20 +209,12 @@ int pl_retire_run(struct pl_txdir *tx, struct pl_ref *ref, unsigned *ret_n,
 		  struct pleach_error *error)
 {
 	struct candidate *candidates = NULL;
-	struct pl_strings ids = {0};
 	struct timespec now;
 	uint64_t spares = ref && ref->settings.recycle != PL_RECYCLE_OFF ? ref->settings.spares : 0;
 	size_t n = 0;
-	int r = pl_placed_hint_list(tx->store, ref ? ref->id : NULL, &ids);
+	int r = list_candidates(tx, ref, &now, &candidates, &n, error);
 
 	*ret_n = 0;
-	if (r >= 0 && ids.n > 0)
-		r = pl_fs_clock(tx->fd, &now);
-	if (r < 0)
-		pl_fail_sys(error, r, "cannot list placed trees");
-	else if (ids.n > 0)
-		r = find_candidates(tx, ref, &ids, &now, &candidates, &n, error);
-	pl_strings_done(&ids);
 	for (size_t i = (size_t)(spares < n ? spares : n); r >= 0 && i < n; i++) {
 		r = retire(tx, &candidates[i].tree, &now, error);
 		if (r <= 0)
@@ -198,4 +226,63 @@ int pl_retire_run(struct pl_txdir *tx, struct pl_ref *ref, unsigned *ret_n,
 	}
 	free(candidates);
 	return r < 0 ? r : 0;
+}
+
+/* ---- a spare ---- */
+
+/*
+ * From the exclusive lock to a shared one: whoever wants the tree placed need not wait. And durable,
+ * where each directory is synced for itself: else 1. directories are moved out of the spare and synced
+ * where they are now, 2. power fails, 3. the wrapper is back in trees/, without them.
+ */
+static int settle_spare(struct pl_txdir *tx, struct pl_spare *spare, struct pleach_error *error)
+{
+	int r = pl_lock_try(spare->pin.fd, PL_LOCK_SHARED);
+
+	if (r == 1 && pl_txdir_must_fsync(tx)) {
+		r = pl_fsync(spare->pin.treedir_fd);
+		if (r >= 0)
+			r = pl_fsync(tx->fd);
+		r = r < 0 ? r : 1;
+	}
+	return r < 0 ? pl_fail_sys(error, r, "cannot take a spare tree") : r;
+}
+
+int pl_spare_take(struct pl_txdir *tx, struct pl_ref *ref, struct pl_spare *ret_spare,
+		  struct pleach_error *error)
+{
+	struct candidate *candidates = NULL;
+	struct pl_spare spare = PL_SPARE_NONE;
+	struct timespec now;
+	size_t n = 0;
+	int r = list_candidates(tx, ref, &now, &candidates, &n, error);
+
+	for (size_t i = 0; r >= 0 && i < n; i++) {
+		r = take_placed(tx, &candidates[i].tree, &now, &spare.pin, spare.name, error);
+		if (r <= 0)
+			continue;
+		pl_placed_hint_remove(tx->store, ref->id, &candidates[i].tree);
+		if (spare.name[0] != '\0') /* else another one was quicker */
+			break;
+		pl_pin_done(&spare.pin);
+		r = 0;
+	}
+	free(candidates);
+	if (r == 1)
+		r = settle_spare(tx, &spare, error);
+	if (r == 1)
+		*ret_spare = spare;
+	else
+		pl_pin_done(&spare.pin);
+	return r;
+}
+
+void pl_spare_done(struct pl_txdir *tx, struct pl_spare *spare)
+{
+	struct pleach_error ignored = PLEACH_ERROR_INIT;
+
+	if (spare->pin.fd < 0)
+		return;
+	pl_pin_done(&spare->pin);
+	pl_tree_take(tx, &spare->pin.tree, &ignored);
 }

@@ -34,6 +34,21 @@ bool pl_filter_has(const struct pl_filter *filter, const struct pl_id *object)
 	return filter->holds_all || pl_bloom_has(&filter->bloom, object);
 }
 
+int pl_filter_copy(const struct pl_filter *filter, struct pl_filter *ret_filter)
+{
+	struct pl_filter copy = *filter;
+	size_t size = (size_t)(filter->bloom.n_bits / 8);
+
+	if (!filter->holds_all) {
+		copy.bloom.bits = malloc(size);
+		if (!copy.bloom.bits)
+			return -ENOMEM;
+		memcpy(copy.bloom.bits, filter->bloom.bits, size);
+	}
+	*ret_filter = copy;
+	return 0;
+}
+
 /* The bits of a file that verifies; anything else is -EBADMSG. */
 static int decode(const struct pl_buffer *b, struct pl_filter *filter)
 {

@@ -1,41 +1,105 @@
 /*
- * inner - what a layout knows on its way, shared by layout.c (the walk) and name.c (single names).
+ * inner - what a layout knows on its way, shared by layout.c (the walk), origin.c (placed trees that
+ * inodes are taken from), recycle.c (directories moved whole) and name.c (single names).
  */
 #ifndef PL_PLACE_INNER_H
 #define PL_PLACE_INNER_H
 
 #include "place/place.h"
 
+/** Placed trees that a layout walks through beside the new one, in the order in which they are asked. */
+enum pl_origin_which {
+	PL_ORIGIN_SPARE, /* retired and ours alone: directories are moved out of it */
+	PL_ORIGIN_BASE,
+	PL_ORIGINS
+};
+struct pl_origin {
+	bool is_there; /* and may be linked from */
+	struct pl_id tree;
+	struct pl_walk walk;
+	struct pl_membership *groups;
+	struct pl_filter filter; /* what it may hold; of the base only while there is a spare too */
+};
+/** One directory of an origin. */
+struct pl_origin_level {
+	bool is_in;    /* the origin has this directory, and its walk is in it */
+	bool has_lost; /* something was moved out of it */
+	struct pl_node node;
+	size_t cursor;
+	struct pl_entry entry;
+	bool has_entry;
+};
 /** One directory between the root and where the layout is. */
 struct pl_level {
 	struct pl_listing present; /* names that were there when it was entered */
-	bool has_base;		   /* the base has this directory, and its walk is in it */
-	struct pl_node base;
-	size_t base_cursor;
-	struct pl_entry base_entry;
-	bool has_base_entry;
+	struct pl_origin_level origins[PL_ORIGINS];
 };
 struct pl_laying {
 	const struct pl_layout *layout;
 	struct pl_layout_counts counts;
-	bool has_base; /* and it may be linked from */
-	struct pl_filter filter;
+	struct pl_origin origins[PL_ORIGINS];
+	struct pl_filter filter; /* of the new tree, so far */
 	struct pl_cursor *cursor;
-	struct pl_walk walk, base_walk;
+	struct pl_walk walk;
 	struct pl_level *levels;
 	size_t n_levels, capacity;
-	struct pl_membership *base_groups;
+	bool is_moved; /* the directory that the cursor is at was moved, and is not gone into */
+	struct pl_map same_groups; /* number of a group -> 1: the spare has just this one; 0: not */
 	int groups_fd; /* in tx: one private name for each group that was begun, its number */
 	uint64_t done;
 };
 
-/** The base's entry of this name, NULL if it has none. Asked for in order. */
-const struct pl_entry *pl_level_base(struct pl_level *level, const struct pl_entry *wanted);
+/* ---- origin.c ---- */
+
+/** Opens what the layout has, and loads the filters. */
+int pl_origins_begin(struct pl_laying *l, struct pleach_error *error);
+void pl_origins_end(struct pl_laying *l);
+/** The origin's entry of this name, NULL if it has none. Asked for in order, again and again is fine. */
+const struct pl_entry *pl_origin_entry(struct pl_origin_level *level,
+				       const struct pl_entry *wanted);
+/** Goes along into the directory just entered, which is the node `id` there. `name` NULL: the root. */
+int pl_origin_enter(struct pl_laying *l, enum pl_origin_which which, const char *path,
+		    const char *name, const struct pl_id *id, struct pleach_error *error);
+/** Leaves the directory on top of the levels, if it is in it. */
+int pl_origin_leave(struct pl_laying *l, enum pl_origin_which which, struct pleach_error *error);
+void pl_origin_level_done(struct pl_origin_level *level);
+/** May an origin of these two, which is not asked first, have this object under another name? */
+bool pl_origin_may_hold(const struct pl_laying *l, enum pl_origin_which which,
+			const struct pl_id *object);
+
+/* ---- recycle.c ---- */
+
+/**
+ * The directory that the cursor has entered, `entry` of the directory on top of the levels: moved out
+ * of the spare, if it is unchanged there. 1: it is in its place, whole. 0: it is to be made.
+ */
+int pl_recycle_directory(struct pl_laying *l, const struct pl_entry *entry,
+			 struct pleach_error *error);
+/** Gives dirfd/name, a directory of the spare, u+rwx: 1, or 0 if that was not possible or not missing. */
+int pl_recycle_widen(int dirfd, const char *name);
+
+/* ---- name.c ---- */
 
 /** Makes one name that is no directory, in the current directory of the walk. */
 int pl_laying_entry(struct pl_laying *l, struct pl_level *level, const struct pl_entry *entry,
 		    struct pleach_error *error);
 /** What pl_meta_restore() answered, as an error with the path. */
 int pl_laying_fail(int r, const char *path, const char *why, struct pleach_error *error);
+/** Is every member of the one a member of the other? */
+bool pl_group_is_subset(const struct pl_membership_group *of,
+			const struct pl_membership_group *group);
+/**
+ * The inode that a group was begun with: 1 and what it is; 0: it was not begun.
+ */
+int pl_laying_group_inode(struct pl_laying *l, const struct pl_membership_group *group,
+			  struct stat *ret_st);
+/**
+ * Begins a group with the inode of dirfd/name. Its other members are linked from a private name in tx,
+ * since this one may lie in a directory that is finished and shut by then.
+ */
+int pl_laying_begin_group(struct pl_laying *l, const struct pl_membership_group *group, int dirfd,
+			  const char *name);
+/** Has the inode of dirfd/name, of so many links, room for all names of the group? */
+bool pl_group_fits(const struct pl_membership_group *group, const struct stat *st);
 
 #endif

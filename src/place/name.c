@@ -2,11 +2,12 @@
  * One name of a layout: which inode it gets.
  *
  * In this order: what the scan has written there; the inode of the first member of its group; the
- * inode that the base has under this name; the object's; a copy of its own.
+ * inode that the spare has under this name, or the base; the object's; a copy of its own.
  *
  * I1  share=names: two names of the tree are one inode exactly when they are a group. So
- *     - the base's inode is taken only if the base's group of that name lies wholly in the new group;
- *     - an object's inode is taken only if the filter proves that no name of this tree, and of none
+ *     - an origin's inode is taken only if its group of that name lies wholly in the new group, and the
+ *       base's only if the spare's filter proves that it does not hold the object (origin.c I4);
+ *     - an object's inode is taken only if the filters prove that no name of this tree, and of none
  *       that it is made from, ever was that inode.
  * I2  EMLINK, EPERM (protected hard links) and ENOSPC from a link (a directory's index may be full) are
  *     no failures: then it is a private copy.
@@ -48,12 +49,8 @@ static void group_name(const struct pl_membership_group *group, char ret_name[24
 	(void)snprintf(ret_name, 24, "%llu", (unsigned long long)group->number);
 }
 
-/*
- * Gives the group's inode a private name in tx/, from which its other members are linked: its first
- * member may lie in a directory that is finished and shut by then.
- */
-static int note_group(struct pl_laying *l, const struct pl_membership_group *group,
-		      const char *name)
+int pl_laying_begin_group(struct pl_laying *l, const struct pl_membership_group *group, int dirfd,
+			  const char *name)
 {
 	char private[32], number[24];
 	int r;
@@ -68,7 +65,20 @@ static int note_group(struct pl_laying *l, const struct pl_membership_group *gro
 			return l->groups_fd;
 	}
 	group_name(group, number);
-	return pl_link(pl_walk_fd(&l->walk), name, l->groups_fd, number);
+	return pl_link(dirfd, name, l->groups_fd, number);
+}
+
+int pl_laying_group_inode(struct pl_laying *l, const struct pl_membership_group *group,
+			  struct stat *ret_st)
+{
+	char number[24];
+	int r;
+
+	if (l->groups_fd < 0)
+		return 0;
+	group_name(group, number);
+	r = pl_lstat(l->groups_fd, number, ret_st);
+	return r == -ENOENT ? 0 : r < 0 ? r : 1;
 }
 
 /* 1: linked to the inode of its group. 0: this is the first name of it. */
@@ -87,27 +97,31 @@ static int link_to_group(struct pl_laying *l, const struct pl_membership_group *
 	return r < 0 ? r : 1;
 }
 
-/* I3. What cannot be looked at is left to the link. */
+/* I3 */
+bool pl_group_fits(const struct pl_membership_group *group, const struct stat *st)
+{
+	return st->st_nlink + group->n_members <= LINKS_SAFE;
+}
+
+/* What cannot be looked at is left to the link. */
 static bool has_room(int dirfd, const char *name, const struct pl_membership_group *group)
 {
 	struct stat st;
 
-	return !group || pl_lstat(dirfd, name, &st) < 0 ||
-	       st.st_nlink + group->n_members <= LINKS_SAFE;
+	return !group || pl_lstat(dirfd, name, &st) < 0 || pl_group_fits(group, &st);
 }
 
-/* Is every member of the base's group a member of the new one? (I1) */
-static bool is_subset(const struct pl_membership_group *base,
-		      const struct pl_membership_group *group)
+bool pl_group_is_subset(const struct pl_membership_group *of,
+			const struct pl_membership_group *group)
 {
 	PL_BUFFER a = {0}, b = {0};
 	size_t j = 0;
 
-	for (size_t i = 0; i < base->n_members; i++) {
+	for (size_t i = 0; i < of->n_members; i++) {
 		int c = -1;
 
 		pl_buffer_truncate(&a, 0);
-		pl_membership_member(base, i, &a);
+		pl_membership_member(of, i, &a);
 		while (j < group->n_members) {
 			pl_buffer_truncate(&b, 0);
 			pl_membership_member(group, j, &b);
@@ -124,17 +138,24 @@ static bool is_subset(const struct pl_membership_group *base,
 	return true;
 }
 
-static bool base_inode_is_free(struct pl_laying *l, const struct pl_membership_group *group,
-			       const char *path)
+/* May the inode that an origin has at `path` be taken for a name of `group` (NULL: of none)? (I1) */
+static bool is_free(struct pl_laying *l, enum pl_origin_which which, const struct pl_entry *entry,
+		    const struct pl_membership_group *group, const char *path)
 {
-	struct pl_membership_group base;
+	const struct pl_membership *groups = l->origins[which].groups;
+	struct pl_membership_group old;
+	struct pl_id object;
 
 	if (l->layout->share == PL_SHARE_CONTENT)
 		return true;
-	if (pl_membership_is_empty(l->base_groups) ||
-	    !pl_membership_find(l->base_groups, path, &base))
+	if (which == PL_ORIGIN_BASE && entry->kind == PLEACH_FILE && entry->size > 0) {
+		pl_entry_object(entry, &object);
+		if (pl_origin_may_hold(l, PL_ORIGIN_SPARE, &object))
+			return false;
+	}
+	if (pl_membership_is_empty(groups) || !pl_membership_find(groups, path, &old))
 		return true;
-	return group && is_subset(&base, group);
+	return group && pl_group_is_subset(&old, group);
 }
 
 /* ---- making ---- */
@@ -201,7 +222,9 @@ static int make_file(struct pl_laying *l, const struct pl_entry *entry,
 		return r;
 	}
 	pl_entry_object(entry, &object);
-	if (l->layout->share == PL_SHARE_CONTENT || !pl_filter_has(&l->filter, &object)) /* I1 */
+	if (l->layout->share == PL_SHARE_CONTENT || /* I1 */
+	    (!pl_filter_has(&l->filter, &object) &&
+	     !pl_origin_may_hold(l, PL_ORIGIN_BASE, &object)))
 		r = link_object(l, &object, group, name);
 	if (r < 0)
 		return pl_fail_sys(error, r, "cannot link '%s'", path);
@@ -246,20 +269,46 @@ static int make_other(struct pl_laying *l, const struct pl_entry *entry, const c
 	return 0;
 }
 
-/* 1: the base's inode was linked. */
-static int link_base(struct pl_laying *l, struct pl_level *level, const struct pl_entry *entry,
-		     const struct pl_membership_group *group, const char *name, const char *path)
+/* 1: the origin's inode was linked. */
+static int link_origin(struct pl_laying *l, enum pl_origin_which which, struct pl_level *level,
+		       const struct pl_entry *entry, const struct pl_membership_group *group,
+		       const char *name, const char *path)
 {
-	const struct pl_entry *base = pl_level_base(level, entry);
+	const struct pl_entry *old = pl_origin_entry(&level->origins[which], entry);
+	int from = old ? pl_walk_fd(&l->origins[which].walk) : -EBADF;
 	int r;
 
-	if (!base || !pl_entry_equal(base, entry) || !base_inode_is_free(l, group, path) ||
-	    !has_room(pl_walk_fd(&l->base_walk), name, group))
+	if (!old || !pl_entry_equal(old, entry) || !is_free(l, which, entry, group, path) ||
+	    !has_room(from, name, group))
 		return 0;
-	r = pl_link(pl_walk_fd(&l->base_walk), name, pl_walk_fd(&l->walk), name);
-	if (r == -ENOENT || r == -EACCES || is_no_link(r))
+	r = pl_link(from, name, pl_walk_fd(&l->walk), name);
+	if (r == -ENOENT || r == -EACCES || is_no_link(r) ||
+	    (r < 0 && which == PL_ORIGIN_SPARE)) /* origin.c I1 */
 		return 0;
 	return r < 0 ? r : 1;
+}
+
+/* 1: linked from the spare or the base. */
+static int link_origins(struct pl_laying *l, struct pl_level *level, const struct pl_entry *entry,
+			const struct pl_membership_group *group, const char *name, const char *path)
+{
+	struct pl_id object;
+	int r = link_origin(l, PL_ORIGIN_SPARE, level, entry, group, name, path);
+
+	if (r > 0)
+		l->counts.linked_from_spare++;
+	if (r != 0)
+		return r;
+	r = link_origin(l, PL_ORIGIN_BASE, level, entry, group, name, path);
+	if (r <= 0)
+		return r;
+	l->counts.linked_from_base++;
+	/* Of the base's objects the filter that began as the spare's need not know. */
+	if (l->origins[PL_ORIGIN_SPARE].is_there && entry->kind == PLEACH_FILE && entry->size > 0) {
+		pl_entry_object(entry, &object);
+		pl_filter_add(&l->filter, &object);
+	}
+	return 1;
 }
 
 /* What the scan wrote at this name: the object's inode, once objects get their names. */
@@ -283,13 +332,11 @@ static int make_first(struct pl_laying *l, struct pl_level *level, const struct 
 		note_present(l, entry);
 		return 0;
 	}
-	r = link_base(l, level, entry, group, name, path);
+	r = link_origins(l, level, entry, group, name, path);
 	if (r < 0)
 		return pl_fail_sys(error, r, "cannot link '%s'", path);
-	if (r > 0) {
-		l->counts.linked_from_base++;
+	if (r > 0)
 		return 0;
-	}
 	if (entry->kind == PLEACH_FILE)
 		return make_file(l, entry, group, name, path, error);
 	return make_other(l, entry, name, path, error);
@@ -319,6 +366,6 @@ int pl_laying_entry(struct pl_laying *l, struct pl_level *level, const struct pl
 	r = make_first(l, level, entry, in_group ? &group : NULL, name, path, error);
 	if (r < 0 || !in_group)
 		return r;
-	r = note_group(l, &group, name);
+	r = pl_laying_begin_group(l, &group, pl_walk_fd(&l->walk), name);
 	return r < 0 ? pl_fail_sys(error, r, "cannot link '%s'", path) : 0;
 }

@@ -23,6 +23,8 @@ int pl_filter_init(struct pl_filter *filter, uint64_t n);
 void pl_filter_done(struct pl_filter *filter);
 void pl_filter_add(struct pl_filter *filter, const struct pl_id *object);
 bool pl_filter_has(const struct pl_filter *filter, const struct pl_id *object);
+/** A second one that holds the same. 0 or -ENOMEM. */
+int pl_filter_copy(const struct pl_filter *filter, struct pl_filter *ret_filter);
 /** Reads dirfd/filter; missing or damaged: holds_all. 0 or -ENOMEM, or an error of reading. */
 int pl_filter_read(int dirfd, struct pl_filter *ret_filter);
 /** Writes dirfd/filter, exclusively; fsyncs it if `sync`. */
@@ -44,6 +46,10 @@ struct pl_layout {
 	struct pl_id base;
 	int base_fd;	     /* its <k>/tree */
 	int base_wrapper_fd; /* its <k>/, for the filter */
+	/* A retired placed tree that is taken apart: its <k>/, in tx, nobody else's; -EBADF: none. Where
+	 * there is any doubt about it, it is as if there were none. */
+	struct pl_id spare;
+	int spare_wrapper_fd;
 	/* Objects that are written but not yet named: `<hex>` in this directory; -EBADF: none. */
 	int staged_objects_fd;
 	/* An old tree: much of it is likely to have been linked before. Costs a walk of the base's nodes. */
@@ -52,6 +58,7 @@ struct pl_layout {
 };
 struct pl_layout_counts {
 	uint64_t linked_from_base, linked_from_objects, private_copies, made, present, directories;
+	uint64_t linked_from_spare, moved; /* directories, whole; not counted in `directories` */
 };
 /**
  * Lays the tree out: every entry with its exact metadata (I1 below), directories' metadata last,

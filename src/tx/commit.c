@@ -27,6 +27,7 @@ struct committing {
 	struct pl_commit *c;
 	struct pl_store *store;
 	struct pl_pin pin; /* on the new tree (I1) */
+	struct pl_spare spare;
 	unsigned k;
 	uint64_t parent; /* the head that the record is written for */
 	struct pl_id parent_tree;
@@ -60,6 +61,20 @@ static int open_base(struct committing *m, struct pl_layout *layout, int *ret_wr
 	return 0;
 }
 
+/* A retired tree to lay out from. It is a help, no need: where there is none, or anything is wrong with
+ * it, the tree is laid out in full. */
+static void open_spare(struct committing *m, struct pl_layout *layout, int *ret_wrapper)
+{
+	struct pleach_error ignored = PLEACH_ERROR_INIT;
+
+	if (m->c->ref->settings.recycle == PL_RECYCLE_OFF ||
+	    pl_spare_take(m->c->tx, m->c->ref, &m->spare, &ignored) != 1)
+		return;
+	*ret_wrapper = pl_open_dir(m->c->tx->fd, m->spare.name);
+	layout->spare = m->spare.pin.tree;
+	layout->spare_wrapper_fd = *ret_wrapper;
+}
+
 /* The wrapper 1 in tx/t, made where no stage has made it (or an earlier commit has used that). */
 static int open_wrapper(struct committing *m, int *ret_fd)
 {
@@ -83,12 +98,14 @@ static int place_tree(struct committing *m, struct pleach_error *error)
 {
 	struct pl_node_source nodes = nodes_of(m);
 	PL_CLOSE int wrapper = -EBADF, base_wrapper = -EBADF, base_fd = -EBADF;
+	PL_CLOSE int spare_wrapper = -EBADF;
 	struct pl_layout layout = {.tx = m->c->tx,
 				   .nodes = &nodes,
 				   .tree = m->c->tree,
 				   .share = m->c->ref->settings.share,
 				   .base_fd = -EBADF,
 				   .base_wrapper_fd = -EBADF,
+				   .spare_wrapper_fd = -EBADF,
 				   .total_entries = m->c->total_entries,
 				   .wants_exact_filter = m->c->stage == NULL,
 				   .staged_objects_fd =
@@ -98,6 +115,7 @@ static int place_tree(struct committing *m, struct pleach_error *error)
 	if (r < 0)
 		return pl_fail_sys(error, r, "cannot make room for the tree in the store");
 	open_base(m, &layout, &base_wrapper, &base_fd);
+	open_spare(m, &layout, &spare_wrapper);
 	layout.wrapper_fd = wrapper;
 	return pl_layout_run(&layout, NULL, error);
 }
@@ -528,6 +546,7 @@ static void clean_up(struct committing *m, bool committed, bool is_done)
 	pl_pin_done(&m->pin); /* I6 */
 	if (m->c->base_pin)
 		pl_pin_done(m->c->base_pin);
+	pl_spare_done(m->c->tx, &m->spare);
 	if (put && !committed)
 		pl_tree_take(m->c->tx, &m->c->tree, &ignored);
 	/* What could not be made ready for this very tree, what was left by others, what is over. */
@@ -545,6 +564,7 @@ int pl_commit_run(struct pl_commit *c, struct pleach_publish_result *ret_result,
 	struct committing m = {.c = c,
 			       .store = c->tx->store,
 			       .pin = PL_PIN_NONE,
+			       .spare = PL_SPARE_NONE,
 			       .parent = c->base,
 			       .parent_tree = c->base_tree};
 	bool committed = false;

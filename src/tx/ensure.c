@@ -18,6 +18,7 @@ static int place(struct pl_txdir *tx, struct pl_pin *pin, const struct pl_ref *o
 				   .tree = pin->tree,
 				   .base_fd = -EBADF,
 				   .base_wrapper_fd = -EBADF,
+				   .spare_wrapper_fd = -EBADF,
 				   .staged_objects_fd = -EBADF,
 				   .share = own ? own->settings.share : tx->store->settings.share};
 	char name[32];

@@ -153,11 +153,27 @@ static void as_many_stay_placed_as_keep_placed_says(void **state)
 static void spares_are_the_newest_of_the_retired(void **state)
 {
 	static const char *const settings[] = {"grace",	      "0", "spares", "2",
+					       "keep-placed", "4", NULL};
+	struct store s = make(*state, settings);
+
+	publish(&s, 4);
+	config(&s, "site", "keep-placed", "1");
+	publish(&s, 1); /* the newest of them is what it is laid out from */
+	assert_placed(&s, 5, "2 4 5 ");
+}
+
+static void what_a_publish_is_laid_out_from_is_not_placed_any_more(void **state)
+{
+	static const char *const settings[] = {"grace",	      "0", "spares", "2",
 					       "keep-placed", "1", NULL};
 	struct store s = make(*state, settings);
 
-	publish(&s, 6);
-	assert_placed(&s, 6, "4 5 6 ");
+	publish(&s, 2);
+	assert_placed(&s, 2, "1 2 ");
+	publish(&s, 1);
+	assert_placed(&s, 3, "2 3 ");
+	publish(&s, 3);
+	assert_placed(&s, 6, "5 6 ");
 }
 
 static void without_recycling_there_are_no_spares(void **state)
@@ -408,6 +424,7 @@ int main(void)
 		yard_test(the_newest_two_stay_placed_by_default),
 		yard_test(as_many_stay_placed_as_keep_placed_says),
 		yard_test(spares_are_the_newest_of_the_retired),
+		yard_test(what_a_publish_is_laid_out_from_is_not_placed_any_more),
 		yard_test(without_recycling_there_are_no_spares),
 		yard_test(G1_within_the_grace_nothing_is_taken),
 		yard_test(G1_a_pinned_tree_is_not_taken_until_the_pin_ends),

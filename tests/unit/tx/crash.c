@@ -64,6 +64,17 @@ static void prepare_two(const struct yard *y, const char *store)
 	publish_source(y, store, "b");
 }
 
+/* Where there is a spare, and something in it is the same. */
+static void prepare_spare(const struct yard *y, const char *store)
+{
+	static const char *const with_spares[] = {"grace",  "0", "keep-placed", "1",
+						  "spares", "1", NULL};
+
+	make_store(store, with_spares);
+	publish_source(y, store, "c");
+	publish_source(y, store, "a");
+}
+
 static void prepare_two_placed(const struct yard *y, const char *store)
 {
 	make_store(store, NULL);
@@ -281,6 +292,7 @@ static int run_create(const struct yard *y, struct pleach_store *store, struct p
 static const struct scenario scenarios[] = {
 	{"first", prepare_empty, run_publish},
 	{"second", prepare_one, run_publish},
+	{"recycled", prepare_spare, run_publish},
 	{"composed", prepare_one, run_compose},
 	{"rollback", prepare_two, run_rollback},
 	{"rollback-placed", prepare_two_placed, run_rollback},
@@ -658,6 +670,7 @@ static void make_sources(const struct yard *y)
 		TEXT *dir = text_of("%s/%c", y->path, *name);
 
 		make_source(dir, what, is_full() ? 20 : 0);
+		settle_dir(dir, "same"); /* one node in all of them */
 	}
 }
 
@@ -698,6 +711,11 @@ static void G2_first_publish_ended_anywhere_leaves_nothing_or_all(void **state)
 static void G2_second_publish_ended_anywhere_leaves_the_old_or_the_new(void **state)
 {
 	run_scenario(*state, "second");
+}
+
+static void G2_recycling_publish_ended_anywhere_leaves_the_old_or_the_new(void **state)
+{
+	run_scenario(*state, "recycled");
 }
 
 static void G2_composed_publish_ended_anywhere_leaves_the_old_or_the_new(void **state)
@@ -892,6 +910,7 @@ int main(void)
 		yard_disk_test(G2_publish_on_the_disk_ended_anywhere_leaves_the_old_or_the_new),
 		crash_test(G2_first_publish_ended_anywhere_leaves_nothing_or_all),
 		crash_test(G2_second_publish_ended_anywhere_leaves_the_old_or_the_new),
+		crash_test(G2_recycling_publish_ended_anywhere_leaves_the_old_or_the_new),
 		crash_test(G2_composed_publish_ended_anywhere_leaves_the_old_or_the_new),
 		crash_test(G2_rollback_ended_anywhere_leaves_the_old_or_the_new),
 		crash_test(G2_rollback_to_a_placed_tree_ended_anywhere_leaves_the_old_or_the_new),
