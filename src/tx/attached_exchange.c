@@ -241,6 +241,7 @@ static int lay_out(struct pl_at *at, struct pl_txdir *tx, const struct pl_pin *p
 				   .base = pin->tree,
 				   .wrapper_fd = at->beside.dir.fd,
 				   .share = at->ref->settings.share,
+				   .spare_wrapper_fd = -EBADF,
 				   .staged_objects_fd = -EBADF};
 	char k[16];
 
