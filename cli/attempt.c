@@ -222,6 +222,8 @@ static int end_status(struct run *run, const struct job_end *how)
 	run->verdict->is_of_command = how->what == JOB_EXITED || how->what == JOB_SIGNALED;
 	switch (how->what) {
 	case JOB_EXITED:
+		if (how->value == 0 && how->is_terminal_gone && !run->v->tx)
+			return verdict_fail_terminal_gone(run->verdict);
 		return how->value;
 	case JOB_SIGNALED:
 		return 128 + how->value;
@@ -253,7 +255,7 @@ static int attempt(struct run *run, bool *ret_again)
 	}
 	if (is_client_gone(run))
 		how.what = JOB_CLIENT_GONE; /* also of a program that was quicker */
-	if (how.what == JOB_EXITED && how.value == 0 && !run->v->tx)
+	if (how.what == JOB_EXITED && how.value == 0 && !run->v->tx && !how.is_terminal_gone)
 		return commit(run, ret_again);
 	held = print_held(run);
 	status = end_status(run, &how);

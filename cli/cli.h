@@ -307,7 +307,8 @@ struct job {
 };
 struct job_end {
 	enum { JOB_EXITED, JOB_SIGNALED, JOB_NO_EXEC, JOB_CLIENT_GONE } what;
-	int value; /* its status, the signal, the errno */
+	int value;	       /* its status, the signal, the errno */
+	bool is_terminal_gone; /* it ended without the terminal that it was begun at */
 };
 /* Runs it until it has ended, and all that it left behind. Returns 0 or a negative errno with `error`. */
 int job_run(const struct job *job, struct job_end *ret_end, struct pleach_error *error);
@@ -354,6 +355,8 @@ int verdict_status(int status);
 int verdict_fail(struct verdict *verdict, const struct pleach_error *error);
 /* The same where the client of --watch-fd is gone. */
 int verdict_fail_client_gone(struct verdict *verdict, int64_t fd);
+/* The same where the terminal is. */
+int verdict_fail_terminal_gone(struct verdict *verdict);
 /* The line of --status-fd. */
 void verdict_report(const struct verdict *verdict, int fd, int status);
 

@@ -11,6 +11,8 @@
  *
  * J1  We take the terminal only if it was our process group's when the program was started or last went on: in
  *     the background it is the shell's.
+ * J2  A terminal that is gone while it was ours is told of: a shell ends at it as at ^D, and with 0, which is
+ *     not what its user has decided. Who wants to outlive it has HUP ignored, as by nohup(1).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -37,9 +39,22 @@ struct work {
 
 /* ---- the terminal --------------------------------------------------------------------------- */
 
-static bool terminal_is_ours(const struct work *work)
+/* A new look (J1), which tells nothing of a terminal that is gone. */
+static void terminal_look(struct work *work)
 {
-	return work->terminal >= 0 && tcgetpgrp(work->terminal) == getpgrp();
+	pid_t group = work->terminal >= 0 ? tcgetpgrp(work->terminal) : -1;
+
+	if (group >= 0)
+		work->is_ours = group == getpgrp();
+}
+
+static bool terminal_is_gone(const struct work *work)
+{
+	struct pollfd item = {.fd = work->terminal};
+	struct sigaction hup;
+
+	return work->is_ours && poll(&item, 1, 0) > 0 && (item.revents & POLLHUP) &&
+	       sigaction(SIGHUP, NULL, &hup) == 0 && hup.sa_handler != SIG_IGN; /* J2 */
 }
 
 /* Back from the process group that the program has put in the foreground. */
@@ -47,7 +62,7 @@ static void terminal_take(const struct work *work)
 {
 	sigset_t block, old;
 
-	if (!work->is_ours || terminal_is_ours(work)) /* J1 */
+	if (!work->is_ours || tcgetpgrp(work->terminal) == getpgrp()) /* J1 */
 		return;
 	/* a group in the background is stopped for asking, unless it has this signal blocked */
 	sigemptyset(&block);
@@ -85,7 +100,7 @@ static int stop(struct work *work)
 	terminal_take(work);
 	kill(getpid(), SIGSTOP);
 	/* here the shell has let us go on, in the foreground or not */
-	work->is_ours = terminal_is_ours(work);
+	terminal_look(work);
 	return pleach_process_resume(work->process, work->is_ours, work->error);
 }
 
@@ -120,7 +135,7 @@ static void pass_signals(struct work *work)
 
 	for (ssize_t i = 0; i < n; i++) {
 		if (signals[i] == SIGCONT)
-			work->is_ours = terminal_is_ours(work);
+			terminal_look(work);
 		else
 			(void)pleach_process_signal(work->process, signals[i], NULL);
 	}
@@ -185,13 +200,14 @@ int job_run(const struct job *job, struct job_end *ret_end, struct pleach_error 
 		return work.signals;
 	}
 	work.terminal = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
-	work.is_ours = terminal_is_ours(&work);
+	terminal_look(&work);
 	r = start(&work);
 	while (r >= 0 && !work.has_ended)
 		r = turn(&work);
 	pleach_process_close(work.process); /* all of it is gone now, whatever ended it */
 	if (r >= 0 && job->spool)
 		r = spool_finish(job->spool, error);
+	work.end.is_terminal_gone = terminal_is_gone(&work);
 	terminal_take(&work);
 	if (work.terminal >= 0)
 		close(work.terminal);

@@ -212,6 +212,9 @@ const struct command command_run = {
 		"is closed, or sends no more, COMMAND is killed, nothing has happened, and the\n"
 		"exit status is 125. Nothing is read from it.\n"
 		"\n"
+		"A terminal that hangs up ends it, too, with 129, also if COMMAND then ends with\n"
+		"0, as shells do; not under nohup.\n"
+		"\n"
 		"With --tx, COMMAND works in a transaction of 'pleach begin', which stays as\n"
 		"COMMAND leaves it, however it ends; REF can be left out.\n",
 	.options = options,

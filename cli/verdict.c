@@ -2,9 +2,11 @@
  * verdict.c - how `pleach run` ended, and whose its exit status is.
  *
  * The status is the program's, so that our own failures are 125, but for those that a script can act on: 11
- * busy, 12 conflict, 13 corrupt, 14 no space, and 2 for a wrong command line; 126 and 127 are ours as well. Since
- * a program can end with any of these, --status-fd gets one line that says whose it is.
+ * busy, 12 conflict, 13 corrupt, 14 no space, and 2 for a wrong command line; 126 and 127 are ours as well, and
+ * 129 where the terminal has hung up on a program that ends with 0. Since a program can end with any of these,
+ * --status-fd gets one line that says whose it is.
  */
+#include <signal.h>
 #include <string.h>
 
 #include "cli.h"
@@ -40,6 +42,17 @@ int verdict_fail_client_gone(struct verdict *verdict, int64_t fd)
 	cli_error_set(&error, PLEACH_FAILED, NULL, NULL,
 		      "the client at descriptor %d is gone: nothing was committed", (int)fd);
 	return verdict_fail(verdict, &error);
+}
+
+int verdict_fail_terminal_gone(struct verdict *verdict)
+{
+	struct pleach_error error = PLEACH_ERROR_INIT;
+
+	cli_error_set(&error, PLEACH_INTERRUPTED, NULL,
+		      "run it under nohup, or with a transaction of 'pleach begin'",
+		      "the terminal is gone: nothing was committed");
+	verdict_fail(verdict, &error);
+	return 128 + SIGHUP;
 }
 
 static void generation_json(struct json *json, const struct verdict *verdict)

@@ -410,12 +410,10 @@ nothing_remains() {
 
 @test "--watch-fd: gone before it begins, gone while it waits, or not at all" {
 	two_generations
-	run --separate-stderr bash -c '"$PLEACH" run --watch-fd 0 site -- touch ran < <(:)'
-	until [ "$status" -eq 125 ]; do # the writer had not ended yet
-		same "$status" 0
-		rm -f ran
-		run --separate-stderr bash -c '"$PLEACH" run --watch-fd 0 site -- touch ran < <(:)'
-	done
+	# shellcheck disable=SC2016
+	run -125 --separate-stderr bash -c 'exec 9< <(:); wait $!
+		exec "$PLEACH" run --watch-fd 9 site -- touch ran'
+	like "$stderr" "the client at descriptor 9 is gone"
 	absent ran
 	busy
 	mkfifo client
