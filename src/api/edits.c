@@ -66,7 +66,10 @@ int pleach_tx_put_fd(struct pleach_tx *tx, const char *path, int fd,
 	const struct pl_edit_ops *ops;
 	int r;
 
-	pl_assert(tx && path && fd >= 0);
+	pl_assert(tx && path);
+	if (fd < 0)
+		return pl_fail(error, PLEACH_USAGE, -EBADF, "no descriptor to read '%s' from",
+			       path);
 	r = begin(tx, &call, false, false, &ops, error);
 	return r < 0 ? r : ops->put(tx->inner, &call, error);
 }

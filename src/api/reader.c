@@ -26,7 +26,8 @@ int pleach_reader_open(struct pleach_store *store, const char *rev,
 		free(reader);
 		return r;
 	}
-	reader->fd = pl_open_follow(AT_FDCWD, pleach_pin_path(reader->pin), O_RDONLY | O_DIRECTORY);
+	/* A symlink of the tree is no directory of it (-ENOTDIR), wherever it leads. */
+	reader->fd = pl_open_dir(AT_FDCWD, pleach_pin_path(reader->pin));
 	if (reader->fd < 0) {
 		r = pl_fail_sys(error, reader->fd, "cannot open '%s'",
 				pleach_pin_path(reader->pin));
