@@ -130,6 +130,19 @@ def test_cxx_program_against_the_installed_library(installed, source, tmp_path, 
     assert [version] == installed.pkg_config("--modversion")
 
 
+@pytest.mark.parametrize("compiler, options", [
+    ("cc", ["-std=c99", "-D_POSIX_C_SOURCE=200809L"]), ("cc", ["-std=gnu17"]),
+    ("c++", ["-xc++", "-std=c++11"]), ("c++", ["-xc++", "-std=c++20"])])
+def test_transactions_against_the_installed_library(installed, tmp_path, compiler, options):
+    """One source, which is C and C++."""
+    if not shutil.which(compiler):
+        pytest.skip(f"{compiler} was not found")
+    program = installed.build(compiler, SOURCE / "tests" / "api" / "transaction.c",
+                              tmp_path / "transaction", *options)
+    version = installed.run(program, tmp_path / "store").strip()
+    assert [version] == installed.pkg_config("--modversion")
+
+
 def test_examples_run(installed, source, tmp_path):
     store = tmp_path / "store"
     publish = installed.build("cc", SOURCE / "examples" / "publish.c", tmp_path / "publish")

@@ -202,7 +202,7 @@ static void a_parked_transaction_has_one_writer(void **state)
 	options.parked = 1;
 	options.workspace = "copy";
 	OK(&e, pleach_tx_begin(e.store, "site", &options, &e.tx, &e.error));
-	pleach_tx_info(e.tx, &info);
+	pleach_tx_describe(e.tx, &info);
 	assert_true(info.is_parked);
 	id = strdup(info.id);
 	assert_int_equal(pleach_tx_open(e.store, id, &second, &e.error), -EBUSY);

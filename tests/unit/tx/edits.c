@@ -278,7 +278,7 @@ static void begin_parked(const char *path, char ret_id[32], char **ret_workspace
 	options.workspace = "copy";
 	o.r = pleach_tx_begin(store, "site", &options, &tx, &o.error);
 	must(&o, "begin");
-	pleach_tx_info(tx, &info);
+	pleach_tx_describe(tx, &info);
 	(void)snprintf(ret_id, 32, "%s", info.id);
 	*ret_workspace = strdup(pleach_tx_path(tx));
 	o.r = pleach_tx_close(tx, &o.error);
