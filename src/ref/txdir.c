@@ -8,13 +8,15 @@
  * X2  Claims are whole entries of 33 bytes, but for the last. After one could not be written nothing
  *     is appended any more, or the later ones would be read out of step.
  */
+#include <fcntl.h>
 #include <stdio.h>
 
 #include "ref/ref.h"
 
-#define TRIES	 100
-#define WHAT_MAX 255
-#define PARKED	 "parked"
+#define TRIES	   100
+#define WHAT_MAX   255
+#define CLAIM_SIZE 33 /* kind, id */
+#define PARKED	   "parked"
 
 /* A directory of our own, whatever recovery does beside us. */
 static int make_dir(struct pl_store *store, char id[25], struct pl_lockdir *ret_dir)
@@ -140,18 +142,34 @@ void pl_txdir_name(struct pl_txdir *tx, const char *prefix, char ret_name[32])
 	pl_assert(n > 0 && n < 32);
 }
 
+/* Behind the claims of an earlier process, of a transaction that was parked. One that it was killed in the
+ * middle of is taken off: it relied on nothing yet. */
+static int reopen_claims(struct pl_txdir *tx)
+{
+	PL_CLOSE int fd = pl_open(tx->fd, "claims", O_WRONLY | O_APPEND);
+	struct stat st;
+	int r = fd < 0 ? fd : pl_fstat(fd, &st);
+
+	if (r >= 0 && st.st_size % CLAIM_SIZE != 0)
+		r = pl_truncate(fd, (uint64_t)(st.st_size - st.st_size % CLAIM_SIZE));
+	return r < 0 ? r : pl_take_fd(&fd);
+}
+
 /* The descriptor, or an error. */
 static int open_claims(struct pl_txdir *tx)
 {
-	if (tx->claims_fd == -EBADF)
+	if (tx->claims_fd == -EBADF) {
 		tx->claims_fd = pl_create(tx->fd, "claims", 0600);
+		if (tx->claims_fd == -EEXIST)
+			tx->claims_fd = reopen_claims(tx);
+	}
 	return tx->claims_fd;
 }
 
 int pl_txdir_claim(struct pl_txdir *tx, char kind, const struct pl_id *id,
 		   struct pleach_error *error)
 {
-	unsigned char entry[1 + sizeof(id->bytes)];
+	unsigned char entry[CLAIM_SIZE];
 	int r = open_claims(tx);
 
 	pl_assert(kind == 'o' || kind == 'n' || kind == 't');

@@ -219,6 +219,12 @@ int pl_txdir_open_parked(struct pl_store *store, const char *id, struct pl_txdir
 	r = find_parked(store, id, tx.id, error);
 	if (r < 0)
 		return r;
+	/* Names that an earlier process was killed in the middle of are not given again: not even one that
+	 * ended a moment ago, so that no clock will do. */
+	r = pl_random(&tx.serial, sizeof(tx.serial));
+	tx.serial &= 0x3fffffff;
+	if (r < 0)
+		return pl_fail_sys(error, r, "cannot get random bytes");
 	tx.sync_fd = pl_open_dir(store->fd, ".");
 	if (tx.sync_fd < 0)
 		return pl_fail_sys(error, tx.sync_fd, "cannot open '%s/.pleach'", store->path);
@@ -240,8 +246,6 @@ int pl_txdir_open_parked(struct pl_store *store, const char *id, struct pl_txdir
 	}
 	tx.fd = dir.fd;
 	tx.lock_fd = dir.lock_fd;
-	/* Names of an earlier process are not given again. */
-	tx.serial = (unsigned)(pl_clock_monotonic_ms() & 0x3fffffff);
 	*ret_tx = tx;
 	return 0;
 }
