@@ -10,7 +10,7 @@ static int give_up(struct cli *cli, struct pleach_tx *tx, struct json *json)
 	struct pleach_tx_info info = PLEACH_TX_INFO_INIT;
 	struct pleach_error error = PLEACH_ERROR_INIT;
 
-	pleach_tx_info(tx, &info);
+	pleach_tx_describe(tx, &info);
 	json_object(json, NULL);
 	json_name(json, "tx", info.id);
 	json_name(json, "ref", info.ref);

@@ -77,7 +77,7 @@ static int open_tx(struct run *run)
 
 	if (begin(run, &error) < 0)
 		return fail(run, &error);
-	pleach_tx_info(run->tx, &info);
+	pleach_tx_describe(run->tx, &info);
 	snprintf(run->verdict->id, sizeof(run->verdict->id), "%s", info.id);
 	run->verdict->base = info.base;
 	if (ref && strcmp(ref, info.ref) != 0) {

@@ -115,7 +115,7 @@ static int begin(struct cli *cli, const struct values *v, struct begun *begun)
 	tx_options.timeout_ms = v->timeout_ms;
 	if (pleach_tx_begin(cli->store, cli->args[0], &tx_options, &tx, &error) < 0)
 		return cli_fail(cli, &error);
-	pleach_tx_info(tx, &info);
+	pleach_tx_describe(tx, &info);
 	begin_note(cli, &info);
 	if (!describe(&info, begun)) {
 		(void)pleach_tx_abort(tx, NULL); /* what it leaves, the next command removes */

@@ -56,7 +56,7 @@ static int commit(struct cli *cli, const struct values *v, struct pleach_tx *tx)
 	char ref[PLEACH_REF_MAX + 1], id[32];
 	int r;
 
-	pleach_tx_info(tx, &info);
+	pleach_tx_describe(tx, &info);
 	snprintf(ref, sizeof(ref), "%s", info.ref);
 	snprintf(id, sizeof(id), "%s", info.id);
 	commit_options.message = v->message;

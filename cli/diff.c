@@ -192,7 +192,7 @@ static int prepare_tx(struct view *view)
 		return cli_usage(cli, NULL, "diff: a transaction is compared with its base alone");
 	if (pleach_tx_open(cli->store, cli->args[0], &view->tx, &error) < 0)
 		return cli_fail(cli, &error);
-	pleach_tx_info(view->tx, &info);
+	pleach_tx_describe(view->tx, &info);
 	snprintf(view->base, sizeof(view->base), "%s@%llu", info.ref,
 		 (unsigned long long)info.base); /* nothing is asked of site@0 */
 	view->before = (struct patch_side){view->base, NULL, NULL, NULL};

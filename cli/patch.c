@@ -118,7 +118,7 @@ static int copy_inside(struct cli *cli, struct pleach_tx *tx, const char *path, 
 	struct pleach_process *process;
 	int r;
 
-	pleach_tx_info(tx, &info);
+	pleach_tx_describe(tx, &info);
 	options.directory = info.public_path;
 	options.stdio[1] = fileno(out);
 	if (pleach_tx_spawn(tx, argv, &options, &process, &error) < 0)

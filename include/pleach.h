@@ -752,7 +752,7 @@ struct pleach_tx_info {
 			NULL                                                                     \
 	}
 /** What the transaction is. Strings belong to the handle. */
-PLEACH_API void pleach_tx_info(struct pleach_tx *tx, struct pleach_tx_info *ret_info);
+PLEACH_API void pleach_tx_describe(struct pleach_tx *tx, struct pleach_tx_info *ret_info);
 /** The plain directory that it works in; NULL where only spawned programs see one. Belongs to the handle. */
 PLEACH_API const char *pleach_tx_path(struct pleach_tx *tx);
 

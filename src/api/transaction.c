@@ -92,7 +92,7 @@ int pl_tx_info_fill(struct pl_store *store, const char *id, const struct pl_tx_n
 	return 0;
 }
 
-void pleach_tx_info(struct pleach_tx *tx, struct pleach_tx_info *ret_info)
+void pleach_tx_describe(struct pleach_tx *tx, struct pleach_tx_info *ret_info)
 {
 	struct pleach_tx_info info = PLEACH_TX_INFO_INIT;
 	struct pl_tx *inner;
