@@ -9,23 +9,26 @@ static int begin(struct pleach_tx *tx, const struct pl_edit_call *call, bool may
 		 bool other_is_path, const struct pl_edit_ops **ret_ops, struct pleach_error *error)
 {
 	const char *bad = NULL;
-	int r;
 
 	if (!(may_be_root && call->path[0] == '\0') && !pl_path_is_valid(call->path))
 		bad = call->path;
 	else if (other_is_path && !pl_path_is_valid(call->other))
 		bad = call->other;
 	if (bad) {
-		r = pl_fail_usage(error, "'%s' is no place in a tree", bad);
+		pl_fail_usage(error, "'%s' is no place in a tree", bad);
 		pl_hint(error, "a relative path without '.', '..' and empty names");
-		return r;
+		return -EINVAL;
 	}
-	if (tx->inner->is_done)
-		return pl_fail(error, PLEACH_FAILED, -EINVAL, "transaction %s has ended",
-			       tx->inner->dir.id);
-	if (tx->inner->is_running)
-		return pl_fail(error, PLEACH_BUSY, -EBUSY, "a program runs in transaction %s",
-			       tx->inner->dir.id);
+	if (tx->inner->is_done) {
+		pl_fail(error, PLEACH_FAILED, -EINVAL, "transaction %s has ended",
+			tx->inner->dir.id);
+		return -EINVAL;
+	}
+	if (tx->inner->is_running) {
+		pl_fail(error, PLEACH_BUSY, -EBUSY, "a program runs in transaction %s",
+			tx->inner->dir.id);
+		return -EBUSY;
+	}
 	return pl_edit_ops_of(tx->inner, ret_ops, error);
 }
 

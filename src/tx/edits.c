@@ -298,26 +298,24 @@ static int rename_path(struct pl_tx *tx, const struct pl_edit_call *call,
 static int change_all(struct pl_tx *tx, const struct pl_edit_node *node,
 		      const struct pl_entry *entry, struct pleach_error *error)
 {
-	struct pl_edit_node *at = &tx->edits->tree.root;
-	PL_BUFFER first = {0};
-	struct pl_buffer *all = NULL;
+	struct pl_edit_node *root = &tx->edits->tree.root;
+	struct pl_buffer *all;
 	size_t n = 0, done = 0;
-	int r = encode(entry, node->name, &first, error);
+	int r = 0;
 
-	for (; at; at = pl_edit_tree_step(at)) /* links are few, and changes of them fewer */
+	/* Links are few, and changes of them fewer: they are looked for. */
+	for (struct pl_edit_node *at = root; at; at = pl_edit_tree_step(at))
 		n += at->link == node->link;
-	all = r < 0 ? NULL : calloc(n, sizeof(*all));
-	if (r >= 0 && !all)
-		r = pl_fail_memory(error);
-	for (size_t i = 0; r >= 0 && i < n; i++) {
-		pl_buffer_add(&all[i], first.data, first.length);
-		if (!pl_buffer_ok(&all[i]))
-			r = pl_fail_memory(error);
-	}
-	for (at = &tx->edits->tree.root; r >= 0 && at; at = pl_edit_tree_step(at))
+	pl_assert(n > 0 && node->link != 0);
+	all = calloc(n, sizeof(*all));
+	if (!all)
+		return pl_fail_memory(error);
+	for (size_t i = 0; r >= 0 && i < n; i++)
+		r = encode(entry, node->name, &all[i], error);
+	for (struct pl_edit_node *at = root; r >= 0 && at; at = pl_edit_tree_step(at))
 		if (at->link == node->link) /* M2 */
 			pl_edit_tree_change_take(at, &all[done++]);
-	for (size_t i = done; all && i < n; i++)
+	for (size_t i = done; i < n; i++)
 		pl_buffer_done(&all[i]);
 	free(all);
 	return r;

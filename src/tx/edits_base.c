@@ -12,15 +12,19 @@ int pl_edit_base_new(const struct pl_node_source *nodes, const struct pl_id *id,
 	struct pl_edit_base *base = calloc(1, sizeof(*base));
 	struct pl_entry entry;
 	size_t cursor = 0;
-	int r = base ? pl_node_read(nodes, id, &base->node, error) : pl_fail_memory(error);
+	int r;
 
-	if (r >= 0) {
-		base->at = calloc((size_t)base->node.n_entries + 1, sizeof(*base->at));
-		r = base->at ? 0 : pl_fail_memory(error);
-	}
+	if (!base)
+		return pl_fail_memory(error);
+	r = pl_node_read(nodes, id, &base->node, error);
 	if (r < 0) {
-		pl_edit_base_free(base);
+		free(base);
 		return r;
+	}
+	base->at = calloc((size_t)base->node.n_entries + 1, sizeof(*base->at));
+	if (!base->at) {
+		pl_edit_base_free(base);
+		return pl_fail_memory(error);
 	}
 	for (uint32_t i = 0; i < base->node.n_entries; i++) {
 		base->at[i] = cursor;

@@ -460,9 +460,11 @@ static int set_metadata(struct pl_tx *tx, const struct pl_edit_call *call,
 	} else {
 		r = pl_lstat(thing.fd, place.name, &thing.st);
 		if (r >= 0 && (S_ISREG(thing.st.st_mode) || S_ISDIR(thing.st.st_mode)))
-			r = thing.fd = fd = open_thing(&place, &thing);
+			r = fd = open_thing(&place, &thing);
 		else
 			thing.name = place.name;
+		if (fd >= 0)
+			thing.fd = fd;
 	}
 	if (r < 0)
 		pl_edit_fail(r, "set the metadata of", call->path, error);

@@ -170,6 +170,12 @@ static int hook_in(struct pl_edit_tree *tree, struct pl_edit_node *node)
 	return 0;
 }
 
+static void free_node(struct pl_edit_node *node)
+{
+	node_done(node);
+	free(node);
+}
+
 static int new_child(struct pl_edit_tree *tree, struct pl_edit_node *parent, const char *name,
 		     size_t length, struct pl_edit_node **ret_node, struct pleach_error *error)
 {
@@ -180,13 +186,18 @@ static int new_child(struct pl_edit_tree *tree, struct pl_edit_node *parent, con
 		return pl_fail_memory(error);
 	node->parent = parent;
 	node->name = strndup(name, length);
-	r = node->name ? load(tree, node, error) : pl_fail_memory(error);
-	if (r >= 0 && hook_in(tree, node) < 0)
-		r = pl_fail_memory(error);
+	if (!node->name) {
+		free_node(node);
+		return pl_fail_memory(error);
+	}
+	r = load(tree, node, error);
 	if (r < 0) {
-		node_done(node);
-		free(node);
+		free_node(node);
 		return r;
+	}
+	if (hook_in(tree, node) < 0) {
+		free_node(node);
+		return pl_fail_memory(error);
 	}
 	*ret_node = node;
 	return 0;
@@ -259,6 +270,7 @@ static int locate(struct pl_edit_tree *tree, const char *origin, struct pl_edit_
 		while (length > 0 && origin[length] != '/');
 		node = length == 0 ? &tree->root : find_by_origin(tree, origin, length);
 	}
+	pl_assert(node);
 	/* and from there down by the names of the base. */
 	while (origin[length]) {
 		const char *name = origin + length + (length > 0);
@@ -279,13 +291,48 @@ static int locate(struct pl_edit_tree *tree, const char *origin, struct pl_edit_
 	return 1;
 }
 
+/* Where the paths of the base are now, as far as they are anywhere; room for all of them. */
+static int locate_all(struct pl_edit_tree *tree, const struct pl_strings *paths,
+		      struct pl_edit_node **nodes, size_t *ret_n, struct pleach_error *error)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < paths->n; i++) {
+		int r = locate(tree, paths->items[i], &nodes[n], error);
+
+		if (r < 0)
+			return r;
+		n += r == 1;
+	}
+	*ret_n = n;
+	return 0;
+}
+
 /* All that can fail comes first: a group is joined or not. */
+static int join(struct pl_edit_tree *tree, struct pl_edit_node *node,
+		const struct pl_strings *paths, struct pleach_error *error)
+{
+	struct pl_edit_node **nodes = calloc(paths->n + 1, sizeof(struct pl_edit_node *));
+	size_t n = 0;
+	int r;
+
+	if (!nodes)
+		return pl_fail_memory(error);
+	r = locate_all(tree, paths, nodes, &n, error);
+	if (r >= 0)
+		node->link = ++tree->last_link;
+	for (size_t i = 0; r >= 0 && i < n; i++) {
+		pl_assert(nodes[i] == node || nodes[i]->link == 0);
+		nodes[i]->link = node->link;
+	}
+	free(nodes);
+	return r;
+}
+
 int pl_edit_tree_join(struct pl_edit_tree *tree, struct pl_edit_node *node,
 		      struct pleach_error *error)
 {
-	PL_FREE struct pl_edit_node **nodes = NULL;
 	struct pl_strings paths = {0};
-	size_t n = 0;
 	int r = 0;
 
 	pl_assert(node->kind != 0 && node->kind != PLEACH_DIR);
@@ -293,23 +340,10 @@ int pl_edit_tree_join(struct pl_edit_tree *tree, struct pl_edit_node *node,
 		return 0;
 	if (node->origin)
 		r = pl_lookup_group(&tree->nodes, &tree->base, node->origin, &paths, error);
-	if (r >= 0) {
-		nodes = calloc(paths.n + 1, sizeof(struct pl_edit_node *));
-		r = nodes ? 0 : pl_fail_memory(error);
-	}
-	for (size_t i = 0; r >= 0 && i < paths.n; i++) {
-		r = locate(tree, paths.items[i], &nodes[n], error);
-		n += r == 1;
-	}
+	if (r >= 0)
+		r = join(tree, node, &paths, error);
 	pl_strings_done(&paths);
-	if (r < 0)
-		return r;
-	node->link = ++tree->last_link;
-	for (size_t i = 0; i < n; i++) {
-		pl_assert(nodes[i] == node || nodes[i]->link == 0);
-		nodes[i]->link = tree->last_link;
-	}
-	return 0;
+	return r;
 }
 
 struct pl_edit_node *pl_edit_tree_step(struct pl_edit_node *node)
