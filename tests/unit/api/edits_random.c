@@ -195,9 +195,10 @@ static int by_library(struct editing *e, const struct edit *x)
 
 /* ---- a program ---- */
 
+/* No mode keeps an ordinary user out of his own directory: in memory nothing would. */
 static struct edit random_edit(struct chance *c)
 {
-	static const uint32_t modes[] = {0644, 0755, 0600, 04711, 02755};
+	static const uint32_t modes[] = {0744, 0755, 0700, 04711, 02755};
 	struct edit x = {.op = below(c, N_OPS), .mode = modes[below(c, PL_ARRAY_LEN(modes))]};
 
 	if (x.op == REMOVE && below(c, 3) > 0)
