@@ -890,6 +890,7 @@ PLEACH_API int pleach_tx_inside(struct pleach_store *store, const char *ref, cha
  * Edits without any program. Paths are relative to the root of the tree; what is above them must be there
  * and a directory (-ENOENT, -ENOTDIR), symlinks are not followed. With a workspace of "none", or one that is
  * a plain directory; else -EOPNOTSUPP. Each is done or not; nothing is durable before the commit.
+ * A directory that gains or loses a name gets the time of now, as a plain one does.
  */
 
 /** Metadata to be set; what `set` does not name stays, or for new things is: mode 0644 (0755), the caller's
