@@ -535,12 +535,26 @@ static int commit(struct committing *m, bool *ret_committed, struct pleach_error
 	return r;
 }
 
-/* Outside all locks: what is not needed any more goes. Nothing that fails here matters. */
+void pl_commit_tidy(struct pl_ref *ref, struct pl_txdir *tx, bool is_done, bool committed)
+{
+	struct pleach_error ignored = PLEACH_ERROR_INIT;
+	unsigned n;
+
+	pl_assert(!pl_ref_is_locked(ref));
+	/* What could not be made ready for this very tree, what was left by others, what is over. */
+	if (is_done)
+		(void)pl_attached_settle(ref, tx, NULL);
+	if (committed) {
+		pl_retire_run(tx, ref, &n, &ignored);
+		pl_retire_run(tx, NULL, &n, &ignored); /* of refs that were dropped */
+	}
+}
+
+/* Outside all locks, but for those of a caller who holds one: he tidies up when he has let it go. */
 static void clean_up(struct committing *m, bool committed, bool is_done)
 {
 	struct pleach_error ignored = PLEACH_ERROR_INIT;
 	bool put = m->pin.treedir_fd >= 0;
-	unsigned n;
 
 	pl_attached_done(&m->attached);
 	pl_pin_done(&m->pin); /* I6 */
@@ -549,13 +563,8 @@ static void clean_up(struct committing *m, bool committed, bool is_done)
 	pl_spare_done(m->c->tx, &m->spare);
 	if (put && !committed)
 		pl_tree_take(m->c->tx, &m->c->tree, &ignored);
-	/* What could not be made ready for this very tree, what was left by others, what is over. */
-	if (is_done)
-		(void)pl_attached_settle(m->c->ref, m->c->tx, NULL);
-	if (committed) {
-		pl_retire_run(m->c->tx, m->c->ref, &n, &ignored);
-		pl_retire_run(m->c->tx, NULL, &n, &ignored); /* of refs that were dropped */
-	}
+	if (!m->c->is_locked)
+		pl_commit_tidy(m->c->ref, m->c->tx, is_done, committed);
 }
 
 int pl_commit_run(struct pl_commit *c, struct pleach_publish_result *ret_result,

@@ -236,6 +236,7 @@ static int land(struct landing *l, struct pleach_error *error)
 		return r;
 	r = try_round(l, true, error);
 	pl_ref_unlock(ref);
+	pl_commit_tidy(ref, &l->dir, r >= 0, r >= 0 && !l->result->unchanged);
 	return r;
 }
 

@@ -22,7 +22,7 @@ struct pl_commit {
 	const char *kind, *message;
 	const char *const *meta;
 	int64_t if_head; /* -1: any */
-	bool is_locked;	 /* the caller holds the ref lock, all the way */
+	bool is_locked;	 /* the caller holds the ref lock, all the way, and tidies up behind it */
 	uint64_t bytes_new, total_entries;
 };
 /**
@@ -31,6 +31,12 @@ struct pl_commit {
  */
 int pl_commit_run(struct pl_commit *commit, struct pleach_publish_result *ret_result,
 		  struct pleach_error *error);
+
+/**
+ * What comes behind a commit, under no lock; pl_commit_run() does it unless its caller holds the ref lock.
+ * `is_done`: it has not failed. Nothing that fails here matters.
+ */
+void pl_commit_tidy(struct pl_ref *ref, struct pl_txdir *tx, bool is_done, bool committed);
 
 /** -ECANCELED (CONFLICT) if if_head asks for another head. */
 int pl_commit_check_head(const char *ref, int64_t if_head, uint64_t head,
