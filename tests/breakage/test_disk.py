@@ -2,7 +2,6 @@
 root; a limit on file sizes as anyone. PLEACH is the command.
 """
 
-import contextlib
 import errno
 import os
 import pathlib
@@ -15,55 +14,12 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 
 import alike  # noqa: E402
+from disk import ext4, filled, mount  # noqa: E402
 from workplace import get, limit_file_size, needs_command, needs_root, put  # noqa: E402
 from workplace import fixture_place  # noqa: E402,F401
 
 pytestmark = needs_command
 MIB = 1 << 20
-
-
-def mount(image: bytes, point: bytes, *options) -> None:
-    done = subprocess.run(["mount", *options, image, point], check=False,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    if done.returncode != 0:
-        pytest.skip(f"no image can be mounted here: {done.stdout.decode().strip()}")
-
-
-@contextlib.contextmanager
-def ext4(place, *options, size_mib=200):
-    """A file system of its own, which has the store of the workplace."""
-    image, point = place.at("image"), place.at("disk")
-    with open(image, "wb") as file:
-        file.truncate(size_mib * MIB)
-    subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", *options, image], check=True)
-    os.mkdir(point)
-    mount(image, point, "-o", "loop")
-    try:
-        assert os.stat(point).st_dev != os.stat(place.path).st_dev
-        place.store = point + b"/store"
-        yield point
-    finally:
-        subprocess.run(["umount", point], check=True)
-
-
-@contextlib.contextmanager
-def filled(disk: bytes, left_kib: int):
-    """The disk has no more than this left, meanwhile."""
-    ballast = disk + b"/ballast"
-    state = os.statvfs(disk)
-    fill = state.f_bavail * state.f_frsize - left_kib * 1024
-    assert 0 < fill < 1024 * MIB
-    with open(ballast, "wb") as file:
-        with contextlib.suppress(OSError):
-            os.posix_fallocate(file.fileno(), 0, fill)
-        if left_kib == 0:
-            with contextlib.suppress(OSError):  # what the blocks of the file's own tree have left
-                while fill < 1024 * MIB:
-                    fill += os.pwrite(file.fileno(), b"x" * 4096, fill)
-    try:
-        yield
-    finally:
-        os.unlink(ballast)
 
 
 def fill_source(place, number: int, large: int = 0) -> None:
