@@ -7,6 +7,7 @@
 
 struct values {
 	const char *message;
+	bool is_resolved;
 };
 
 static const struct option options[] = {
@@ -16,6 +17,10 @@ static const struct option options[] = {
 	 .argument = "MSG",
 	 .help = "what the new generation is for",
 	 .offset = offsetof(struct values, message)},
+	{.name = "resolved",
+	 .type = OPTION_FLAG,
+	 .help = "what conflicts is as the transaction has it",
+	 .offset = offsetof(struct values, is_resolved)},
 	{0},
 };
 
@@ -60,6 +65,7 @@ static int commit(struct cli *cli, const struct values *v, struct pleach_tx *tx)
 	snprintf(ref, sizeof(ref), "%s", info.ref);
 	snprintf(id, sizeof(id), "%s", info.id);
 	commit_options.message = v->message;
+	commit_options.is_resolved = v->is_resolved;
 	r = pleach_tx_commit(tx, &commit_options, &result, &error);
 	if (r < 0)
 		return conflict_fail(cli, tx, &error, id);
@@ -92,8 +98,8 @@ const struct command command_commit = {
 	.details =
 		"ID is what 'pleach begin' has printed, or a unique beginning of it. What others\n"
 		"have published since is merged, path by path. In a conflict (exit status 12) the\n"
-		"paths are named, and the transaction stays as it is: mend it and commit again,\n"
-		"or abort it.\n",
+		"paths are named, and the transaction stays as it is: mend them in it, and commit\n"
+		"with --resolved; or abort it.\n",
 	.options = options,
 	.values_size = sizeof(struct values),
 	.least = 1,

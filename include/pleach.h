@@ -722,7 +722,8 @@ PLEACH_API int pleach_tx_begin(struct pleach_store *store, const char *ref,
 			       struct pleach_error *error);
 /**
  * Goes on with a parked transaction. A unique beginning of its id will do. -ENOENT (NOT_FOUND): unknown or
- * expired; -EBUSY (BUSY): in use: a workspace has one writer.
+ * expired; -EBUSY (BUSY): in use: a workspace has one writer. One that cannot be worked in any more (its checkout
+ * is gone, say) opens too, to be aborted: everything else answers with what is wrong.
  */
 PLEACH_API int pleach_tx_open(struct pleach_store *store, const char *id, struct pleach_tx **ret_tx,
 			      struct pleach_error *error);
@@ -760,10 +761,11 @@ struct pleach_commit_options {
 	size_t size;
 	const char *message;
 	const char *const *meta; /**< as for pleach_publish() */
+	int is_resolved;	 /**< what conflicts is as the transaction has it: it was mended there */
 };
-#define PLEACH_COMMIT_OPTIONS_INIT                               \
-	{                                                        \
-		sizeof(struct pleach_commit_options), NULL, NULL \
+#define PLEACH_COMMIT_OPTIONS_INIT                                  \
+	{                                                           \
+		sizeof(struct pleach_commit_options), NULL, NULL, 0 \
 	}
 /**
  * Makes what the workspace holds the next generation: as it is if the head is still the base, else merged

@@ -266,13 +266,13 @@ struct pl_tx_note {
 	char workspace[32]; /* driver, or "none" */
 	char *path;	    /* absolute, of a workspace that is a plain directory; else NULL */
 	char *checkout;	    /* the same, where the user named it; else NULL */
-	uint64_t checkout_dev, checkout_ino;
+	struct pl_identity checkout_identity; /* of that directory */
 	bool is_optimistic, is_serializable;
 	uint64_t timeout_ms; /* life of a parked one */
-	/* A commit of it that may have been killed: behind this head, with this tree. */
+	/* A commit of it that may have been killed: behind this head, with this tree, made of the workspace's. */
 	bool has_landing;
 	uint64_t landing_head;
-	struct pl_id landing_tree;
+	struct pl_id landing_tree, landing_of;
 };
 void pl_tx_note_done(struct pl_tx_note *note);
 /** Replaces the one that is there; made durable if `sync`. */

@@ -33,8 +33,9 @@ static void encode(const struct pl_tx_note *note, struct pl_buffer *b)
 		pl_text_add(b, "path", note->path);
 	if (note->checkout) {
 		pl_text_add(b, "checkout", note->checkout);
-		pl_text_add_number(b, "checkout-dev", note->checkout_dev);
-		pl_text_add_number(b, "checkout-ino", note->checkout_ino);
+		pl_text_add_number(b, "checkout-ino", note->checkout_identity.ino);
+		pl_text_add_number(b, "checkout-birth-s", note->checkout_identity.birth_s);
+		pl_text_add_number(b, "checkout-birth-ns", note->checkout_identity.birth_ns);
 	}
 	pl_text_add_number(b, "optimistic", note->is_optimistic);
 	pl_text_add_number(b, "serializable", note->is_serializable);
@@ -42,6 +43,7 @@ static void encode(const struct pl_tx_note *note, struct pl_buffer *b)
 	if (note->has_landing) {
 		pl_text_add_number(b, "landing-head", note->landing_head);
 		pl_text_add_id(b, "landing-tree", &note->landing_tree);
+		pl_text_add_id(b, "landing-of", &note->landing_of);
 	}
 	pl_text_end(b);
 }
@@ -115,8 +117,10 @@ static int decode(struct pl_text *text, struct pl_tx_note *note)
 	note->path = take_optional(text, "path", &r);
 	note->checkout = take_optional(text, "checkout", &r);
 	if (note->checkout) {
-		note->checkout_dev = pl_text_get_number(text, "checkout-dev");
-		note->checkout_ino = pl_text_get_number(text, "checkout-ino");
+		note->checkout_identity.ino = pl_text_get_number(text, "checkout-ino");
+		note->checkout_identity.birth_s = pl_text_get_number(text, "checkout-birth-s");
+		note->checkout_identity.birth_ns =
+			(uint32_t)pl_text_get_number(text, "checkout-birth-ns");
 	}
 	note->is_optimistic = take_flag(text, "optimistic");
 	note->is_serializable = take_flag(text, "serializable");
@@ -127,6 +131,7 @@ static int decode(struct pl_text *text, struct pl_tx_note *note)
 		if (pl_parse_u64(landing, UINT64_MAX / 4, &note->landing_head) < 0)
 			text->failed = true;
 		pl_text_get_id(text, "landing-tree", &note->landing_tree);
+		pl_text_get_id(text, "landing-of", &note->landing_of);
 	}
 	if (!pl_ref_name_is_valid(note->ref) || strlen(note->ref_id) != 24)
 		text->failed = true;
@@ -155,7 +160,11 @@ int pl_tx_note_read(int fd, const char *id, struct pl_tx_note *ret_note, struct 
 	}
 	pl_tx_note_done(&note);
 	if (r == -EBADMSG || r == -EFBIG || r == -EISDIR || r == -EINVAL || r == -ELOOP) /* N1 */
-		return pl_fail_corrupt(error, "what transaction %s is cannot be read", id);
+	{
+		pl_fail_corrupt(error, "what transaction %s is cannot be read", id);
+		pl_hint(error, "pleach abort %s removes it", id);
+		return -EBADMSG;
+	}
 	if (r == -EPROTONOSUPPORT)
 		return pl_fail(error, PLEACH_FAILED, r, "transaction %s is of a newer format", id);
 	return r == -ENOMEM ? pl_fail_memory(error)

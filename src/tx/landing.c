@@ -40,8 +40,10 @@ int pl_tx_read(struct pl_tx *tx, struct pl_stage *stage, struct pl_id *ret_tree,
 	       struct pleach_error *error)
 {
 	struct pl_scan_result result = {0};
-	int r;
+	int r = pl_tx_must_be_whole(tx, error);
 
+	if (r < 0)
+		return r;
 	if (tx->is_running) {
 		pl_fail(error, PLEACH_BUSY, -EBUSY, "a program runs in transaction %s", tx->dir.id);
 		pl_hint(error, "wait for its end");
@@ -105,7 +107,8 @@ static int fail_conflict(struct landing *l, struct pleach_error *error)
 		first->path[0] ? first->path : ".", first->head, first->tx,
 		c->n > 1 ? ", and more" : "");
 	pl_error_path(error, first->path);
-	pl_hint(error, "run it again on the new head (--retry does that by itself)");
+	pl_hint(error,
+		"run it again on the new head, or mend what it holds and commit it as resolved");
 	return -ECANCELED;
 }
 
@@ -123,8 +126,8 @@ static int merge(struct landing *l, struct pleach_error *error)
 		return r;
 	if (tx->conflicts.n > 0)
 		return fail_conflict(l, error);
-	r = pl_merging_run(&tx->ref, &l->stage, base, &l->head_tree, &l->tree, &l->merged,
-			   &tx->conflicts, error);
+	r = pl_merging_run(&tx->ref, &l->stage, base, &l->head_tree, &l->tree,
+			   l->options->is_resolved, &l->merged, &tx->conflicts, error);
 	return r == 1 ? fail_conflict(l, error) : r;
 }
 
@@ -156,17 +159,41 @@ static int commit_for_head(struct landing *l, bool is_locked, struct pleach_erro
 	return pl_commit_run(&c, l->result, error);
 }
 
+/* L5. All that the tree names, and the base did not, is in the claims of the commit. */
+static int keep_claims(struct landing *l, struct pleach_error *error)
+{
+	PL_BUFFER claims = {0};
+	int r = pl_read_file(l->dir.fd, "claims", SIZE_MAX / 4, &claims);
+
+	if (r == -ENOENT)
+		return 0;
+	for (size_t at = 0; r >= 0 && at + 33 <= claims.length; at += 33) {
+		struct pl_id id;
+
+		memcpy(id.bytes, claims.data + at + 1, sizeof(id.bytes));
+		r = pl_txdir_claim(&l->tx->dir, (char)claims.data[at], &id, error);
+		if (r < 0)
+			return r;
+	}
+	return r < 0 ? pl_fail_sys(error, r, "cannot keep what transaction %s has written",
+				   l->tx->dir.id)
+		     : 0;
+}
+
 /* L4 */
 static int note_landing(struct landing *l, struct pleach_error *error)
 {
 	struct pl_tx_note *note = &l->tx->note;
+	int r;
 
 	if (!l->tx->is_parked)
 		return 0;
 	note->has_landing = true;
 	note->landing_head = l->head;
 	note->landing_tree = l->merged;
-	return pl_tx_note_write(&l->tx->dir, note, true, error);
+	note->landing_of = l->tree;
+	r = keep_claims(l, error); /* of that tree, which a later merge may begin from */
+	return r < 0 ? r : pl_tx_note_write(&l->tx->dir, note, true, error);
 }
 
 static int try_round(struct landing *l, bool is_locked, struct pleach_error *error)
@@ -180,33 +207,48 @@ static int try_round(struct landing *l, bool is_locked, struct pleach_error *err
 	return r < 0 ? r : commit_for_head(l, is_locked, error);
 }
 
-/* 1: an earlier commit of it was killed when it was done (L4); the result is that. */
-static int has_landed(struct pl_tx *tx, struct pl_txdir *dir, struct pleach_publish_result *result,
-		      struct pleach_error *error)
+static void fill_from_record(const struct pl_record *record, struct pleach_publish_result *result)
 {
-	const struct pl_tx_note *note = &tx->note;
+	result->generation = record->generation;
+	result->parent = record->parent;
+	pl_id_hex(&record->tree, result->tree);
+	result->added = record->added;
+	result->modified = record->modified;
+	result->removed = record->removed;
+	result->bytes_new = record->bytes_new;
+}
+
+/*
+ * 1: an earlier commit of it was killed when it was done (L4), and nothing has changed in the workspace since; the
+ * result is that. If something has, it goes on from what had landed, as after a checkpoint (L5).
+ */
+static int has_landed(struct landing *l, struct pleach_error *error)
+{
+	struct pl_tx_note *note = &l->tx->note;
 	struct pl_record record;
+	bool is_it;
 	uint64_t head;
 	int r;
 
 	if (!note->has_landing)
 		return 0;
-	r = pl_ref_settle(&tx->ref, dir, &head, error);
+	r = pl_ref_settle(&l->tx->ref, &l->dir, &head, error);
 	if (r < 0 || head <= note->landing_head)
 		return r < 0 ? r : 0;
-	r = pl_generation_read(&tx->ref, note->landing_head + 1, &record, error);
+	r = pl_generation_read(&l->tx->ref, note->landing_head + 1, &record, error);
 	if (r < 0)
 		return r;
-	r = pl_id_equal(&record.tree, &note->landing_tree);
-	result->generation = record.generation;
-	result->parent = record.parent;
-	pl_id_hex(&record.tree, result->tree);
-	result->added = record.added;
-	result->modified = record.modified;
-	result->removed = record.removed;
-	result->bytes_new = record.bytes_new;
+	is_it = pl_id_equal(&record.tree, &note->landing_tree);
+	if (is_it)
+		fill_from_record(&record, l->result);
 	pl_record_done(&record);
-	return r;
+	note->has_landing = false;
+	if (!is_it)
+		return 0;
+	note->merged_tree = note->landing_of;
+	if (pl_id_equal(&l->tree, &note->landing_of))
+		return 1;
+	return pl_tx_note_write(&l->tx->dir, note, true, error);
 }
 
 /* What was laid out for a head that is none any more must not get into the next layout. */
@@ -242,27 +284,6 @@ static int land(struct landing *l, struct pleach_error *error)
 
 /* ---- going on after a checkpoint ---- */
 
-/* L5. All that the tree names, and the base did not, is in the claims of the commit. */
-static int keep_claims(struct landing *l, struct pleach_error *error)
-{
-	PL_BUFFER claims = {0};
-	int r = pl_read_file(l->dir.fd, "claims", SIZE_MAX / 4, &claims);
-
-	if (r == -ENOENT)
-		return 0;
-	for (size_t at = 0; r >= 0 && at + 33 <= claims.length; at += 33) {
-		struct pl_id id;
-
-		memcpy(id.bytes, claims.data + at + 1, sizeof(id.bytes));
-		r = pl_txdir_claim(&l->tx->dir, (char)claims.data[at], &id, error);
-		if (r < 0)
-			return r;
-	}
-	return r < 0 ? pl_fail_sys(error, r, "cannot keep what transaction %s has written",
-				   l->tx->dir.id)
-		     : 0;
-}
-
 static int go_on_from_here(struct landing *l, struct pleach_error *error)
 {
 	int r = keep_claims(l, error);
@@ -285,7 +306,11 @@ static int run(struct landing *l, bool go_on, struct pleach_error *error)
 	r = pl_tx_read(l->tx, &l->stage, &l->tree, error);
 	l->total_entries = l->tx->workspace.totals.entries;
 	if (r >= 0)
+		r = has_landed(l, error);
+	if (r == 0)
 		r = land(l, error);
+	else if (r == 1)
+		r = 0;
 	if (r >= 0 && go_on)
 		r_after = go_on_from_here(l, error);
 	pl_pin_done(&l->head_pin);
@@ -302,18 +327,16 @@ int pl_tx_commit(struct pl_tx *tx, const struct pleach_commit_options *options, 
 	int r;
 
 	pl_assert(!tx->is_done);
-	r = pl_public_must_be_ours(&tx->ref, error);
+	r = pl_tx_must_be_whole(tx, error);
+	if (r >= 0)
+		r = pl_public_must_be_ours(&tx->ref, error);
 	if (r < 0)
 		return r;
 	snprintf(what, sizeof(what), "commit on %.100s", tx->ref.name);
 	r = pl_txdir_begin(tx->store, what, &l.dir, error);
 	if (r < 0)
 		return r;
-	r = go_on ? 0 : has_landed(tx, &l.dir, ret_result, error);
-	if (r == 0)
-		r = run(&l, go_on, error);
-	else if (r == 1)
-		r = 0;
+	r = run(&l, go_on, error);
 	pl_txdir_end(&l.dir);
 	if (r >= 0 && !go_on) {
 		tx->is_done = true;

@@ -95,6 +95,7 @@ struct merging {
 	struct pl_ref *ref;
 	struct pl_stage *stage;
 	struct pl_merge_rules rules;
+	bool is_resolved;
 };
 
 /* The object of an entry, named or staged. */
@@ -349,14 +350,18 @@ static enum pl_merge_policy policy(void *self, const char *path, bool is_dir)
 	const struct merging *m = self;
 
 	/* The root has no name that a pattern could match. */
-	return *path ? pl_merge_rules_find(&m->rules, path, is_dir) : PL_MERGE_FAIL;
+	enum pl_merge_policy found =
+		*path ? pl_merge_rules_find(&m->rules, path, is_dir) : PL_MERGE_FAIL;
+
+	return found == PL_MERGE_FAIL && m->is_resolved ? PL_MERGE_THEIRS : found;
 }
 
 int pl_merging_run(struct pl_ref *ref, struct pl_stage *stage, const struct pl_id *base,
-		   const struct pl_id *head, const struct pl_id *tx, struct pl_id *ret_tree,
-		   struct pl_conflicts *ret_conflicts, struct pleach_error *error)
+		   const struct pl_id *head, const struct pl_id *tx, bool is_resolved,
+		   struct pl_id *ret_tree, struct pl_conflicts *ret_conflicts,
+		   struct pleach_error *error)
 {
-	struct merging m = {.ref = ref, .stage = stage};
+	struct merging m = {.ref = ref, .stage = stage, .is_resolved = is_resolved};
 	const char *value = pl_values_get(&ref->values, "merge");
 	struct pl_merge merge = {.source = pl_stage_nodes(stage),
 				 .sink = pl_stage_sink(stage),
@@ -375,7 +380,7 @@ int pl_merging_run(struct pl_ref *ref, struct pl_stage *stage, const struct pl_i
 	if (r < 0)
 		return pl_fail(error, PLEACH_CORRUPT, -EBADMSG,
 			       "the setting 'merge' of '%s' is damaged", ref->name);
-	if (m.rules.n > 0)
+	if (m.rules.n > 0 || is_resolved)
 		merge.policy = policy;
 	if (!m.rules.has_ignore && pl_id_equal(base, head))
 		*ret_tree = *tx; /* nothing to merge with */

@@ -153,19 +153,37 @@ static int fill_in_workspace(struct pl_tx *tx, struct pleach_error *error)
 	return open_lower(tx, error);
 }
 
-/* Which directory a checkout is, so that no other one is ever taken for it. */
+/* Which directory a checkout is, so that no other one is ever taken for it. *ret_parent: where it lies. */
+static int identify_checkout(const char *path, int *ret_parent, struct pl_identity *ret_identity)
+{
+	const char *slash = strrchr(path, '/');
+	PL_CLOSE int parent = -EBADF;
+	PL_BUFFER dir = {0};
+	struct stat st;
+	int r;
+
+	pl_buffer_add(&dir, path, slash == path ? 1 : (size_t)(slash - path));
+	if (!pl_buffer_ok(&dir))
+		return -ENOMEM;
+	parent = pl_open_follow(AT_FDCWD, pl_buffer_string(&dir), O_RDONLY | O_DIRECTORY);
+	r = parent < 0 ? parent : pl_fstat(parent, &st);
+	if (r >= 0)
+		r = pl_identity_of_dir(parent, slash + 1, st.st_dev, ret_identity);
+	if (r == 1)
+		*ret_parent = pl_take_fd(&parent);
+	return r;
+}
+
 static int note_checkout(struct pl_tx *tx, struct pleach_error *error)
 {
-	PL_CLOSE int fd = pl_open_follow(AT_FDCWD, tx->workspace.path, O_RDONLY | O_DIRECTORY);
-	struct stat st;
-	int r = fd < 0 ? fd : pl_fstat(fd, &st);
+	PL_CLOSE int parent = -EBADF;
+	int r = identify_checkout(tx->workspace.path, &parent, &tx->note.checkout_identity);
 
-	if (r < 0)
-		return pl_fail_sys(error, r, "cannot open '%s'", tx->workspace.path);
+	if (r <= 0)
+		return pl_fail_sys(error, r < 0 ? r : -ENOTDIR, "cannot open '%s'",
+				   tx->workspace.path);
 	free(tx->note.checkout);
 	tx->note.checkout = strdup(tx->workspace.path);
-	tx->note.checkout_dev = st.st_dev;
-	tx->note.checkout_ino = st.st_ino;
 	return tx->note.checkout ? 0 : pl_fail_memory(error);
 }
 
@@ -215,6 +233,8 @@ static int check_options(struct pl_store *store, const struct pleach_tx_options 
 	if (o->checkout && o->workspace && strcmp(o->workspace, "copy") != 0 &&
 	    strcmp(o->workspace, "reflink") != 0)
 		return pl_fail_usage(error, "a checkout is a copy, not '%s'", o->workspace);
+	if (o->timeout_ms == 0)
+		return pl_fail_usage(error, "a parked transaction must live for some time");
 	if (is_none && o->parked)
 		return pl_fail_usage(error, "a transaction without a workspace cannot be parked");
 	if (o->serializable && !pl_may_mount()) {
@@ -336,6 +356,7 @@ int pl_tx_park(struct pl_tx *tx, struct pleach_error *error)
 	if (tx->edits)
 		return pl_fail(error, PLEACH_FAILED, -EOPNOTSUPP,
 			       "a transaction without a workspace cannot be parked");
+	tx->note.is_optimistic = true; /* the queue is not held from here on */
 	r = add_user(tx, error);
 	if (r >= 0)
 		r = pl_workspace_sync(&tx->workspace, error); /* T4 */
@@ -375,6 +396,26 @@ static int pin_base(struct pl_tx *tx, struct pleach_error *error)
 	return r < 0 ? r : 0;
 }
 
+/* What lies at the path now may be anything: only what was made is the workspace. */
+static int must_be_the_checkout(struct pl_tx *tx, struct pleach_error *error)
+{
+	const char *path = tx->note.checkout;
+	PL_CLOSE int parent = -EBADF;
+	struct pl_identity identity;
+	int r = identify_checkout(path, &parent, &identity);
+
+	if (r == 1 && pl_identity_equal(&identity, &tx->note.checkout_identity))
+		return 0;
+	if (r < 0 && r != -ENOENT && r != -ENOTDIR)
+		return pl_fail_sys(error, r, "cannot open '%s'", path);
+	pl_fail(error, PLEACH_FAILED, -ESTALE, "'%s' is not the directory that transaction %s made",
+		path, tx->dir.id);
+	pl_error_path(error, path);
+	pl_hint(error, "move that one back to its place, or give it up: pleach abort %s",
+		tx->dir.id);
+	return -ESTALE;
+}
+
 static int resume(struct pl_tx *tx, struct pleach_error *error)
 {
 	int r = pl_tx_note_read(tx->dir.fd, tx->dir.id, &tx->note, error);
@@ -393,9 +434,20 @@ static int resume(struct pl_tx *tx, struct pleach_error *error)
 		r = pin_base(tx, error);
 	if (r >= 0)
 		r = fill_in_workspace(tx, error);
+	if (r >= 0 && tx->note.checkout)
+		r = must_be_the_checkout(tx, error);
 	if (r >= 0)
 		r = pl_workspace_open(&tx->workspace, tx->note.workspace, error);
 	return r < 0 ? r : 0;
+}
+
+int pl_tx_must_be_whole(struct pl_tx *tx, struct pleach_error *error)
+{
+	if (!tx->is_broken)
+		return 0;
+	if (error)
+		*error = tx->why_broken;
+	return tx->why_broken.err > 0 ? -tx->why_broken.err : -EIO;
 }
 
 static void free_tx(struct pl_tx *tx)
@@ -433,12 +485,9 @@ int pl_tx_resume(struct pl_store *store, const char *id, struct pl_tx **ret_tx,
 		return r;
 	}
 	tx->is_parked = true;
-	r = resume(tx, error);
-	if (r < 0) {
-		pl_txdir_leave(&tx->dir);
-		free_tx(tx);
-		return r;
-	}
+	/* Whatever is wrong with it, it can be given up. */
+	tx->why_broken.size = sizeof(tx->why_broken);
+	tx->is_broken = resume(tx, &tx->why_broken) < 0;
 	*ret_tx = tx;
 	return 0;
 }
@@ -449,25 +498,18 @@ int pl_tx_resume(struct pl_store *store, const char *id, struct pl_tx **ret_tx,
 static int remove_checkout(struct pl_tx *tx, struct pleach_error *error)
 {
 	const char *path = tx->note.checkout;
-	const char *slash = path ? strrchr(path, '/') : NULL;
 	PL_CLOSE int parent = -EBADF;
-	PL_BUFFER dir = {0};
-	struct stat st;
+	struct pl_identity identity;
 	int r;
 
-	if (!slash || tx->note.checkout_ino == 0)
+	if (!path || tx->note.checkout_identity.ino == 0)
 		return 0;
-	pl_buffer_add(&dir, path, slash == path ? 1 : (size_t)(slash - path));
-	if (!pl_buffer_ok(&dir))
-		return pl_fail_memory(error);
-	r = parent = pl_open_follow(AT_FDCWD, pl_buffer_string(&dir), O_RDONLY | O_DIRECTORY);
-	if (r >= 0)
-		r = pl_lstat(parent, slash + 1, &st);
-	if (r == -ENOENT ||
-	    (r >= 0 && (st.st_dev != tx->note.checkout_dev || st.st_ino != tx->note.checkout_ino)))
+	r = identify_checkout(path, &parent, &identity);
+	if (r == -ENOENT || r == -ENOTDIR || r == 0 ||
+	    (r == 1 && !pl_identity_equal(&identity, &tx->note.checkout_identity)))
 		return 0; /* G7 */
 	if (r >= 0)
-		r = pl_erase(parent, slash + 1, NULL);
+		r = pl_erase(parent, strrchr(path, '/') + 1, NULL);
 	return r < 0 ? pl_fail_sys(error, r, "cannot remove the checkout '%s'", path) : 0;
 }
 
@@ -508,7 +550,8 @@ int pl_tx_end(struct pl_tx *tx, struct pleach_error *error)
 	int r = 0;
 
 	if (tx->is_parked && !tx->is_done) {
-		r = pl_tx_park(tx, error);
+		if (!tx->is_broken)
+			r = pl_tx_park(tx, error);
 		pl_txdir_leave(&tx->dir);
 	} else {
 		if (!tx->is_done)

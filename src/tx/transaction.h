@@ -29,6 +29,9 @@ struct pl_tx {
 	bool is_parked;		       /* the end of the handle is not its end */
 	bool is_done;		       /* committed or aborted */
 	bool is_running;	       /* a program runs in it */
+	/* A parked one that cannot be worked in any more, but for giving it up. */
+	bool is_broken;
+	struct pleach_error why_broken;
 };
 
 /* ---- transaction.c ---- */
@@ -39,6 +42,8 @@ int pl_tx_resume(struct pl_store *store, const char *id, struct pl_tx **ret_tx,
 		 struct pleach_error *error);
 int pl_tx_park(struct pl_tx *tx, struct pleach_error *error);
 int pl_tx_abort(struct pl_tx *tx, struct pleach_error *error);
+/** What makes it unusable, if anything does. */
+int pl_tx_must_be_whole(struct pl_tx *tx, struct pleach_error *error);
 /** Parks, or aborts, or, where it is done, just frees. */
 int pl_tx_end(struct pl_tx *tx, struct pleach_error *error);
 
@@ -67,10 +72,12 @@ void pl_merge_rules_done(struct pl_merge_rules *rules);
 /** The first rule that matches counts, as in the setting they stand. */
 enum pl_merge_policy pl_merge_rules_find(const struct pl_merge_rules *rules, const char *path,
 					 bool is_dir);
-/** Three-way merge of trees of the store and of the stage, by the rules of the ref. As pl_merge_run(). */
+/** Three-way merge of trees of the store and of the stage, by the rules of the ref. As pl_merge_run().
+ * `is_resolved`: what would conflict is as the transaction has it. */
 int pl_merging_run(struct pl_ref *ref, struct pl_stage *stage, const struct pl_id *base,
-		   const struct pl_id *head, const struct pl_id *tx, struct pl_id *ret_tree,
-		   struct pl_conflicts *ret_conflicts, struct pleach_error *error);
+		   const struct pl_id *head, const struct pl_id *tx, bool is_resolved,
+		   struct pl_id *ret_tree, struct pl_conflicts *ret_conflicts,
+		   struct pleach_error *error);
 
 /* ---- reads.c: what a serializable transaction has read ---- */
 

@@ -321,6 +321,9 @@ int pl_tx_spawn(struct pl_tx *tx, char *const argv[], const struct pleach_spawn_
 	char *directory = NULL;
 	int r;
 
+	r = pl_tx_must_be_whole(tx, error);
+	if (r < 0)
+		return r;
 	if (tx->is_running)
 		return pl_fail(error, PLEACH_BUSY, -EBUSY,
 			       "a program runs in transaction %s already", tx->dir.id);

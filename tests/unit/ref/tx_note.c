@@ -18,13 +18,13 @@ static struct pl_tx_note sample(void)
 				  .k = 3,
 				  .merged_tree = {{9}},
 				  .workspace = "copy",
-				  .checkout_dev = 5,
-				  .checkout_ino = 6,
+				  .checkout_identity = {5, 6, 7},
 				  .is_serializable = true,
 				  .timeout_ms = 1234,
 				  .has_landing = true,
 				  .landing_head = 8,
-				  .landing_tree = {{7}}};
+				  .landing_tree = {{7}},
+				  .landing_of = {{6}}};
 
 	note.path = strdup("/a\nb%/c");
 	note.checkout = strdup("/a\nb%/c");
@@ -50,7 +50,8 @@ static void what_is_written_is_read(void **state)
 	assert_string_equal(read.workspace, "copy");
 	assert_string_equal(read.path, note.path);
 	assert_string_equal(read.checkout, note.checkout);
-	assert_true(read.checkout_dev == 5 && read.checkout_ino == 6);
+	assert_true(pl_identity_equal(&read.checkout_identity, &note.checkout_identity));
+	assert_true(pl_id_equal(&read.landing_of, &note.landing_of));
 	assert_true(read.has_landing && read.landing_head == 8);
 	assert_true(pl_id_equal(&read.landing_tree, &note.landing_tree));
 	assert_true(!read.is_optimistic && read.is_serializable);
