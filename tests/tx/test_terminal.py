@@ -108,6 +108,25 @@ class Terminal:
     def foreground(self) -> int:
         return os.tcgetpgrp(self.master)
 
+    def stop(self, prompt: str) -> None:
+        """Stops a job that has a cat(1) which reads the terminal. Of a job of more than one process one may
+        still read when another has stopped already, and gets what is typed then, as without us."""
+        self.send(SUSP)
+        self.expect("Stopped")
+        self.expect(prompt)
+        end = time.monotonic() + LIMIT
+        while set(self.states()) != {"T"}:
+            assert time.monotonic() < end, self.all
+
+    def states(self):
+        """Of what becomes of `sh -c '...; exec cat'`."""
+        for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                name, rest = path.read_text().rsplit(")", 1)
+                state, _, _, session = rest.split()[:4]
+                if name.endswith(("(cat", "(sh")) and int(session) == self.shell:
+                    yield state
+
     def close(self) -> None:
         os.kill(self.shell, signal.SIGKILL)
         os.close(self.master)  # HUP for whoever is left
@@ -148,6 +167,13 @@ def assert_alone(place: Workplace) -> None:
     assert status["transactions"] == [] and status["leftovers"] == []
 
 
+def assert_ended(place: Workplace) -> None:
+    """Waits until no transaction is open."""
+    end = time.monotonic() + LIMIT
+    while place.json("status")["transactions"]:
+        assert time.monotonic() < end
+
+
 # ---- one command ----------------------------------------------------------------------------
 
 
@@ -177,9 +203,7 @@ def test_a_command_that_handles_an_interrupt_is_committed(place, terminal):
 def test_a_command_is_stopped_and_goes_on_in_the_foreground(place, terminal):
     terminal.do("$PLEACH run site -- sh -c 'echo at; exec cat'", "at\n")
     for _ in range(3):
-        terminal.send(SUSP)
-        terminal.expect("Stopped")
-        terminal.expect(OUT)
+        terminal.stop(OUT)
         assert terminal.foreground() == terminal.shell
         terminal.do("jobs", "Stopped", OUT)
         terminal.do("fg", "run site")
@@ -224,7 +248,8 @@ def test_a_stopped_job_can_be_killed(place, terminal):
     terminal.send(SUSP)
     terminal.expect("Stopped")
     terminal.expect(OUT)
-    terminal.do("kill %1; wait; echo ended", "ended\n", OUT)
+    terminal.do("kill %1", OUT)
+    assert_ended(place)
     assert_alone(place)
 
 
@@ -232,9 +257,7 @@ def test_a_pipeline_is_interrupted_stopped_and_continued_as_one(place, terminal)
     terminal.do("echo hello | $PLEACH run site -- tr a-z A-Z | sed s/^/./", r"\.HELLO\n", OUT)
     assert terminal.status() == 0
     terminal.do("$PLEACH run site -- sh -c 'echo at >&2; exec cat' | sed -u s/^/./", "at\n")
-    terminal.send(SUSP)
-    terminal.expect("Stopped")
-    terminal.expect(OUT)
+    terminal.stop(OUT)
     terminal.do("fg", "sed")
     terminal.do("hello", r"\.hello\n")
     terminal.send(INTR)
@@ -302,9 +325,7 @@ def test_interrupt_ends_a_child_of_the_shell_alone(terminal):
 def test_a_child_of_the_shell_is_stopped_and_goes_on(terminal):
     inner_shell(terminal)
     terminal.do("sh -c 'echo at; exec cat'", "at\n")
-    terminal.send(SUSP)
-    terminal.expect("Stopped")
-    terminal.expect(IN)
+    terminal.stop(IN)
     terminal.do("jobs", "Stopped", IN)
     terminal.do("fg", "cat")
     terminal.do("hello", "hello\n")
@@ -336,9 +357,7 @@ def test_a_pipeline_inside_of_the_shell_behaves(terminal):
     inner_shell(terminal)
     terminal.do("seq 3 | sed -n 2p | sed s/^/./", r"\.2\n", IN)
     terminal.do("sh -c 'echo at >&2; exec cat' | sed -u s/^/./", "at\n")
-    terminal.send(SUSP)
-    terminal.expect("Stopped")
-    terminal.expect(IN)
+    terminal.stop(IN)
     terminal.do("fg", "sed")
     terminal.do("hello", r"\.hello\n")
     terminal.send(INTR)
@@ -349,9 +368,7 @@ def test_a_pipeline_inside_of_the_shell_behaves(terminal):
 def test_a_run_inside_of_the_shell_is_a_part_of_it(place, terminal):
     inner_shell(terminal)
     terminal.do("$PLEACH run site -- sh -c 'echo at; exec cat'", "at\n")
-    terminal.send(SUSP)
-    terminal.expect("Stopped")
-    terminal.expect(IN)
+    terminal.stop(IN)
     terminal.do("fg", "run site")
     terminal.do("hello", "hello\n")
     terminal.send(EOF)
@@ -360,13 +377,6 @@ def test_a_run_inside_of_the_shell_is_a_part_of_it(place, terminal):
     assert place.heads() == [1]
     terminal.do("exit", "site@2 ", OUT)
     assert get(place.public() + b"/b") == b"two\n"
-
-
-def assert_ended(place: Workplace) -> None:
-    """Waits until no transaction is open."""
-    end = time.monotonic() + LIMIT
-    while place.json("status")["transactions"]:
-        assert time.monotonic() < end
 
 
 def test_a_terminal_that_is_gone_ends_it_all(place):
