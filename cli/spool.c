@@ -45,7 +45,8 @@ static int cannot(struct pleach_error *error, const char *what, int err)
 	bool is_full = err == ENOSPC || err == EDQUOT || err == EFBIG;
 
 	cli_error_set(error, is_full ? PLEACH_NO_SPACE : PLEACH_FAILED, NULL,
-		      is_full ? "TMPDIR's disk holds what a run of --retry prints and reads" : NULL,
+		      is_full ? "what a run of --retry prints and reads is kept in " P_tmpdir
+			      : NULL,
 		      "cannot %s: %s", what, strerror(err));
 	error->err = err;
 	return -err;
@@ -60,6 +61,16 @@ static void close_fd(int *fd)
 
 /* ---- open, close ---------------------------------------------------------------------------- */
 
+/* A file that has no name, and is not the program's. (S2) */
+static FILE *file_open(void)
+{
+	FILE *file = tmpfile();
+
+	if (file)
+		(void)fcntl(fileno(file), F_SETFD, FD_CLOEXEC);
+	return file;
+}
+
 static int input_open(struct spool *spool, struct pleach_error *error)
 {
 	struct stat st;
@@ -72,7 +83,7 @@ static int input_open(struct spool *spool, struct pleach_error *error)
 	}
 	if (!S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode))
 		return 0;
-	spool->kept_file = tmpfile();
+	spool->kept_file = file_open();
 	if (!spool->kept_file)
 		return cannot(error, "keep the input", errno);
 	spool->kept = fileno(spool->kept_file);
@@ -102,7 +113,7 @@ int spool_open(struct spool **ret_spool, struct pleach_error *error)
 	}
 	spool->is_one = is_one_place();
 	spool->buffer = malloc(PIECE);
-	spool->printed = spool->buffer ? tmpfile() : NULL;
+	spool->printed = spool->buffer ? file_open() : NULL;
 	r = spool->printed ? input_open(spool, error)
 			   : cannot(error, "hold the output back", errno);
 	if (r < 0) {

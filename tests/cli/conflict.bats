@@ -214,6 +214,16 @@ nothing_remains() {
 	same "$output" $'y\n0'
 }
 
+@test "--retry leaves the command no descriptor of its own" {
+	two_generations
+	local without
+	without=$(sh -c 'ls /proc/self/fd | wc -l' </dev/null)
+	it 0 run --retry 1 site -- sh -c 'ls /proc/self/fd | wc -l' </dev/null
+	same "$output" "$without"
+	run --separate-stderr bash -c ': | "$PLEACH" run --retry 1 site -- sh -c "ls /proc/self/fd | wc -l"'
+	same "$output" "$without"
+}
+
 @test "policies: append keeps both, ignore commits nothing" {
 	setup_meddler
 	it 0 config --ref site 'merge=log:append *.lock:ignore'
