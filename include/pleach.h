@@ -869,7 +869,10 @@ struct pleach_process_event {
 	}
 /** A descriptor that is readable when pleach_process_wait() would not wait. */
 PLEACH_API int pleach_process_fd(const struct pleach_process *process);
-/** Waits for the next event. -EINTR: a signal handler ran. After an end it says the same again. */
+/**
+ * Waits for the next event. -EINTR: a signal handler ran. After an end it says the same again. -EXDEV: the program has
+ * ended with status 0, and has left something mounted in the workspace, which has not become a part of it.
+ */
 PLEACH_API int pleach_process_wait(struct pleach_process *process,
 				   struct pleach_process_event *ret_event,
 				   struct pleach_error *error);

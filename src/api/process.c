@@ -43,6 +43,17 @@ int pleach_process_fd(const struct pleach_process *process)
 	return pl_child_fd(process->child);
 }
 
+static int fail_mounted(const char *path, struct pleach_error *error)
+{
+	pl_fail(error, PLEACH_FAILED, -EXDEV,
+		"the program has left something mounted in its workspace, at '%s'", path);
+	pl_error_path(error, path);
+	pl_hint(error,
+		"what was written there is no part of the workspace, and gone: unmount it before "
+		"the program ends");
+	return -EXDEV;
+}
+
 int pleach_process_wait(struct pleach_process *process, struct pleach_process_event *ret_event,
 			struct pleach_error *error)
 {
@@ -63,6 +74,8 @@ int pleach_process_wait(struct pleach_process *process, struct pleach_process_ev
 	event.value = inner.value;
 	if (inner.what != PL_CHILD_STOPPED)
 		process->tx->inner->is_running = false; /* all of it is gone */
+	if (inner.what == PL_CHILD_EXITED && inner.value == 0 && inner.mounted)
+		return fail_mounted(inner.mounted, error);
 	PL_GIVE(ret_event, event);
 	return 0;
 }

@@ -30,6 +30,7 @@ struct running {
 	pid_t program; /* 0: it has ended */
 	int tty;
 	struct pl_watch watch;
+	struct pl_submounts submounts;
 };
 
 static void tell(int socket, int what, int step, int value)
@@ -162,7 +163,7 @@ static void fill_stdio(void)
 static void close_foreign(const struct running *run)
 {
 	const struct pl_view *view = run->init->view;
-	int own[PL_INIT_KEPT_MAX + 6], n = 0, next = 3;
+	int own[PL_INIT_KEPT_MAX + 7], n = 0, next = 3;
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 
 	for (int i = 0; null >= 0 && i < 3; i++)
@@ -174,6 +175,7 @@ static void close_foreign(const struct running *run)
 	own[n++] = run->watch.fd;
 	own[n++] = run->watch.names;
 	own[n++] = run->init->caller;
+	own[n++] = run->submounts.list;
 	own[n++] = view->watched ? view->reads_fd : -1;
 	/* From one of ours to the next higher. */
 	for (;;) {
@@ -306,6 +308,7 @@ static void make_view(struct running *run)
 	}
 	pl_view_mount_proc();
 	(void)umask(mask);
+	pl_submounts_begin(&run->submounts, view);
 	r = pl_watch_start(&run->watch, view);
 	if (r >= 0 && init->cwd && chdir(init->cwd) < 0)
 		r = -errno;
@@ -313,9 +316,22 @@ static void make_view(struct running *run)
 		give_up(init, (int)view->n_steps, r);
 }
 
+static void report_mount(const struct running *run)
+{
+	struct pl_init_report report = {.message = {.what = PL_INIT_MOUNTED}};
+
+	if (!pl_submounts_find(&run->submounts, run->init->view, report.path))
+		return;
+	while (send(run->init->socket, &report, sizeof(report), MSG_NOSIGNAL) < 0 && errno == EINTR)
+		;
+}
+
 _Noreturn void pl_init_run(const struct pl_init *init)
 {
-	struct running run = {.init = init, .tty = -1, .watch = {.fd = -1, .names = -1}};
+	struct running run = {.init = init,
+			      .tty = -1,
+			      .watch = {.fd = -1, .names = -1},
+			      .submounts = {.list = -1, .numbers = init->mounts}};
 	int status = 0, err;
 
 	drop_handlers();
@@ -334,6 +350,7 @@ _Noreturn void pl_init_run(const struct pl_init *init)
 	if (pl_watch_note(&run.watch, init->view) < 0)
 		status =
 			SIGKILL; /* what it has read is not known: as if it had been ended for that */
+	report_mount(&run);
 	if (err)
 		tell(init->socket, PL_INIT_EVENT, PL_CHILD_NO_EXEC, err);
 	else if (WIFSIGNALED(status))

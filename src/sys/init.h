@@ -15,14 +15,22 @@
 struct pl_init_message {
 	enum {
 		/* from inside */
-		PL_INIT_FAILED, /* value: the errno; step: which */
-		PL_INIT_READY,	/* the program was started */
-		PL_INIT_EVENT,	/* step: an enum pl_child_what; value: as there */
+		PL_INIT_FAILED,	 /* value: the errno; step: which */
+		PL_INIT_READY,	 /* the program was started */
+		PL_INIT_EVENT,	 /* step: an enum pl_child_what; value: as there */
+		PL_INIT_MOUNTED, /* a struct pl_init_report: where the program has left a mount */
 		/* from outside */
 		PL_INIT_SIGNAL, /* value: the signal */
 		PL_INIT_RESUME, /* value: 1: in the foreground */
 	} what;
 	int step, value;
+};
+
+#define PL_SUBMOUNT_MAX 4096
+/** What comes from inside: a message, and what some have behind it. */
+struct pl_init_report {
+	struct pl_init_message message;
+	char path[PL_SUBMOUNT_MAX];
 };
 
 /** All that init needs, made before it is: it allocates nothing. */
@@ -37,7 +45,8 @@ struct pl_init {
 	const int *stdio;
 	uid_t uid;
 	gid_t gid;
-	sigset_t mask; /* of the caller: the program's */
+	sigset_t mask;	  /* of the caller: the program's */
+	uint64_t *mounts; /* room for a number for each step of the view */
 };
 /** Never returns: init of the namespaces that it was cloned into, all signals blocked. (init.c) */
 _Noreturn void pl_init_run(const struct pl_init *init);
@@ -54,6 +63,19 @@ struct pl_watch {
 int pl_watch_start(struct pl_watch *watch, const struct pl_view *view);
 /** Appends to view->reads_fd what has come so far. An error is final: not even that some were lost could be written. */
 int pl_watch_note(struct pl_watch *watch, const struct pl_view *view);
+
+/* ---- submount.c ---- */
+
+/** What is known of the mounts in a view. */
+struct pl_submounts {
+	int list;	   /* /proc/self/mountinfo, whatever is mounted over it later */
+	uint64_t *numbers; /* of the mounts that the steps have made; 0: not known, or none */
+};
+/** After the steps of the view, before the program. */
+void pl_submounts_begin(struct pl_submounts *submounts, const struct pl_view *view);
+/** Is anything mounted in what the view shows? Then where, relative to that. Once, when nothing runs any more. */
+bool pl_submounts_find(const struct pl_submounts *submounts, const struct pl_view *view,
+		       char ret_path[PL_SUBMOUNT_MAX]);
 
 /* ---- view.c ---- */
 

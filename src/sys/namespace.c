@@ -25,6 +25,7 @@ struct pl_child {
 	int socket;
 	bool has_ended;
 	struct pl_child_event end;
+	char mounted[PL_SUBMOUNT_MAX]; /* "": nothing */
 };
 
 /* ---- what is prepared for inside ---- */
@@ -32,10 +33,12 @@ struct pl_child {
 struct preparation {
 	struct pl_strings programs;
 	char **shell_argv;
+	uint64_t *mounts;
 };
 
 static void preparation_done(struct preparation *p)
 {
+	free(p->mounts);
 	pl_strings_done(&p->programs);
 	free(p->shell_argv);
 }
@@ -71,14 +74,16 @@ static int list_programs(const char *name, char *const envp[], struct pl_strings
 	}
 }
 
-static int prepare(struct preparation *p, char *const argv[], char *const envp[])
+static int prepare(struct preparation *p, const struct pl_view *view, char *const argv[],
+		   char *const envp[])
 {
 	size_t n = 0;
 
 	while (argv[n])
 		n++;
 	p->shell_argv = calloc(n + 2, sizeof(*p->shell_argv));
-	if (!p->shell_argv)
+	p->mounts = calloc(view->n_steps + 1, sizeof(*p->mounts));
+	if (!p->shell_argv || !p->mounts)
 		return -ENOMEM;
 	p->shell_argv[0] = (char *)"/bin/sh";
 	for (size_t i = 1; i < n; i++)
@@ -117,35 +122,36 @@ static void wait_for_init(pid_t pid)
 }
 
 /* The next message; 0: init is gone without one. Only poll(2) is ended by a handler with SA_RESTART too. */
-static int receive(int socket, struct pl_init_message *m)
+static int receive(int socket, struct pl_init_report *report)
 {
 	struct pollfd item = {.fd = socket, .events = POLLIN};
 	ssize_t n;
 
 	if (poll(&item, 1, -1) < 0)
 		return -errno;
-	n = recv(socket, m, sizeof(*m), 0);
+	n = recv(socket, report, sizeof(*report), 0);
 	if (n < 0)
 		return errno == ECONNRESET ? 0 : -errno;
-	return n == sizeof(*m);
+	return n == sizeof(report->message) || n == sizeof(*report);
 }
 
 static int await_ready(int socket, int *ret_step)
 {
-	struct pl_init_message m = {0};
+	struct pl_init_report report = {0};
+	const struct pl_init_message *m = &report.message;
 	int r;
 
 	do
-		r = receive(socket, &m);
+		r = receive(socket, &report);
 	while (r == -EINTR);
 	*ret_step = -1;
 	if (r <= 0)
 		return r < 0 ? r : -EIO;
-	if (m.what == PL_INIT_READY)
+	if (m->what == PL_INIT_READY)
 		return 0;
-	pl_assert(m.what == PL_INIT_FAILED && m.value > 0);
-	*ret_step = m.step;
-	return -m.value;
+	pl_assert(m->what == PL_INIT_FAILED && m->value > 0);
+	*ret_step = m->step;
+	return -m->value;
 }
 
 /* Both above 2, which are the program's. */
@@ -204,7 +210,7 @@ int pl_child_start(const struct pl_view *view, char *const argv[], char *const e
 	pl_assert(argv[0] && view->n_kept <= PL_INIT_KEPT_MAX);
 	*ret_step = -1;
 	if (child)
-		r = prepare(&p, argv, envp);
+		r = prepare(&p, view, argv, envp);
 	if (r >= 0 && view->with_user_namespace && !pl_seam_has(PL_CAP_USERNS))
 		r = -EPERM;
 	if (r >= 0)
@@ -215,6 +221,7 @@ int pl_child_start(const struct pl_view *view, char *const argv[], char *const e
 		goto out;
 	init.programs = pl_strings_list(&p.programs);
 	init.shell_argv = p.shell_argv;
+	init.mounts = p.mounts;
 	init.socket = sockets[1];
 	init.caller = open_self();
 	child->owner = getpid();
@@ -249,15 +256,33 @@ static void note_end(struct pl_child *child, enum pl_child_what what, int value)
 {
 	wait_for_init(child->init);
 	child->has_ended = true;
-	child->end = (struct pl_child_event){.what = what, .value = value};
+	child->end = (struct pl_child_event){
+		.what = what,
+		.value = value,
+		.mounted = child->mounted[0] ? child->mounted : NULL,
+	};
+}
+
+/* What init has said, until it is an event. 1: that is one; 0: init is gone without. */
+static int next_message(struct pl_child *child, struct pl_init_message *ret_message)
+{
+	struct pl_init_report report = {0};
+	int r;
+
+	while ((r = receive(child->socket, &report)) > 0 &&
+	       report.message.what == PL_INIT_MOUNTED) {
+		report.path[sizeof(report.path) - 1] = '\0';
+		memcpy(child->mounted, report.path, sizeof(child->mounted));
+	}
+	*ret_message = report.message;
+	return r;
 }
 
 int pl_child_next(struct pl_child *child, struct pl_child_event *ret_event)
 {
-	struct pl_init_message m = {0};
-
 	if (!child->has_ended) {
-		int r = receive(child->socket, &m);
+		struct pl_init_message m;
+		int r = next_message(child, &m);
 
 		if (r < 0)
 			return r;
@@ -266,8 +291,8 @@ int pl_child_next(struct pl_child *child, struct pl_child_event *ret_event)
 		} else {
 			pl_assert(m.what == PL_INIT_EVENT);
 			if (m.step == PL_CHILD_STOPPED) {
-				ret_event->what = PL_CHILD_STOPPED;
-				ret_event->value = m.value;
+				*ret_event = (struct pl_child_event){.what = PL_CHILD_STOPPED,
+								     .value = m.value};
 				return 0;
 			}
 			note_end(child, (enum pl_child_what)m.step, m.value);

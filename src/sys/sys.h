@@ -380,6 +380,9 @@ struct pl_child_event {
 		PL_CHILD_NO_EXEC, /* value: errno of exec; everything is gone */
 	} what;
 	int value;
+	/* Of an end: where in what the view shows the program has left something mounted, relative to that,
+	 * the child's; NULL: nowhere. What was written there is gone. */
+	const char *mounted;
 };
 /** Readable when there is an event (or the end). */
 int pl_child_fd(const struct pl_child *child);

@@ -786,6 +786,67 @@ static void an_option_that_the_kernel_drops_is_noticed(void **state)
 	assert_int_equal(r, 0);
 }
 
+/* Where the program has left a mount below what is shown; "-": nowhere. */
+static const char *left_mounted(const struct pl_view *view, const char *line, char ret[4200])
+{
+	char *argv[] = {(char *)"sh", (char *)"-c", (char *)line, NULL};
+	struct pl_child_event event;
+	struct pl_child *child;
+	int step, r;
+
+	assert_int_equal(pl_child_start(view, argv, environ, NULL, same, &child, &step), 0);
+	do
+		r = pl_child_next(child, &event);
+	while (r == -EINTR);
+	assert_int_equal(r, 0);
+	assert_int_equal(event.what, PL_CHILD_EXITED);
+	assert_int_equal(event.value, 0);
+	snprintf(ret, 4200, "%s", event.mounted ? event.mounted : "-");
+	pl_child_close(child);
+	return ret;
+}
+
+static void a_mount_that_was_left_where_the_view_shows_something_is_told(void **state)
+{
+	struct scratch *s = *state;
+	char shown[4200], source[4200], line[9000], got[4200];
+	const struct pl_view_step steps[] = {
+		{.what = PL_VIEW_BIND, .target = shown, .source = source}};
+	struct pl_view view = plain_view();
+
+	if (!pl_may_mount())
+		SKIP("needs root");
+	snprintf(shown, sizeof(shown), "%s/odd name\n\\", s->path);
+	snprintf(source, sizeof(source), "%s/source", s->path);
+	assert_int_equal(mkdir(shown, 0755), 0);
+	assert_int_equal(mkdir(source, 0755), 0);
+	assert_int_equal(mkdirat(s->fd, "beside", 0755), 0);
+	assert_int_equal(mkdirat(s->fd, "source/a", 0755), 0);
+	assert_int_equal(mkdirat(s->fd, "source/a/b \t\\040\n", 0755), 0);
+	assert_int_equal(setenv("SHOWN", shown, 1), 0);
+	assert_int_equal(setenv("BESIDE", s->path, 1), 0);
+	view.steps = steps;
+	view.n_steps = PL_ARRAY_LEN(steps);
+	assert_string_equal(left_mounted(&view, "true", got), "-");
+	assert_string_equal(left_mounted(&view, "mount -t tmpfs none \"$BESIDE/beside\"", got),
+			    "-");
+	assert_string_equal(
+		left_mounted(&view, "mount -t tmpfs none \"$SHOWN/a\" && umount \"$SHOWN/a\"", got),
+		"-");
+	snprintf(line, sizeof(line), "mount --bind \"$BESIDE/beside\" \"$SHOWN\"/a/b*");
+	assert_string_equal(left_mounted(&view, line, got), "a/b \t\\040\n");
+	assert_string_equal(left_mounted(&view, "mount -t tmpfs none \"$SHOWN\"", got), ".");
+	/* neither a /proc that is hidden nor a mount on top of it helps */
+	assert_string_equal(
+		left_mounted(&view,
+			     "mount -t tmpfs none \"$SHOWN/a\" && mkdir \"$SHOWN/a/x\" && "
+			     "mount -t tmpfs none \"$SHOWN/a/x\" && mount -t tmpfs none /proc",
+			     got),
+		"a");
+	assert_int_equal(unsetenv("SHOWN"), 0);
+	assert_int_equal(unsetenv("BESIDE"), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -815,6 +876,7 @@ int main(void)
 		TEST(watching_waits_for_nothing_and_notes_what_is_gone),
 		TEST(what_cannot_be_noted_is_not_run_on),
 		TEST(an_option_that_the_kernel_drops_is_noticed),
+		TEST(a_mount_that_was_left_where_the_view_shows_something_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
