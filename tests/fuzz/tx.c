@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <sys/prctl.h>
 #include <time.h>
 
@@ -164,27 +165,51 @@ static int run_job(const struct job *job, struct scratch *s, unsigned lane, stru
 	return r;
 }
 
+static volatile sig_atomic_t running; /* the child of a lane */
+static volatile sig_atomic_t is_told_to_end;
+
+static void end(int number)
+{
+	(void)number;
+	is_told_to_end = 1;
+	if (running > 0)
+		(void)kill((pid_t)running, SIGKILL);
+}
+
+static _Noreturn void be_child(const struct job *job, struct scratch *s, struct result *result,
+			       int results)
+{
+	double before = now();
+
+	(void)signal(SIGTERM, SIG_DFL);
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	result->status = run_job(job, s, result->lane, result);
+	result->seconds = now() - before;
+	(void)fflush(stdout);
+	(void)!write(results, result, sizeof(*result));
+	_exit(0);
+}
+
 /* In a child, with which its mounts go. */
 static void run_in_child(const struct job *job, unsigned number, unsigned lane, int results)
 {
 	struct result result = {.job = number, .lane = lane, .status = -1};
 	struct scratch *s;
-	double before = now();
 	int status = 0;
 	pid_t pid;
 
 	if (scratch_setup((void **)&s) < 0)
 		_exit(1);
 	pid = fork();
-	if (pid == 0) {
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		result.status = run_job(job, s, lane, &result);
-		result.seconds = now() - before;
-		(void)fflush(stdout);
-		(void)!write(results, &result, sizeof(result));
-		_exit(0);
-	}
-	if (pid < 0 || waitpid(pid, &status, 0) != pid || status != 0)
+	if (pid == 0)
+		be_child(job, s, &result, results);
+	running = pid;
+	if (is_told_to_end && pid > 0)
+		(void)kill(pid, SIGKILL);
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	running = 0;
+	if (status != 0)
 		(void)fprintf(stderr, "# %s: ended with status 0x%x\n", job->workspace, status);
 	(void)scratch_teardown((void **)&s);
 }
@@ -208,8 +233,10 @@ static pid_t start_lane(unsigned lane, int results)
 
 	if (pid != 0)
 		return pid;
-	(void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-	for (unsigned i = 0; all_jobs()[i].workspace; i++)
+	(void)sigaction(SIGTERM, &(struct sigaction){.sa_handler = end}, NULL);
+	(void)sigaction(SIGINT, &(struct sigaction){.sa_handler = end}, NULL);
+	(void)prctl(PR_SET_PDEATHSIG, SIGTERM); /* nothing is left of it then either */
+	for (unsigned i = 0; all_jobs()[i].workspace && !is_told_to_end; i++)
 		if (is_wanted(&all_jobs()[i]))
 			run_in_child(&all_jobs()[i], i, lane, results);
 	_exit(0);
