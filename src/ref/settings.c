@@ -113,7 +113,8 @@ static bool is_merge_rule(const char *rule, size_t length)
 	const char *colon = memrchr(rule, ':', length);
 	size_t rest;
 
-	if (!colon || colon == rule)
+	/* Rules are parted by blanks; with commas all but the last would be of a glob that matches nothing. */
+	if (!colon || colon == rule || memchr(rule, ',', (size_t)(colon - rule)))
 		return false;
 	rest = length - (size_t)(colon + 1 - rule);
 	for (size_t i = 0; i < PL_ARRAY_LEN(policies); i++) {
