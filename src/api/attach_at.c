@@ -119,6 +119,13 @@ static int attach_locked(struct attaching_at *a, struct pleach_error *error)
 	take_back(a);
 	if (r == PL_AT_FOREIGN)
 		return pl_spot_fail_foreign(a->spot, error);
+	if (r == PL_AT_HELD) {
+		pl_fail(error, PLEACH_BUSY, -EBUSY,
+			"cannot replace '%s': a transaction on '%s' is open", a->spot->path,
+			a->rev->ref.name);
+		pl_hint(error, "pleach status lists those that are open");
+		return -EBUSY;
+	}
 	return r < 0 ? r : 2;
 }
 

@@ -383,7 +383,7 @@ static int must_have_no_tx(struct pl_ref *ref, struct pleach_error *error)
 	int r = pl_ref_must_be_unmasked(ref, error);
 
 	if (r >= 0)
-		r = pl_tx_note_find(ref, id, error);
+		r = pl_tx_note_find(ref, NULL, false, id, error);
 	if (r <= 0)
 		return r;
 	pl_fail(error, PLEACH_BUSY, -EBUSY, "cannot drop '%s': transaction %s on it is open",

@@ -282,9 +282,11 @@ int pl_tx_note_write(struct pl_txdir *tx, const struct pl_tx_note *note, bool sy
 int pl_tx_note_read(int fd, const char *id, struct pl_tx_note *ret_note,
 		    struct pleach_error *error);
 struct pl_ref;
-/** 1 and an id: a transaction on this ref is open or parked; 0: none. Parked ones whose time is over do not
- * count. */
-int pl_tx_note_find(struct pl_ref *ref, char ret_tx_id[25], struct pleach_error *error);
+/** 1 and an id: a transaction on this ref is open or parked; 0: none. The one with the id `but` (NULL: none)
+ * and parked ones whose time is over do not count; with `may_run`, only open ones that have got a workspace
+ * for programs (one that waits in the queue has none yet). */
+int pl_tx_note_find(struct pl_ref *ref, const char *but, bool may_run, char ret_tx_id[25],
+		    struct pleach_error *error);
 
 /* ---- record.c: generations ---- */
 

@@ -171,7 +171,13 @@ int pl_tx_note_read(int fd, const char *id, struct pl_tx_note *ret_note, struct 
 			    : pl_fail_sys(error, r, "cannot read what transaction %s is", id);
 }
 
-int pl_tx_note_find(struct pl_ref *ref, char ret_tx_id[25], struct pleach_error *error)
+static bool has_workspace(const struct pl_tx_note *note)
+{
+	return note->workspace[0] && strcmp(note->workspace, "none") != 0;
+}
+
+int pl_tx_note_find(struct pl_ref *ref, const char *but, bool may_run, char ret_tx_id[25],
+		    struct pleach_error *error)
 {
 	struct pl_txdir_info *infos;
 	size_t n;
@@ -184,7 +190,9 @@ int pl_tx_note_find(struct pl_ref *ref, char ret_tx_id[25], struct pleach_error 
 		PL_CLOSE int fd = -EBADF;
 		struct pl_tx_note note;
 
-		if (infos[i].state != PL_TX_OPEN && infos[i].state != PL_TX_PARKED)
+		if (infos[i].state != PL_TX_OPEN && (may_run || infos[i].state != PL_TX_PARKED))
+			continue;
+		if (but && strcmp(infos[i].id, but) == 0)
 			continue;
 		fd = pl_open_dir(ref->store->tx_fd, infos[i].id);
 		r = fd < 0 ? fd : pl_tx_note_read(fd, infos[i].id, &note, error);
@@ -194,7 +202,7 @@ int pl_tx_note_find(struct pl_ref *ref, char ret_tx_id[25], struct pleach_error 
 		}
 		if (r < 0)
 			break;
-		if (strcmp(note.ref_id, ref->id) == 0) {
+		if (strcmp(note.ref_id, ref->id) == 0 && (!may_run || has_workspace(&note))) {
 			memcpy(ret_tx_id, infos[i].id, sizeof(infos[i].id));
 			r = 1;
 		}

@@ -118,9 +118,9 @@ int pl_at_forget(struct pl_at *at, struct pleach_error *error)
 /* ---- all that follow the head ---- */
 
 int pl_attached_prepare(struct pl_txdir *tx, struct pl_ref *ref, const struct pl_pin *pin,
-			struct pl_attached *ret, struct pleach_error *error)
+			const char *own_tx, struct pl_attached *ret, struct pleach_error *error)
 {
-	struct pl_attached a = {.ref = ref};
+	struct pl_attached a = {.ref = ref, .own_tx = own_tx};
 	int r = pl_attachment_list(ref, &a.records, &a.n_records, error);
 
 	if (r < 0)
@@ -141,6 +141,7 @@ int pl_attached_prepare(struct pl_txdir *tx, struct pl_ref *ref, const struct pl
 			a.ats[i] = none;
 			continue; /* told by show */
 		}
+		a.ats[i].own_tx = own_tx;
 		/* A failure is no reason not to publish (N2): show tries what can be done without. */
 		(void)a.ats[i].mode->prepare(&a.ats[i], tx, pin, NULL);
 		r = pl_store_check_cancel(tx->store, error);
@@ -197,9 +198,15 @@ int pl_attached_show(struct pl_attached *a, struct pl_txdir *tx, uint64_t n,
 		if (!at->mode) /* it says why */
 			r = pl_at_open(at, a->ref, record->mode, record->path, &cause);
 		pl_assert(r < 0 || at->mode);
+		at->own_tx = a->own_tx;
 		if (r >= 0)
 			r = at->mode->show(at, tx, n, pin, &cause);
-		if (r != PL_AT_SHOWN && all) {
+		if (r == PL_AT_HELD) {
+			pl_event_add(a->ref->store,
+				     "left '%s' behind generation %llu of '%s' until the open "
+				     "transactions end",
+				     record->path, (unsigned long long)n, a->ref->name);
+		} else if (r != PL_AT_SHOWN && all) {
 			tell(a, n, record->path, r, &cause, error);
 			all = false;
 		}

@@ -27,8 +27,11 @@ struct pl_at {
 	char name[PL_NAME_MAX + 1];
 	dev_t dev; /* of the store */
 	struct pl_showing showing;
+	/* The transaction that is being committed, whose programs have ended; NULL: none. */
+	const char *own_tx;
 	/* Prepared: laid out, not yet at the path. */
 	bool is_ready;
+	bool is_held; /* not prepared: a transaction was open */
 	struct pl_id ready_tree;
 	struct pl_beside beside;
 	struct pl_identity identity;
@@ -41,6 +44,7 @@ enum pl_at_result {
 	PL_AT_SHOWN = 0,
 	PL_AT_FOREIGN = 1, /* what is at the path is not ours: nothing was changed there */
 	PL_AT_LATER = 2,   /* it is not prepared for this tree */
+	PL_AT_HELD = 3, /* programs of a transaction have their workspace over it: when that ends */
 };
 enum pl_at_state { PL_AT_OK, PL_AT_BEHIND, PL_AT_MISSING, PL_AT_STRANGE };
 struct pl_attached_mode {
@@ -81,6 +85,7 @@ int pl_at_forget(struct pl_at *at, struct pleach_error *error);
 /** Those of a ref that follow its head, being moved on. */
 struct pl_attached {
 	struct pl_ref *ref;
+	const char *own_tx; /* as in pl_at */
 	struct pl_attachment *records;
 	size_t n_records;
 	struct pl_at *ats; /* as many; mode NULL: not one of these */
@@ -89,11 +94,12 @@ struct pl_attached {
 	{                \
 		0        \
 	}
-/** Prepares all of them for the pinned tree, under no lock. What fails here is told by show. */
+/** Prepares all of them for the pinned tree, under no lock. What fails here is told by show. `own_tx`: the
+ * id of the transaction that is being committed, NULL: none; it outlives *ret. */
 int pl_attached_prepare(struct pl_txdir *tx, struct pl_ref *ref, const struct pl_pin *pin,
-			struct pl_attached *ret, struct pleach_error *error);
+			const char *own_tx, struct pl_attached *ret, struct pleach_error *error);
 /** Under the ref lock, after pl_public_show(). 0, or PLEACH_PARTIAL with a text that names the first path
- * that does not show it, and why. */
+ * that does not show it, and why. What is held by a transaction is an event, and 0. */
 int pl_attached_show(struct pl_attached *attached, struct pl_txdir *tx, uint64_t n,
 		     const struct pl_pin *pin, struct pleach_error *error);
 void pl_attached_done(struct pl_attached *attached);

@@ -17,6 +17,11 @@
  * E3  Killed before the exchange, NEXT was never seen by anybody: it is erased, and laid out again.
  * E4  What others have put into a directory of ours is not erased (G7): such a directory stays beside the
  *     path, and is forgotten.
+ * E5  A program of a transaction has its workspace mounted over the directory at the path, in a namespace of its
+ *     own, and a mount goes with its directory: 1. exchanged, the path leads inside to the new directory, 2. what
+ *     is written there is written into objects (G4). So while a transaction with a workspace is open nothing is
+ *     exchanged; its end settles. The ref lock is taken between noting the workspace and mounting it (view.c):
+ *     it is seen here, or lies over the new directory.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -259,6 +264,16 @@ static bool shows(struct pl_at *at, const struct pl_id *tree)
 	return look_at(at, at->name, &here) == 1 && here && pl_id_equal(&here->tree, tree);
 }
 
+/* E5. 1: a transaction may have its workspace over what is there. */
+static int is_held(struct pl_at *at, struct pleach_error *error)
+{
+	char id[25];
+
+	if (!pl_showing_find(&at->showing, PL_SHOWN_NOW))
+		return 0;
+	return pl_tx_note_find(at->ref, at->own_tx, true, id, error);
+}
+
 static int prepare(struct pl_at *at, struct pl_txdir *tx, const struct pl_pin *pin,
 		   struct pleach_error *error)
 {
@@ -267,6 +282,10 @@ static int prepare(struct pl_at *at, struct pl_txdir *tx, const struct pl_pin *p
 	pl_assert(pin->k > 0 && !at->is_ready);
 	if (shows(at, &pin->tree))
 		return 0;
+	r = is_held(at, error); /* what show cannot use need not be laid out */
+	at->is_held = r > 0;
+	if (r != 0)
+		return r < 0 ? r : 0;
 	r = pl_beside_begin(at->parent_fd, &at->beside);
 	if (r < 0)
 		return fail_at(at, r, "make anything beside", error);
@@ -392,8 +411,11 @@ static int show(struct pl_at *at, struct pl_txdir *tx, uint64_t n, const struct 
 		return fail_at(at, r, "look at", error);
 	if (r > 0)
 		return PL_AT_FOREIGN;
+	r = is_held(at, error);
+	if (r != 0)
+		return r < 0 ? r : PL_AT_HELD;
 	if (!at->is_ready || !pl_id_equal(&at->ready_tree, &pin->tree))
-		return PL_AT_LATER;
+		return at->is_held ? PL_AT_HELD : PL_AT_LATER; /* it has just ended: settled soon */
 	r = announce(at, tx, n, name, error);
 	if (r < 0)
 		return r;

@@ -511,7 +511,8 @@ static int prepare(struct committing *m, struct pleach_error *error)
 	pl_user_of_generation(m->c->ref, m->parent + 1, m->user);
 	r = put_tree(m, error); /* 3, 4 */
 	if (r >= 0)
-		r = pl_attached_prepare(m->c->tx, m->c->ref, &m->pin, &m->attached, error);
+		r = pl_attached_prepare(m->c->tx, m->c->ref, &m->pin, m->c->own_tx, &m->attached,
+					error);
 	if (r >= 0)
 		r = write_record(m, sync, error);
 	if (r >= 0)

@@ -152,6 +152,7 @@ static int commit_for_head(struct landing *l, bool is_locked, struct pleach_erro
 			      .message = l->options->message,
 			      .meta = l->options->meta,
 			      .if_head = (int64_t)l->head,
+			      .own_tx = l->tx->dir.id,
 			      .is_locked = is_locked,
 			      .bytes_new = l->stage.bytes_new,
 			      .total_entries = l->total_entries};

@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "tx/attached.h"
 #include "tx/transaction.h"
 
 #define TRIES 16
@@ -563,6 +564,8 @@ int pl_tx_end(struct pl_tx *tx, struct pleach_error *error)
 		pl_queue_leave(&tx->ticket); /* the next one need not wait for the erasing */
 		pl_txdir_end(&tx->dir);
 	}
+	if (tx->ref.fd >= 0) /* what was held for it (attached_exchange.c, E5) */
+		(void)pl_attached_settle(&tx->ref, NULL, NULL);
 	free_tx(tx);
 	return r;
 }

@@ -22,7 +22,9 @@ struct pl_commit {
 	const char *kind, *message;
 	const char *const *meta;
 	int64_t if_head; /* -1: any */
-	bool is_locked;	 /* the caller holds the ref lock, all the way, and tidies up behind it */
+	const char *
+		own_tx; /* id of the transaction that this commits, whose programs have ended; or NULL */
+	bool is_locked; /* the caller holds the ref lock, all the way, and tidies up behind it */
 	uint64_t bytes_new, total_entries;
 };
 /**

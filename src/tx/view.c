@@ -10,6 +10,9 @@
  * V2  STORE/<ref> is mounted on itself: inside it can be neither removed nor replaced, which would be seen outside.
  * V3  Locks that keep tx/<id>, the base and the queue are held by the namespace's init too: they end with the
  *     last process that could still write in the workspace.
+ * V4  What a mount of ours lies on is not exchanged while it does (attached_exchange.c, E5): 1. a publish finds
+ *     the transaction parked, or without a workspace, 2. it goes on, and mounts over what is there, 3. that is
+ *     exchanged. So between being held, the workspace noted, and mounting, the ref lock is taken once.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -100,12 +103,26 @@ static int mask(struct view *v)
 	return r;
 }
 
+/* Under the ref lock, though the list alone would not need it: V4. */
+static int list_attachments(struct view *v, struct pl_attachment **ret_list, size_t *ret_n,
+			    struct pleach_error *error)
+{
+	struct pl_ref *ref = &v->tx->ref;
+	int r = pl_ref_lock(ref, -1, error);
+
+	if (r < 0)
+		return r;
+	r = pl_attachment_list(ref, ret_list, ret_n, error);
+	pl_ref_unlock(ref);
+	return r;
+}
+
 /* Attachments that are no symlinks, and follow the head, have the workspace over them. */
 static int cover_attachments(struct view *v, struct pleach_error *error)
 {
 	struct pl_attachment *list;
 	size_t n;
-	int r = pl_attachment_list(&v->tx->ref, &list, &n, error);
+	int r = list_attachments(v, &list, &n, error);
 
 	if (r < 0)
 		return r;

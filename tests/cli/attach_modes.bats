@@ -312,6 +312,72 @@ PYTHON
 	it 0 check
 }
 
+@test "exchange: a publish beside a running transaction leaves PATH to its workspace (G4)" {
+	[ "$(id -u)" -eq 0 ] || skip "an ordinary user may have no namespaces"
+	two_generations
+	it 0 attach --mode exchange site there
+	mkfifo at go
+	# shellcheck disable=SC2016
+	"$PLEACH" run --optimistic site -- sh -c 'echo x >at; read -r line <go
+		cat there/a >seen && echo inside >>there/a && echo new >there/new' 3>&- &
+	local runner=$!
+	read -r _ <at
+	echo fourth >src/d
+	it 0 publish site ./src
+	same "$(cat store/site/d)" fourth
+	absent there/d
+	state_is exchange behind
+	it 0 status
+	like "$output" "left '.*/there' behind generation 3"
+	it 11 attach --mode exchange site@1 there
+	like "$stderr" "a transaction on 'site' is open"
+	same "$(cat there/a)" other
+	echo go >go
+	wait "$runner"
+	same "$(cat seen)" other
+	same "$(cat there/a)" "$(printf 'other\ninside')"
+	same "$(cat there/d there/new)" "$(printf 'fourth\nnew')"
+	same "$(cat store/site/a)" "$(printf 'other\ninside')"
+	state_is exchange ok
+	it 0 check
+}
+
+@test "exchange: the end of a transaction without a commit catches up, too" {
+	[ "$(id -u)" -eq 0 ] || skip "an ordinary user may have no namespaces"
+	two_generations
+	it 0 attach --mode exchange site there
+	mkfifo at go
+	"$PLEACH" run --optimistic site -- sh -c 'echo x >at; read -r line <go; exit 7' 2>/dev/null 3>&- &
+	local runner=$!
+	read -r _ <at
+	put a third
+	it 0 publish site ./src
+	same "$(cat there/a)" other
+	echo go >go
+	wait "$runner" && return 1
+	same "$(cat there/a)" third
+	it 0 run site -- sh -c 'echo again >"$PLEACH_PATH/a"'
+	same "$(cat there/a)" again
+	it 0 check
+}
+
+@test "exchange: what is parked holds nothing, and has the new directory under it when it goes on" {
+	[ "$(id -u)" -eq 0 ] || skip "an ordinary user may have no namespaces"
+	two_generations
+	it 0 attach --mode exchange site there
+	it 0 begin site
+	local tx=${lines[0]}
+	put a third
+	it 0 publish site ./src
+	same "$(cat there/a)" third
+	it 0 run --tx "$tx" site -- sh -c 'cat there/a && echo inside >there/b'
+	same "$output" other
+	absent there/b
+	it 0 commit "$tx"
+	same "$(cat there/a there/b)" "$(printf 'third\ninside')"
+	it 0 check
+}
+
 # A mount namespace of its own, in which $PLEACH and `inside` work from here on; it ends with the test, and
 # all its mounts with it. The mounts are bind mounts of the very file system that they lie on, so that
 # st_dev tells nothing: is_mounted asks the kernel.

@@ -79,17 +79,23 @@ static void a_damaged_note_is_told(void **state)
 	pl_txdir_end(&tx);
 }
 
+static void park(struct pl_txdir *tx, int64_t seconds)
+{
+	struct timespec end;
+
+	assert_int_equal(pl_fs_clock(tx->fd, &end), 0);
+	end.tv_sec += seconds;
+	assert_int_equal(pl_txdir_park(tx, &end, NULL), 0);
+	pl_txdir_leave(tx);
+}
+
 static void park_until(struct fixture *f, int64_t seconds, char ret_id[25])
 {
 	struct pl_txdir tx;
-	struct timespec end;
 
 	assert_int_equal(pl_txdir_begin(f->store, "test", &tx, NULL), 0);
 	memcpy(ret_id, tx.id, 25);
-	assert_int_equal(pl_fs_clock(tx.fd, &end), 0);
-	end.tv_sec += seconds;
-	assert_int_equal(pl_txdir_park(&tx, &end, NULL), 0);
-	pl_txdir_leave(&tx);
+	park(&tx, seconds);
 }
 
 static void parked_it_is_left_alone_and_taken_up_again(void **state)
@@ -137,14 +143,22 @@ static void one_on_the_ref_is_found(void **state)
 
 	assert_int_equal(pl_txdir_begin(f->store, "test", &tx, NULL), 0);
 	assert_int_equal(pl_ref_open_or_create(&tx, "site", &ref, NULL), 0);
-	assert_int_equal(pl_tx_note_find(&ref, id, NULL), 0);
+	assert_int_equal(pl_tx_note_find(&ref, NULL, false, id, NULL), 0);
 	memcpy(note.ref_id, ref.id, sizeof(note.ref_id));
 	assert_int_equal(pl_tx_note_write(&tx, &note, false, NULL), 0);
-	assert_int_equal(pl_tx_note_find(&ref, id, NULL), 1);
+	assert_int_equal(pl_tx_note_find(&ref, NULL, false, id, NULL), 1);
 	assert_string_equal(id, tx.id);
+	assert_int_equal(pl_tx_note_find(&ref, NULL, true, id, NULL), 1);
+	assert_int_equal(pl_tx_note_find(&ref, tx.id, false, id, NULL), 0);
+	note.workspace[0] = '\0';
+	assert_int_equal(pl_tx_note_write(&tx, &note, false, NULL), 0);
+	assert_int_equal(pl_tx_note_find(&ref, NULL, false, id, NULL), 1);
+	assert_int_equal(pl_tx_note_find(&ref, NULL, true, id, NULL), 0);
 	pl_tx_note_done(&note);
+	park(&tx, 1000);
+	assert_int_equal(pl_tx_note_find(&ref, NULL, false, id, NULL), 1);
+	assert_int_equal(pl_tx_note_find(&ref, NULL, true, id, NULL), 0);
 	pl_ref_close(&ref);
-	pl_txdir_end(&tx);
 }
 
 int main(void)
