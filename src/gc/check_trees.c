@@ -93,7 +93,7 @@ static int check_wrapper(struct tree_check *t, const char *number, bool by_names
 	PL_CLOSE int fd = pl_open_dir(t->pin.treedir_fd, number);
 	struct pl_listing listing = {0};
 	char path[TREE_PATH + 32];
-	bool has_tree = false;
+	bool has_tree = false, has_filter = false;
 	int r = fd < 0 ? fd : pl_list(fd, &listing);
 
 	(void)snprintf(path, sizeof(path), "%s/%.20s", t->path, number);
@@ -104,7 +104,9 @@ static int check_wrapper(struct tree_check *t, const char *number, bool by_names
 
 		if (strcmp(name, "tree") == 0)
 			has_tree = true;
-		else if (strcmp(name, "filter") != 0 && !pl_checking_is_leftover(name))
+		else if (strcmp(name, "filter") == 0)
+			has_filter = true;
+		else if (!pl_checking_is_leftover(name))
 			r = pl_checking_stray(t->c, path, name, error);
 	}
 	pl_listing_done(&listing);
@@ -112,7 +114,8 @@ static int check_wrapper(struct tree_check *t, const char *number, bool by_names
 		return r;
 	if (!has_tree)
 		return pl_checking_fault(t->c, error, "placed", path, "has no tree in it");
-	return pl_checking_placed(t->c, &t->tree, fd, path, by_names, error);
+	/* Without a filter it was laid out with share=content, or may have been. */
+	return pl_checking_placed(t->c, &t->tree, fd, path, by_names && has_filter, error);
 }
 
 static bool is_placing(const char *name)

@@ -94,7 +94,7 @@ int pl_filter_write(const struct pl_filter *filter, int dirfd, bool sync)
 	struct pl_id sum;
 
 	if (filter->holds_all)
-		return 0; /* a missing one says the same */
+		return 0; /* a missing one says the same; of share=content, it is never there */
 	pl_buffer_add_string(&b, MAGIC);
 	pl_buffer_add_u64(&b, filter->bloom.n_bits);
 	pl_buffer_add_u64(&b, filter->bloom.n_added);

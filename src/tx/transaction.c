@@ -137,16 +137,34 @@ static int open_lower(struct pl_tx *tx, struct pleach_error *error)
 	return ws->lower_path ? 0 : pl_fail_memory(error);
 }
 
+/* Not what the ref says now: it may have been another ref that placed the tree, or another setting then. Only
+ * with share=names a filter is written (docs/format.md). */
+static int find_share(struct pl_tx *tx, enum pl_share *ret_share, struct pleach_error *error)
+{
+	char name[32];
+	int r = 1;
+
+	snprintf(name, sizeof(name), "%u/filter", tx->note.k);
+	if (tx->note.base > 0)
+		r = pl_exists(tx->pin.treedir_fd, name);
+	if (r < 0)
+		return pl_fail_sys(error, r, "cannot look at the base of transaction %s",
+				   tx->dir.id);
+	*ret_share = r > 0 ? PL_SHARE_NAMES : PL_SHARE_CONTENT;
+	return 0;
+}
+
 static int fill_in_workspace(struct pl_tx *tx, struct pleach_error *error)
 {
 	struct pl_workspace *ws = &tx->workspace;
 	int r = base_totals(tx, &ws->totals, error);
 
+	if (r >= 0)
+		r = find_share(tx, &ws->share, error);
 	if (r < 0)
 		return r;
 	ws->store = tx->store;
 	ws->base = tx->note.base_tree;
-	ws->share = tx->ref.settings.share;
 	ws->rule = tx->ref.settings.metadata;
 	ws->is_parked = tx->is_parked;
 	if (tx->note.checkout && !(ws->checkout = strdup(tx->note.checkout)))

@@ -70,7 +70,7 @@ static const char *text_of_lack(unsigned lacking)
 		{PL_LACK_WHITEOUTS, "the tree has a device 0/0, which it would not show"},
 		{PL_LACK_OVERLAY_ATTRS, "the tree has attributes that mean something to it"},
 		{PL_LACK_FULL_XATTRS, "a file has attributes that leave no room for its marks"},
-		{PL_LACK_SHARED, "equal files share an inode in this ref (share=content)"},
+		{PL_LACK_SHARED, "equal files may share an inode in it (share=content)"},
 	};
 
 	for (size_t i = 0; i < PL_ARRAY_LEN(texts); i++)

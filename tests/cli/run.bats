@@ -547,3 +547,24 @@ nothing_remains() {
 		like "$output" "$option"
 	done
 }
+
+@test "equal files that share an inode in the base stay files of their own, whatever the ref says now" {
+	mkdir src/d
+	echo same >src/e1
+	echo same >src/e2
+	touch -d '2020-01-01 00:00:00' src/e1 src/e2
+	"$PLEACH" config share=content
+	"$PLEACH" publish -q cc ./src
+	same "$(stat -L -c %i store/cc/e1)" "$(stat -L -c %i store/cc/e2)"
+	"$PLEACH" config share=names
+	"$PLEACH" publish -q ce cc@1
+	same "$(stat -L -c %i store/ce/e1)" "$(stat -L -c %i store/cc/e2)"
+	# shellcheck disable=SC2016
+	it 0 run ce -- sh -c 'cd "$PLEACH_PATH" && echo x >>e1 && cp e2 e3'
+	same "$(cat store/ce/e1)" "$(printf 'same\nx')"
+	same "$(cat store/ce/e2 store/ce/e3)" "$(printf 'same\nsame')"
+	"$PLEACH" config --ref ce share=content
+	it 0 run ce -- sh -c 'echo y >"$PLEACH_PATH/e4"'
+	same "$(cat store/ce/e2)" same
+	it 0 check
+}

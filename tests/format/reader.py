@@ -1060,7 +1060,7 @@ class Verifier:
         with self.guard(path):
             fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
-                Placing(self, path, fd, by_names).check(root)
+                Placing(self, path, fd, by_names and b"filter" in names).check(root)
             finally:
                 os.close(fd)
 
