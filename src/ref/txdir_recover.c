@@ -35,8 +35,14 @@ static void read_what(int fd, char ret_what[256])
 
 enum parking { NOT_PARKED, IS_PARKED, HAS_EXPIRED };
 
-/* An enum parking, or an error. */
-static int look_at_parking(const struct pl_store *store, int fd)
+static bool cannot_write(int r)
+{
+	return r == -EROFS || r == -ENOSPC || r == -EDQUOT || r == -EACCES;
+}
+
+/* An enum parking, or an error. The file system's clock is read by writing a file; where that cannot be,
+ * `may_guess` asks the machine's, which is good enough to look and not to remove by (R2). */
+static int look_at_parking(const struct pl_store *store, int fd, bool may_guess)
 {
 	struct timespec deadline, now;
 	int r = pl_txdir_deadline(fd, &deadline);
@@ -45,6 +51,10 @@ static int look_at_parking(const struct pl_store *store, int fd)
 		return NOT_PARKED;
 	if (r > 0)
 		r = pl_fs_clock(store->cache_fd, &now);
+	if (may_guess && cannot_write(r)) {
+		pl_clock_wall(&now);
+		r = 0;
+	}
 	if (r < 0)
 		return r;
 	return now.tv_sec < deadline.tv_sec ||
@@ -64,7 +74,7 @@ static int recover_one(struct pl_store *store, const char *name)
 
 	if (r <= 0)
 		return r;
-	parking = look_at_parking(store, dir.fd);
+	parking = look_at_parking(store, dir.fd, false);
 	if (parking != NOT_PARKED && parking != HAS_EXPIRED) { /* R2 */
 		pl_lockdir_close(&dir);
 		return 0;
@@ -129,7 +139,7 @@ static int look(struct pl_store *store, const char *name, struct pl_txdir_info *
 	if (lock_fd < 0)
 		return lock_fd == -ENOENT ? 0 : lock_fd;
 	is_held = pl_lock_is_held(lock_fd, PL_LOCK_EXCLUSIVE);
-	parking = look_at_parking(store, fd);
+	parking = look_at_parking(store, fd, true);
 	if (is_held < 0 || parking < 0)
 		return is_held < 0 ? is_held : parking;
 	if (!is_held)
@@ -229,7 +239,7 @@ int pl_txdir_open_parked(struct pl_store *store, const char *id, struct pl_txdir
 	if (tx.sync_fd < 0)
 		return pl_fail_sys(error, tx.sync_fd, "cannot open '%s/.pleach'", store->path);
 	r = pl_lockdir_take(store->tx_fd, tx.id, &dir);
-	if (r == 1 && look_at_parking(store, dir.fd) != IS_PARKED) {
+	if (r == 1 && look_at_parking(store, dir.fd, false) != IS_PARKED) {
 		pl_lockdir_close(&dir);
 		r = -ENOENT;
 	}

@@ -344,3 +344,16 @@ nothing_remains() {
 	same "$(cat store/site/x)" y
 	same "$(cat store/site/z)" z
 }
+
+@test "a parked transaction is listed where the store cannot be written" {
+	[ "$(id -u)" -eq 0 ] || skip "only root may mount"
+	unshare --mount true 2>/dev/null || skip "no mount namespaces here"
+	two_generations
+	begin
+	# shellcheck disable=SC2016
+	run --separate-stderr unshare --mount --propagation private sh -c '
+		mount --bind store store && mount -o remount,bind,ro store && ! touch store/x 2>/dev/null &&
+			"$0" status --json' "$PLEACH"
+	same "$status$stderr" 0
+	json '.transactions | map([.id, .kind])' "[[\"$tx\",\"parked\"]]"
+}

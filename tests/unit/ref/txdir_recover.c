@@ -211,6 +211,34 @@ static void the_list_tells_open_dead_and_parked_apart(void **state)
 	pl_closep(&parked.sync_fd);
 }
 
+static void where_nothing_can_be_written_a_parked_one_is_listed_all_the_same(void **state)
+{
+	static const int errors[] = {EROFS, ENOSPC, EDQUOT, EACCES};
+	struct scratch *s = *state;
+	STORE *store = open_store(s, "a");
+	struct pl_txdir parked;
+	struct pl_txdir_info *infos;
+	size_t n;
+
+	assert_int_equal(pl_txdir_begin(store, "begin site", &parked, NULL), 0);
+	park(&parked);
+	pl_closep(&parked.lock_fd);
+	for (size_t i = 0; i < PL_ARRAY_LEN(errors); i++) {
+		fail_call(PL_CALL_OPEN, 1, errors[i]);
+		assert_int_equal(pl_txdir_list(store, &infos, &n, NULL), 0);
+		assert_int_equal(pl_seam_count_of(PL_CALL_OPEN), 1);
+		pl_seam_arm(NULL);
+		assert_int_equal(n, 1);
+		assert_int_equal(infos[0].state, PL_TX_PARKED);
+		free(infos);
+	}
+	fail_call(PL_CALL_OPEN, 1, EIO);
+	assert_int_equal(pl_txdir_list(store, &infos, &n, NULL), -EIO);
+	pl_seam_arm(NULL);
+	pl_closep(&parked.fd);
+	pl_closep(&parked.sync_fd);
+}
+
 /* Makes, fills and ends directories, and recovers between, beside others that do the same. */
 static int churn(struct scratch *s)
 {
@@ -264,6 +292,7 @@ int main(void)
 		TEST(held_parked_and_foreign_ones_stay),
 		TEST(what_was_removed_is_an_event),
 		TEST(the_list_tells_open_dead_and_parked_apart),
+		TEST(where_nothing_can_be_written_a_parked_one_is_listed_all_the_same),
 		TEST(nobody_alive_is_taken_for_dead_by_recoveries_beside),
 	};
 
