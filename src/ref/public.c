@@ -183,13 +183,15 @@ int pl_public_restore(struct pl_ref *ref, struct pleach_error *error)
 	return r == 1 ? fail_foreign(ref, error) : r;
 }
 
-void pl_public_withdraw(struct pl_ref *ref)
+void pl_public_withdraw(struct pl_ref *ref, const char *tx_id)
 {
 	enum pl_public_state state = PL_PUBLIC_FOREIGN;
 	uint64_t head = 1;
+	char other[25];
 
 	pl_assert(pl_ref_is_locked(ref));
 	if (pl_head_number(ref, &head, NULL) == 0 && head == 0 &&
+	    pl_tx_note_find(ref, tx_id, false, other, NULL) == 0 &&
 	    pl_public_state(ref, &state, NULL) == 0 && state == PL_PUBLIC_OK)
 		(void)pl_unlink(ref->store->root_fd, ref->name);
 }

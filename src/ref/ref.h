@@ -463,9 +463,9 @@ enum pl_public_state {
 };
 int pl_public_state(struct pl_ref *ref, enum pl_public_state *ret_state,
 		    struct pleach_error *error);
-/** Takes STORE/<ref> away again if it leads to a ref that has no generation, under the ref lock: what began
- * a ref has come to nothing. */
-void pl_public_withdraw(struct pl_ref *ref);
+/** Takes STORE/<ref> away again if it leads to a ref that has no generation, under the ref lock: transaction
+ * `tx_id`, which began the ref, has come to nothing. Not while another one is open or parked on it. */
+void pl_public_withdraw(struct pl_ref *ref, const char *tx_id);
 /** The same of any name: of what was moved away from the public path, say. */
 int pl_public_state_at(struct pl_ref *ref, int dirfd, const char *name,
 		       enum pl_public_state *ret_state, struct pleach_error *error);

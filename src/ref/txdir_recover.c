@@ -63,6 +63,30 @@ static int look_at_parking(const struct pl_store *store, int fd, bool may_guess)
 		       : HAS_EXPIRED;
 }
 
+/* A ref that was begun for it, and has no generation, shows nothing again. False: not now. */
+static bool withdraw_public(struct pl_store *store, const char *id, int fd)
+{
+	struct pl_tx_note note;
+	struct pl_ref ref;
+	int r = pl_tx_note_read(fd, id, &note, NULL);
+
+	if (r < 0)
+		return true;
+	r = note.base > 0 ? -ENOENT : pl_ref_open(store, note.ref, &ref, NULL);
+	if (r >= 0) {
+		if (strcmp(ref.id, note.ref_id) == 0)
+			r = pl_ref_try_lock(&ref, NULL);
+		else
+			r = -ENOENT;
+		if (r > 0)
+			pl_public_withdraw(&ref, id);
+		pl_ref_unlock(&ref);
+		pl_ref_close(&ref);
+	}
+	pl_tx_note_done(&note);
+	return r != 0;
+}
+
 /* Removes one if it is dead: 1. 0 if not, if it was empty, or could not be removed. Errors: of locking. */
 static int recover_one(struct pl_store *store, const char *name)
 {
@@ -76,6 +100,10 @@ static int recover_one(struct pl_store *store, const char *name)
 		return r;
 	parking = look_at_parking(store, dir.fd, false);
 	if (parking != NOT_PARKED && parking != HAS_EXPIRED) { /* R2 */
+		pl_lockdir_close(&dir);
+		return 0;
+	}
+	if (!withdraw_public(store, name, dir.fd)) {
 		pl_lockdir_close(&dir);
 		return 0;
 	}

@@ -532,12 +532,12 @@ static int remove_checkout(struct pl_tx *tx, struct pleach_error *error)
 	return r < 0 ? pl_fail_sys(error, r, "cannot remove the checkout '%s'", path) : 0;
 }
 
-/* A ref that was begun for this one, and has no generation, shows nothing again. */
+/* A ref that was begun for this one, and has no generation, shows nothing again, unless others need it. */
 static void withdraw_public(struct pl_tx *tx)
 {
 	if (tx->note.base > 0 || tx->ref.fd < 0 || pl_ref_lock(&tx->ref, -1, NULL) < 0)
 		return;
-	pl_public_withdraw(&tx->ref);
+	pl_public_withdraw(&tx->ref, tx->dir.id);
 	pl_ref_unlock(&tx->ref);
 }
 

@@ -568,3 +568,34 @@ nothing_remains() {
 	same "$(cat store/ce/e2)" same
 	it 0 check
 }
+
+@test "a ref that another run makes, too, stays shown when one of them gives up" {
+	mkfifo at go
+	# shellcheck disable=SC2016
+	"$PLEACH" run --create --optimistic new -- sh -c 'echo x >at; read -r line <go
+		echo a >"$PLEACH_PATH/a"' 2>/dev/null 3>&- &
+	local runner=$!
+	read -r _ <at
+	it 3 run --create --optimistic new -- sh -c 'exit 3'
+	[ -L store/new ]
+	echo go >go
+	wait "$runner"
+	same "$(cat store/new/a)" a
+}
+
+@test "a run that was killed while it made a ref leaves no public path" {
+	mkfifo at
+	# shellcheck disable=SC2016
+	"$PLEACH" run --create new -- sh -c 'echo x >at; exec sleep 1000' 2>/dev/null 3>&- &
+	local runner=$!
+	read -r _ <at
+	[ -L store/new ]
+	kill -9 "$runner"
+	wait "$runner" || true
+	until "$PLEACH" publish -q other ./src && [ ! -L store/new ]; do
+		[ $((tries = ${tries:-0} + 1)) -lt 500 ]
+	done
+	it 10 log new
+	it 0 run --create new -- sh -c 'echo a >"$PLEACH_PATH/a"'
+	same "$(cat store/new/a)" a
+}
