@@ -13,6 +13,8 @@
  * V4  What a mount of ours lies on is not exchanged while it does (attached_exchange.c, E5): 1. a publish finds
  *     the transaction parked, or without a workspace, 2. it goes on, and mounts over what is there, 3. that is
  *     exchanged. So between being held, the workspace noted, and mounting, the ref lock is taken once.
+ * V5  A program does not start in a directory whose files are links of the store's, where it would write into what
+ *     is committed, while it means the ref.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -200,29 +202,104 @@ static const char *below_public(struct view *v, const char *pwd)
 	return rest;
 }
 
-/* A path as the working directory of the program; NULL where it stays. The caller's to free. */
-static int find_directory(struct view *v, const char *wanted, char **ret_directory)
+/* Is a real path in a directory that was once shown at `path`, in the mode exchange, and lies beside it now? */
+static bool is_replaced(const char *real, const char *path)
 {
-	const char *pwd = pl_environment_get("PWD"), *rest = NULL;
-	PL_CLOSE int fd = pl_open_follow(AT_FDCWD, wanted ? wanted : ".", O_PATH | O_DIRECTORY);
-	PL_BUFFER real = {0};
-	int r = fd < 0 ? 0 : pl_real_path(fd, &real);
+	const size_t parent = (size_t)(strrchr(path, '/') - path) + 1;
+	const char *name = real + parent;
+	size_t length;
 
-	*ret_directory = NULL;
-	if (fd >= 0 && r >= 0) {
-		rest = below_placed(v->tx, pl_buffer_string(&real));
-		if (rest && !is_own_tree(v->tx, pl_buffer_string(&real)))
-			rest = wanted || !pwd ? NULL : below_public(v, pwd);
-		if (!rest && v->tx->note.checkout)
-			rest = below(pl_buffer_string(&real), v->tx->note.checkout);
+	if (strncmp(real, path, parent) != 0)
+		return false;
+	length = strcspn(name, "/");
+	return length > strlen(".pleach-.tree") && strncmp(name, ".pleach-", 8) == 0 &&
+	       strncmp(name + length - 5, ".tree", 5) == 0;
+}
+
+static int fail_replaced(const char *real, const char *path, struct pleach_error *error)
+{
+	pl_fail(error, PLEACH_FAILED, -ESTALE,
+		"the working directory '%s' is no longer what is attached at '%s'", real, path);
+	pl_error_path(error, real);
+	pl_hint(error, "cd '%s' and start again", path);
+	return -ESTALE;
+}
+
+/*
+ * The part of a real path behind an attachment that is a directory or a mount, and follows the head: 1, and it is
+ * the caller's to free. Files there are the store's own: who is in a directory that was replaced goes to where the
+ * shell believes him to be, and if that is nowhere in the ref, nothing is run (V4).
+ */
+static int below_attached(struct view *v, const char *real, const char *pwd, char **ret_rest,
+			  struct pleach_error *error)
+{
+	struct pl_attachment *list;
+	const char *rest = NULL, *replaced = NULL;
+	size_t n;
+	int r = pl_attachment_list(&v->tx->ref, &list, &n, error);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; !rest && i < n; i++) {
+		if (list[i].generation > 0 || strcmp(list[i].mode, "symlink") == 0)
+			continue;
+		rest = below(real, list[i].path);
+		if (!rest && is_replaced(real, list[i].path)) {
+			replaced = list[i].path;
+			rest = pwd ? below(pwd, replaced) : NULL;
+		}
 	}
 	if (rest)
-		return asprintf(ret_directory, "%s%s%s", v->public_path, *rest ? "/" : "", rest) < 0
-			       ? -ENOMEM
-			       : 0;
-	if (wanted && !(*ret_directory = strdup(wanted)))
-		return -ENOMEM;
-	return 0;
+		r = (*ret_rest = strdup(rest)) ? 1 : pl_fail_memory(error);
+	else if (replaced)
+		r = fail_replaced(real, replaced, error);
+	pl_attachments_free(list, n);
+	return r;
+}
+
+/* The part of a real path that lies in the ref, or in what stands for it: 1, and it is the caller's to free. `pwd`:
+ * how the shell names the path, or NULL. */
+static int find_rest(struct view *v, const char *real, const char *pwd, char **ret_rest,
+		     struct pleach_error *error)
+{
+	const char *rest = below_placed(v->tx, real);
+
+	if (rest && !is_own_tree(v->tx, real))
+		rest = pwd ? below_public(v, pwd) : NULL;
+	if (!rest && v->tx->note.checkout)
+		rest = below(real, v->tx->note.checkout);
+	if (!rest)
+		return below_attached(v, real, pwd, ret_rest, error);
+	*ret_rest = strdup(rest);
+	return *ret_rest ? 1 : pl_fail_memory(error);
+}
+
+/* A path as the working directory of the program; NULL where it stays. The caller's to free. */
+static int find_directory(struct view *v, const char *wanted, char **ret_directory,
+			  struct pleach_error *error)
+{
+	PL_CLOSE int fd = pl_open_follow(AT_FDCWD, wanted ? wanted : ".", O_PATH | O_DIRECTORY);
+	PL_BUFFER real = {0};
+	PL_FREE char *rest = NULL;
+	int r = fd < 0 ? fd : pl_real_path(fd, &real);
+
+	*ret_directory = NULL;
+	if (r == -ENOMEM)
+		return pl_fail_memory(error);
+	if (r >= 0)
+		r = find_rest(v, pl_buffer_string(&real), wanted ? NULL : pl_environment_get("PWD"),
+			      &rest, error);
+	else
+		r = 0; /* that it has no path, or is not there, is told when it is gone to */
+	if (r < 0)
+		return r;
+	if (rest) {
+		if (asprintf(ret_directory, "%s%s%s", v->public_path, *rest ? "/" : "", rest) < 0)
+			*ret_directory = NULL;
+	} else if (wanted) {
+		*ret_directory = strdup(wanted);
+	}
+	return (rest || wanted) && !*ret_directory ? pl_fail_memory(error) : 0;
 }
 
 /* ---- environment ---- */
@@ -350,13 +427,13 @@ int pl_tx_spawn(struct pl_tx *tx, char *const argv[], const struct pleach_spawn_
 	r = name_paths(&v);
 	if (r >= 0)
 		r = mask(&v);
-	if (r >= 0)
-		r = find_directory(&v, options->directory, &directory);
-	if (r >= 0)
-		r = make_environment(&v, options->env, directory);
 	if (r < 0)
 		pl_fail_sys(error, r, "cannot prepare the view of transaction %s", tx->dir.id);
-	else
+	if (r >= 0)
+		r = find_directory(&v, options->directory, &directory, error);
+	if (r >= 0 && make_environment(&v, options->env, directory) < 0)
+		r = pl_fail_memory(error);
+	if (r >= 0)
 		r = cover_attachments(&v, error);
 	if (r >= 0)
 		r = start(&v, argv, directory, options->stdio, ret_child, error);

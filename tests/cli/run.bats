@@ -181,6 +181,29 @@ nothing_remains() {
 	same "$(cat "$BATS_TEST_TMPDIR/store/site/a")" again
 }
 
+@test "a working directory that is attached by exchange leads to the workspace, also once it was replaced" {
+	put sub/f one
+	"$PLEACH" publish -q site ./src
+	"$PLEACH" attach --mode exchange site there
+	cd there/sub
+	it 0 run site -- sh -c 'pwd; cat f; echo two >f'
+	same "${lines[0]}" "$BATS_TEST_TMPDIR/store/site/sub"
+	same "${lines[1]}" one
+	# it lies beside ./there now; the shell still says there/sub
+	it 0 run site -- sh -c 'cat f; echo three >f'
+	same "${lines[0]}" two
+	same "$(cat "$BATS_TEST_TMPDIR/there/sub/f")" three
+	local beside
+	beside=$(find "$BATS_TEST_TMPDIR" -maxdepth 1 -name '.pleach-*.tree' | head -n 1)
+	[ -n "$beside" ]
+	cd "$beside/sub"
+	it 125 run site -- sh -c 'echo bad >f'
+	like "$stderr" "no longer what is attached at '$BATS_TEST_TMPDIR/there'"
+	cd "$BATS_TEST_TMPDIR"
+	same "$(heads site)" "3 2 1 "
+	it 0 check
+}
+
 @test "options of the command are its own" {
 	two_generations
 	it 0 run site -- sh -c 'echo "$*"' sh --json -n --help --tx -- -q
