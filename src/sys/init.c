@@ -25,6 +25,8 @@
 
 #include "sys/init.h"
 
+#define NOTE_ROUNDS 4 /* of the watch, between looks at everything else */
+
 struct running {
 	const struct pl_init *init;
 	pid_t program; /* 0: it has ended */
@@ -270,7 +272,7 @@ static int attend(struct running *run, int *ret_status)
 			return 1;
 		if (ppoll(fds, PL_ARRAY_LEN(fds), NULL, &mask) < 0)
 			continue;
-		if (pl_watch_note(&run->watch, run->init->view) < 0)
+		if (pl_watch_note(&run->watch, run->init->view, NOTE_ROUNDS) < 0)
 			(void)kill(run->program, SIGKILL);
 		if (fds[2].revents || (fds[0].revents && !obey(run)))
 			return 0;
@@ -347,7 +349,7 @@ _Noreturn void pl_init_run(const struct pl_init *init)
 	}
 	run.program = 0;
 	end_all();
-	if (pl_watch_note(&run.watch, init->view) < 0)
+	if (pl_watch_note(&run.watch, init->view, PL_WATCH_ALL) < 0)
 		status =
 			SIGKILL; /* what it has read is not known: as if it had been ended for that */
 	report_mount(&run);

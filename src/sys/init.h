@@ -57,12 +57,14 @@ _Noreturn void pl_init_run(const struct pl_init *init);
 struct pl_watch {
 	int fd;	   /* fanotify; -1: nothing is watched */
 	int names; /* /proc/self/fd, whatever is mounted over it later */
-	bool has_failed;
+	bool has_failed, is_full;
 };
 /** From here on opens are noted, if the view asks for it. After its steps, before the program. */
 int pl_watch_start(struct pl_watch *watch, const struct pl_view *view);
-/** Appends to view->reads_fd what has come so far. An error is final: not even that some were lost could be written. */
-int pl_watch_note(struct pl_watch *watch, const struct pl_view *view);
+#define PL_WATCH_ALL (~0U)
+/** Appends to view->reads_fd what has come so far, a buffer of it in each of so many rounds at most. An error is final:
+ * not even that some were lost could be written. */
+int pl_watch_note(struct pl_watch *watch, const struct pl_view *view, unsigned rounds);
 
 /* ---- submount.c ---- */
 

@@ -352,7 +352,9 @@ struct pl_view {
 		kept; /* descriptors (locks) that are held until everything in the namespace has ended */
 	size_t n_kept;
 };
-struct pl_child; /* a program in namespaces of its own, and its init */
+#define PL_READS_MAX \
+	(256u << 20) /* once it has more, no more is noted: its reader takes it for lost */
+struct pl_child;     /* a program in namespaces of its own, and its init */
 
 /**
  * Starts `argv` in new mount and PID namespaces (and a user namespace, if asked). It stays in the caller's

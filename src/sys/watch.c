@@ -11,9 +11,13 @@
  * O3  The path is that of now. A name that was renamed after it was opened is one that the program itself has
  *     changed, and a conflict by that.
  * O4  Nothing here waits: a FIFO is opened without its other end.
+ * O5  While the program runs only so much is noted at once: it may open faster than that, and init has to look at
+ *     signals and at its caller's death too.
+ * O6  No more is written than is read again (PL_READS_MAX): a file that is longer is LOST.
  */
 #include <fcntl.h>
 #include <sys/fanotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "sys/init.h"
@@ -66,10 +70,21 @@ static bool write_all(int fd, const char *data, size_t length)
 	return true;
 }
 
+/* O6. A file that is longer than the bound counts as LOST for who reads it, whatever it says. */
+static bool is_full(struct pl_watch *watch, int to)
+{
+	struct stat st;
+
+	if (!watch->is_full && fstat(to, &st) == 0 && S_ISREG(st.st_mode) &&
+	    st.st_size > (off_t)PL_READS_MAX)
+		watch->is_full = true;
+	return watch->is_full;
+}
+
 /* O1. Where there is no room, LOST says all that the file said. */
 static void put(struct pl_watch *watch, int to, const char *path, size_t length)
 {
-	if (watch->has_failed || write_all(to, path, length + 1))
+	if (watch->has_failed || is_full(watch, to) || write_all(to, path, length + 1))
 		return;
 	watch->has_failed = ftruncate(to, 0) < 0 || !write_all(to, LOST, sizeof(LOST));
 }
@@ -126,11 +141,11 @@ static bool is_end(int err)
 	return err == EAGAIN || err == EBADF || err == EINVAL || err == EFAULT;
 }
 
-int pl_watch_note(struct pl_watch *watch, const struct pl_view *view)
+int pl_watch_note(struct pl_watch *watch, const struct pl_view *view, unsigned rounds)
 {
 	_Alignas(struct fanotify_event_metadata) char buffer[4096];
 
-	while (watch->fd >= 0) {
+	for (unsigned i = 0; watch->fd >= 0 && i < rounds; i++) { /* O5 */
 		const struct fanotify_event_metadata *e = (const void *)buffer;
 		ssize_t n = read(watch->fd, buffer, sizeof(buffer));
 

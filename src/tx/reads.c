@@ -4,7 +4,7 @@
  *
  * S1  A path that was read and is another in the head is a conflict. So is a directory that was listed, if a name
  *     came into it or left it.
- * S2  Where the watch lost something, everything counts as read.
+ * S2  Where the watch lost something, or had more to note than PL_READS_MAX, everything counts as read.
  * S3  What was looked for and not there, or only asked about with stat(2), is not noticed (docs/limits.md).
  */
 #include <fcntl.h>
@@ -12,9 +12,8 @@
 
 #include "tx/transaction.h"
 
-#define NAME	  "reads"
-#define READS_MAX (256u << 20)
-#define LOST	  "\1"
+#define NAME "reads"
+#define LOST "\1"
 
 struct reads {
 	struct pl_map paths; /* by the hash of the path */
@@ -41,7 +40,7 @@ static int add_path(struct reads *reads, const char *path)
 static int load(struct pl_tx *tx, struct reads *reads)
 {
 	PL_BUFFER b = {0};
-	int r = pl_read_file(tx->dir.fd, NAME, READS_MAX, &b);
+	int r = pl_read_file(tx->dir.fd, NAME, PL_READS_MAX, &b);
 
 	if (r == -ENOENT)
 		return 0;

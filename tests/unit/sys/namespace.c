@@ -743,6 +743,32 @@ static void what_cannot_be_noted_is_not_run_on(void **state)
 	close(reads);
 }
 
+static void what_is_noted_has_a_bound(void **state)
+{
+	struct scratch *s = *state;
+	char dir[4200];
+	const struct pl_view_step steps[] = {
+		{.what = PL_VIEW_BIND, .target = dir, .source = s->path}};
+	struct pl_view view = plain_view();
+	struct stat st;
+	int reads = pl_open_or_create(s->fd, "reads", O_RDWR | O_APPEND, 0600);
+
+	if (!pl_may_mount())
+		SKIP("only root may watch");
+	snprintf(dir, sizeof(dir), "%s/dir", s->path);
+	assert_int_equal(mkdir(dir, 0755), 0);
+	assert_int_equal(make_file(s->fd, "a", "x"), 0);
+	view.steps = steps;
+	view.n_steps = 1;
+	view.watched = dir;
+	view.reads_fd = reads;
+	assert_int_equal(ftruncate(reads, PL_READS_MAX), 0); /* sparse */
+	assert_int_equal(run_in(&view, "cat a a a a >/dev/null; cat a a >/dev/null", dir), 0);
+	assert_int_equal(fstat(reads, &st), 0);
+	assert_in_range(st.st_size, PL_READS_MAX + 1, PL_READS_MAX + 2); /* "a" or the root */
+	close(reads);
+}
+
 /* ---- as a user ---- */
 
 static int index_in_user_namespace(struct scratch *s)
@@ -874,6 +900,7 @@ int main(void)
 		TEST(layers_may_have_any_names),
 		TEST(a_start_passes_the_seam_and_leaks_no_descriptor),
 		TEST(watching_waits_for_nothing_and_notes_what_is_gone),
+		TEST(what_is_noted_has_a_bound),
 		TEST(what_cannot_be_noted_is_not_run_on),
 		TEST(an_option_that_the_kernel_drops_is_noticed),
 		TEST(a_mount_that_was_left_where_the_view_shows_something_is_told),
