@@ -5,7 +5,8 @@
  * Events come with a descriptor of what was opened, whose path is asked for then. So:
  *
  * O1  Whatever cannot be noted is noted as LOST, and then everything counts as read: an event that the queue had
- *     no room for, one whose file cannot be opened again, one that has no path. Where not even that can be
+ *     no room for, one whose file cannot be opened again, one that has no path, or one that does not tell where in
+ *     the workspace it is. Where not even that can be
  *     written, pl_watch_note() says so, and the program must not go on.
  * O2  A name that was removed meanwhile ends in " (deleted)", and a name may end so by itself: both are noted.
  * O3  The path is that of now. A name that was renamed after it was opened is one that the program itself has
@@ -14,6 +15,8 @@
  * O5  While the program runs only so much is noted at once: it may open faster than that, and init has to look at
  *     signals and at its caller's death too.
  * O6  No more is written than is read again (PL_READS_MAX): a file that is longer is LOST.
+ * O7  A program may copy the mounts that are watched, into a mount namespace of its own or to another place. An
+ *     overlay is a file system that nobody else has: it is watched as a whole.
  */
 #include <fcntl.h>
 #include <sys/fanotify.h>
@@ -28,6 +31,12 @@
 static bool is_shown(const struct pl_view_step *step)
 {
 	return step->what == PL_VIEW_OVERLAY || step->what == PL_VIEW_BIND;
+}
+
+/* O7 */
+static unsigned scope_of(const struct pl_view_step *step)
+{
+	return step->what == PL_VIEW_OVERLAY ? FAN_MARK_FILESYSTEM : FAN_MARK_MOUNT;
 }
 
 /* Every mount that shows the workspace. */
@@ -47,8 +56,8 @@ int pl_watch_start(struct pl_watch *watch, const struct pl_view *view)
 		return -errno;
 	for (size_t i = 0; i < view->n_steps; i++)
 		if (is_shown(&view->steps[i]) &&
-		    fanotify_mark(watch->fd, FAN_MARK_ADD | FAN_MARK_MOUNT, FAN_OPEN | FAN_ONDIR,
-				  AT_FDCWD, view->steps[i].target) < 0)
+		    fanotify_mark(watch->fd, FAN_MARK_ADD | scope_of(&view->steps[i]),
+				  FAN_OPEN | FAN_ONDIR, AT_FDCWD, view->steps[i].target) < 0)
 			return -errno;
 	return 0;
 }
@@ -109,17 +118,22 @@ static void note_path(struct pl_watch *watch, const struct pl_view *view, char *
 {
 	const size_t end = strlen(DELETED);
 	const char *relative;
+	bool is_inside = false;
 
 	path[length] = '\0';
 	for (int twice = 0; twice < 2; twice++) {
 		relative = inside(view, path);
 		if (relative)
 			put(watch, view->reads_fd, relative, strlen(relative));
+		is_inside = is_inside || relative;
 		if (length < end || strcmp(path + length - end, DELETED) != 0)
-			return;
+			break;
 		path[length - end] = '\0'; /* O2 */
 		length = 0;
 	}
+	if (!is_inside)
+		put(watch, view->reads_fd, LOST,
+		    strlen(LOST)); /* O7: it was opened by a copy elsewhere */
 }
 
 static void note_open(struct pl_watch *watch, const struct pl_view *view, int fd)

@@ -228,7 +228,7 @@ static int fail_replaced(const char *real, const char *path, struct pleach_error
 /*
  * The part of a real path behind an attachment that is a directory or a mount, and follows the head: 1, and it is
  * the caller's to free. Files there are the store's own: who is in a directory that was replaced goes to where the
- * shell believes him to be, and if that is nowhere in the ref, nothing is run (V4).
+ * shell believes him to be, and if that is nowhere in the ref, nothing is run (V5).
  */
 static int below_attached(struct view *v, const char *real, const char *pwd, char **ret_rest,
 			  struct pleach_error *error)

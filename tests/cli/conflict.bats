@@ -251,3 +251,19 @@ nothing_remains() {
 	it 0 run site -- sh -c 'cat "$PLEACH_PATH/a"; '"$MEDDLE"'echo x >"$PLEACH_PATH/x"' sh more
 	nothing_remains
 }
+
+@test "--serializable sees what is read in a mount namespace of its own, and by another path" {
+	setup_meddler
+	unshare -m true || skip "mount namespaces cannot be made"
+	run --separate-stderr "$PLEACH" run --serializable --workspace overlay site -- true
+	[ "$status" -eq 0 ] || skip "$stderr"
+	local command
+	# shellcheck disable=SC2016
+	for command in 'unshare -m cat "$PLEACH_PATH/a"' \
+		'mkdir -p at; unshare -m sh -c "mount --bind \"$PLEACH_PATH\" at && cat at/a"'; do
+		it 12 run --serializable --workspace overlay site -- \
+			sh -c "$command; $MEDDLE"'echo x >"$PLEACH_PATH/x"' sh "theirs $command"
+		like "$stderr" 'conflict: a: head: modified, transaction: read'
+	done
+	nothing_remains
+}
