@@ -312,10 +312,10 @@ static void make_view(struct running *run)
 	(void)umask(mask);
 	pl_submounts_begin(&run->submounts, view);
 	r = pl_watch_start(&run->watch, view);
-	if (r >= 0 && init->cwd && chdir(init->cwd) < 0)
-		r = -errno;
 	if (r < 0)
 		give_up(init, (int)view->n_steps, r);
+	if (init->cwd && chdir(init->cwd) < 0)
+		give_up(init, (int)view->n_steps + 1, -errno);
 }
 
 static void report_mount(const struct running *run)

@@ -362,8 +362,8 @@ struct pl_child;     /* a program in namespaces of its own, and its init */
  * everything if this process dies. `cwd` NULL: stays. `stdio`: descriptors for 0, 1, 2; -EBADF: the caller's.
  * Between fork and exec nothing but async-signal-safe calls is made.
  * Signals that are ignored stay so in the program, but for SIGCHLD; the signal mask is the caller's.
- * Errors of the view: *ret_step is the step that failed (-1: the namespaces themselves, n_steps: the watch, or
- * `cwd`). That the program cannot be executed is told as an event, not here.
+ * Errors of the view: *ret_step is the step that failed (-1: the namespaces themselves, n_steps: the watch,
+ * n_steps + 1: `cwd`). That the program cannot be executed is told as an event, not here.
  */
 int pl_child_start(const struct pl_view *view, char *const argv[], char *const envp[],
 		   const char *cwd, const int stdio[3], struct pl_child **ret_child, int *ret_step);

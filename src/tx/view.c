@@ -356,10 +356,31 @@ static int make_environment(struct view *v, const char *const *given, const char
 
 /* ---- starting ---- */
 
-static int fail_start(const struct view *v, int r, int step, struct pleach_error *error)
+static int fail_watch(int r, struct pleach_error *error)
+{
+	pl_fail_sys(error, r, "cannot watch what the program reads (fanotify)");
+	pl_hint(error, "leave out --serializable: then only what it writes can conflict");
+	return r;
+}
+
+static int fail_chdir(int r, const char *directory, struct pleach_error *error)
+{
+	pl_fail_sys(error, r, "cannot start the program in the working directory '%s'", directory);
+	pl_error_path(error, directory);
+	pl_hint(error,
+		"cd to a directory that the transaction has, or to one outside, and start again");
+	return r;
+}
+
+static int fail_start(const struct view *v, int r, int step, const char *directory,
+		      struct pleach_error *error)
 {
 	const char *why = NULL;
 
+	if (step == (int)v->n)
+		return fail_watch(r, error);
+	if (step > (int)v->n)
+		return fail_chdir(r, directory, error);
 	/* What was remembered of this machine holds no more: the next transaction looks again. */
 	pl_workspace_forget(&v->tx->workspace);
 
@@ -373,10 +394,7 @@ static int fail_start(const struct view *v, int r, int step, struct pleach_error
 		}
 		return pl_fail_sys(error, r, "cannot make namespaces for the program");
 	}
-	if ((size_t)step < v->n)
-		return pl_fail_sys(error, r, "cannot show the workspace at '%s'",
-				   v->steps[step].target);
-	return pl_fail_sys(error, r, "cannot start a program in the transaction");
+	return pl_fail_sys(error, r, "cannot show the workspace at '%s'", v->steps[step].target);
 }
 
 static int start(struct view *v, char *const argv[], const char *directory, const int stdio[3],
@@ -405,7 +423,7 @@ static int start(struct view *v, char *const argv[], const char *directory, cons
 	}
 	v->with_user_namespace = view.with_user_namespace;
 	r = pl_child_start(&view, argv, v->env.items, directory, stdio, ret_child, &step);
-	return r < 0 ? fail_start(v, r, step, error) : 0;
+	return r < 0 ? fail_start(v, r, step, directory, error) : 0;
 }
 
 int pl_tx_spawn(struct pl_tx *tx, char *const argv[], const struct pleach_spawn_options *options,

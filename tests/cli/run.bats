@@ -204,6 +204,17 @@ nothing_remains() {
 	it 0 check
 }
 
+@test "a working directory that the transaction does not have is named" {
+	put sub/f one
+	"$PLEACH" publish -q site ./src
+	cd store/site/sub
+	rm -r "$BATS_TEST_TMPDIR/src/sub"
+	(cd "$BATS_TEST_TMPDIR" && put a one && "$PLEACH" publish -q site ./src)
+	it 125 run site -- true
+	like "$stderr" "working directory '$BATS_TEST_TMPDIR/store/site/sub'"
+	like "$stderr" "cd to a directory"
+}
+
 @test "options of the command are its own" {
 	two_generations
 	it 0 run site -- sh -c 'echo "$*"' sh --json -n --help --tx -- -q
