@@ -4,10 +4,11 @@
  *	open_tx() --job_run()--> commit() --> landed(), exit 0
  *	   ^                     |  '--a conflict, --retry--.
  *	   '---------------------|--------------------------'
- *	                         '--> let_go(), conflict(): aborted; or kept, by --keep, --keep-conflict, --tx
+ *	                         '--> over(), conflict(): aborted; or kept, by --keep, --keep-conflict, --tx
  *
  * R1  A transaction that has not landed is said to be kept only once it is parked.
  * R2  With --retry nothing that a run has printed is shown before it is known to be the last.
+ * R3  Nor before its transaction is parked or ended: whoever reads it may be gone, and SIGPIPE then ends us.
  */
 #include <string.h>
 #include <unistd.h>
@@ -104,28 +105,24 @@ static void park(struct run *run)
 		run->verdict->is_kept = true; /* R1 */
 }
 
-/* Aborts what is not parked. */
-static int end(struct run *run, int status)
+/* Tells what is kept, once the transaction is closed. */
+static void tell_kept(struct run *run)
 {
-	bool is_new = run->verdict->is_kept && !run->v->tx;
-
-	status = close_tx(run, status);
-	if (is_new)
+	if (run->verdict->is_kept && !run->v->tx)
 		cli_warn(run->cli,
 			 "kept as transaction %s: 'pleach diff %.12s' shows it, 'pleach commit' or "
 			 "'pleach abort' ends it",
 			 run->verdict->id, run->verdict->id);
-	return status;
 }
 
-/* Nothing was committed. */
-static int let_go(struct run *run, int status)
+/* Nothing was committed: the transaction is closed, and aborted if it is not parked. Returns 0 or the exit status. */
+static int let_go(struct run *run)
 {
 	if (run->v->tx)
 		run->verdict->is_kept = true; /* as it was before */
 	else if (run->v->keep)
 		park(run);
-	return end(run, status);
+	return close_tx(run, 0);
 }
 
 /* Shows what --retry has held back. Returns 0 or the exit status. */
@@ -136,6 +133,18 @@ static int print_held(struct run *run)
 	if (status != 0)
 		run->verdict->is_of_command = false;
 	return verdict_status(status);
+}
+
+/* A call of the library has failed. */
+static int give_up(struct run *run, const struct pleach_error *error)
+{
+	int status;
+
+	(void)let_go(run);
+	(void)print_held(run); /* R3 */
+	status = fail(run, error);
+	tell_kept(run);
+	return status;
 }
 
 /* As publish prints on stdout. */
@@ -182,14 +191,17 @@ static int conflict(struct run *run, const struct pleach_error *error)
 {
 	int status;
 
-	(void)print_held(run);
 	run->verdict->error = *error;
 	run->verdict->is_of_command = false;
 	if (run->v->keep || run->v->keep_conflict)
 		park(run);
+	/* R3. What is not parked is aborted by whoever comes next, if this ends us. */
+	(void)print_held(run);
 	status = conflict_fail(run->cli, run->tx, error,
 			       run->verdict->is_kept ? run->verdict->id : NULL);
-	return end(run, verdict_status(status));
+	status = close_tx(run, verdict_status(status));
+	tell_kept(run);
+	return status;
 }
 
 static int commit(struct run *run, bool *ret_again)
@@ -210,8 +222,7 @@ static int commit(struct run *run, bool *ret_again)
 	}
 	if (error.code == PLEACH_CONFLICT)
 		return conflict(run, &error);
-	(void)print_held(run);
-	return let_go(run, fail(run, &error));
+	return give_up(run, &error);
 }
 
 /* ---- the program ---------------------------------------------------------------------------- */
@@ -236,30 +247,39 @@ static int end_status(struct run *run, const struct job_end *how)
 	return verdict_fail_client_gone(run->verdict, run->v->watch_fd);
 }
 
+/* The program has ended, and nothing is to be committed. */
+static int over(struct run *run, const struct job_end *how)
+{
+	int closed = let_go(run), held = print_held(run); /* R3 */
+	int status = end_status(run, how);
+
+	tell_kept(run);
+	if (closed == 0 && (status != 0 || held == 0))
+		return status;
+	run->verdict->is_of_command = false;
+	return closed ? closed : held;
+}
+
 /* One transaction, from its beginning to its end. `*ret_again`: it met a conflict, and is to be run again. */
 static int attempt(struct run *run, bool *ret_again)
 {
 	struct job job = {.argv = run->cli->rest, .watch_fd = (int)run->v->watch_fd};
 	struct pleach_error error = PLEACH_ERROR_INIT;
 	struct job_end how;
-	int status = open_tx(run), held;
+	int status = open_tx(run);
 
 	if (status != 0)
 		return status;
 	job.tx = run->tx;
 	job.spool = run->spool;
 	progress_clear();
-	if (job_run(&job, &how, &error) < 0) {
-		(void)print_held(run);
-		return let_go(run, fail(run, &error));
-	}
+	if (job_run(&job, &how, &error) < 0)
+		return give_up(run, &error);
 	if (is_client_gone(run))
 		how.what = JOB_CLIENT_GONE; /* also of a program that was quicker */
 	if (how.what == JOB_EXITED && how.value == 0 && !run->v->tx && !how.is_terminal_gone)
 		return commit(run, ret_again);
-	held = print_held(run);
-	status = end_status(run, &how);
-	return let_go(run, status ? status : held);
+	return over(run, &how);
 }
 
 int attempts_run(struct cli *cli, const struct run_values *v, struct verdict *verdict)

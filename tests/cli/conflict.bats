@@ -175,6 +175,18 @@ nothing_remains() {
 	it 127 run --retry 3 site -- nosuch-command
 }
 
+@test "--retry --keep: what is kept stays so if nobody reads what was printed" {
+	two_generations
+	mkfifo out
+	exec 8<>out 9>out
+	exec 8>&- # a pipe that nobody reads
+	env --default-signal=PIPE "$PLEACH" run --retry 1 --keep site -- sh -c 'echo text; exit 5' >&9 2>err &&
+		return 1
+	exec 9>&-
+	it 0 status --json
+	json '.transactions | map(.kind)' '["parked"]'
+}
+
 @test "--retry keeps the order of both streams where they go to one place" {
 	two_generations
 	run bash -c '"$PLEACH" -q run --retry 1 site -- sh -c "echo 1; echo 2 >&2; echo 3; echo 4 >&2" 2>&1'
