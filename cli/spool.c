@@ -61,13 +61,30 @@ static void close_fd(int *fd)
 
 /* ---- open, close ---------------------------------------------------------------------------- */
 
-/* A file that has no name, and is not the program's. (S2) */
+/* S2. A file without a name in TMPDIR, which tmpfile(3) does not look at. NULL, and errno. */
 static FILE *file_open(void)
 {
-	FILE *file = tmpfile();
+	const char *dir = getenv("TMPDIR");
+	char *path = NULL;
+	FILE *file = NULL;
+	int fd;
 
-	if (file)
-		(void)fcntl(fileno(file), F_SETFD, FD_CLOEXEC);
+	if (!dir || !*dir)
+		dir = "/tmp";
+	fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL, 0600);
+	if (fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == ENOENT)) {
+		/* A file system, or a kernel, that has none of these. */
+		if (asprintf(&path, "%s/pleach-XXXXXX", dir) < 0)
+			return NULL;
+		fd = mkostemp(path, O_CLOEXEC);
+		if (fd >= 0)
+			(void)unlink(path);
+		free(path);
+	}
+	if (fd >= 0)
+		file = fdopen(fd, "w+");
+	if (fd >= 0 && !file)
+		close(fd);
 	return file;
 }
 

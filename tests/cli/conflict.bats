@@ -193,6 +193,16 @@ nothing_remains() {
 	same "$output" $'1\n2\n3\n4'
 }
 
+@test "--retry holds back in TMPDIR" {
+	two_generations
+	TMPDIR=$PWD/nowhere it 125 run --retry 1 site -- true
+	like "$stderr" 'cannot hold the output back: No such file'
+	mkdir temporary
+	TMPDIR=$PWD/temporary it 0 run --retry 1 site -- echo text
+	same "$output" text
+	same "$(ls -A temporary)" ""
+}
+
 @test "--retry holds back much output" {
 	two_generations
 	it 0 -q run --retry 1 site -- sh -c 'seq 200000; seq 100000 >&2'
