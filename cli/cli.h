@@ -267,7 +267,7 @@ void progress_restart(void);
 /* Has the store cancelled when the other end of `fd` is closed, wherever progress is told. */
 void progress_watch(struct cli *cli, int fd);
 
-/* SIGPIPE ends the command, SIGXFSZ is an error of write(2). INT and TERM: cancel the store. */
+/* SIGPIPE ends the command, SIGXFSZ is an error of write(2). INT, TERM, HUP: cancel the store. */
 void signals_init(void);
 void signals_watch(struct pleach_store *store);
 /* The signal that came, or 0. */

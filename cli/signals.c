@@ -1,9 +1,9 @@
 /*
  * signals.c - what a signal does to the command, and to a program that it runs.
  *
- * INT and TERM have the library end its call and undo it; the exit status is then 130 or 143. A second
- * one ends the command at once: whatever that leaves, the next command copes with. A signal that was
- * ignored when the command was started stays ignored, as nohup and shells expect.
+ * INT, TERM and HUP have the library end its call and undo it; the exit status is then 128+n. A second INT or
+ * TERM ends the command at once: whatever that leaves, the next command copes with. A signal that was ignored
+ * when the command was started stays ignored, as nohup and shells expect.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -61,6 +61,7 @@ void signals_watch(struct pleach_store *store)
 		return;
 	handle(SIGINT, cancel, (int)SA_RESETHAND);
 	handle(SIGTERM, cancel, (int)SA_RESETHAND);
+	handle(SIGHUP, cancel, 0); /* a terminal that is gone may say so more than once */
 }
 
 int signals_caught(void)
@@ -77,6 +78,7 @@ int signals_wait_readable(int fd)
 	sigemptyset(&block);
 	sigaddset(&block, SIGINT);
 	sigaddset(&block, SIGTERM);
+	sigaddset(&block, SIGHUP);
 	sigprocmask(SIG_BLOCK, &block, &old);
 	while (!caught && result <= 0) {
 		result = ppoll(&item, 1, NULL, &old);

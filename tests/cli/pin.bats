@@ -80,6 +80,13 @@ load helper
 	wait "$holder" || status=$?
 	same "$status" 143
 	exec 8>&-
+	rm pin.in pin.out
+	hold site
+	kill -HUP "$holder"
+	status=0
+	wait "$holder" || status=$?
+	same "$status" 129
+	exec 8>&-
 }
 
 @test "pin REV --json" {
