@@ -761,7 +761,7 @@ struct pleach_commit_options {
 	size_t size;
 	const char *message;
 	const char *const *meta; /**< as for pleach_publish() */
-	int is_resolved;	 /**< what conflicts is as the transaction has it: it was mended there */
+	int is_resolved; /**< what conflicts is as the transaction has it: it was mended there */
 };
 #define PLEACH_COMMIT_OPTIONS_INIT                                  \
 	{                                                           \

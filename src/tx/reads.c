@@ -6,6 +6,7 @@
  *     came into it or left it.
  * S2  Where the watch lost something, or had more to note than PL_READS_MAX, everything counts as read.
  * S3  What was looked for and not there, or only asked about with stat(2), is not noticed (docs/limits.md).
+ * S4  A symlink is followed without being opened: one that has changed counts as read.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -75,6 +76,8 @@ static bool was_read(const struct reads *reads, const struct pl_difference *d)
 
 	if (has(reads, d->path, strlen(d->path)))
 		return true;
+	if (d->before && d->before->kind == PLEACH_SYMLINK)
+		return true; /* S4 */
 	return (d->change == 'A' || d->change == 'D') && d->path[0] &&
 	       has(reads, d->path, slash ? (size_t)(slash - d->path) : 0);
 }

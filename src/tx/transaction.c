@@ -9,6 +9,8 @@
  * T3  The note is made under the ref lock, so that a drop of the ref sees it, or it sees the drop.
  * T4  What is parked was made durable before its mark says that it is parked.
  * T5  What is taken away is dead before: killed half-way, it is not taken for a parked one.
+ * T6  A program that runs in a parked one makes it suspect until it is parked again: if the machine goes down
+ *     meanwhile, what the workspace holds is not believed.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,6 +20,8 @@
 #include "tx/transaction.h"
 
 #define TRIES 16
+#define RUNNING \
+	"running" /* in tx/<id>, of a parked one: the boot in which a program was started in it */
 
 /* ---- the base ---- */
 
@@ -366,6 +370,50 @@ static int add_user(struct pl_tx *tx, struct pleach_error *error)
 	return pl_user_add(tx->store, tx->pin.treedir_fd, user, error);
 }
 
+/* The id of this boot of the machine. */
+static int read_boot(struct pl_buffer *b)
+{
+	return pl_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, b);
+}
+
+/* T6 */
+int pl_tx_note_running(struct pl_tx *tx, struct pleach_error *error)
+{
+	PL_BUFFER boot = {0};
+	int r = read_boot(&boot);
+
+	if (r >= 0)
+		r = pl_write_file(tx->dir.fd, RUNNING, 0600, boot.data, boot.length,
+				  tx->store->settings.durable);
+	if (r >= 0)
+		r = pl_store_sync(tx->store, tx->dir.fd);
+	if (r == -EEXIST)
+		r = 0; /* of one that was killed in this boot */
+	return r < 0 ? pl_fail_sys(error, r, "cannot note that a program runs in transaction %s",
+				   tx->dir.id)
+		     : 0;
+}
+
+static int must_not_have_gone_down(struct pl_tx *tx, struct pleach_error *error)
+{
+	PL_BUFFER then = {0}, now = {0};
+	int r = pl_read_file(tx->dir.fd, RUNNING, 64, &then);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r >= 0)
+		r = read_boot(&now);
+	if (r < 0)
+		return pl_fail_sys(error, r, "cannot look at transaction %s", tx->dir.id);
+	if (then.length == now.length && memcmp(then.data, now.data, then.length) == 0)
+		return 0;
+	pl_fail(error, PLEACH_FAILED, -ESTALE,
+		"the machine went down while a program ran in transaction %s", tx->dir.id);
+	pl_hint(error, "what it holds may be anything: pleach abort %s, and begin again",
+		tx->dir.id);
+	return -ESTALE;
+}
+
 int pl_tx_park(struct pl_tx *tx, struct pleach_error *error)
 {
 	struct timespec deadline;
@@ -379,6 +427,8 @@ int pl_tx_park(struct pl_tx *tx, struct pleach_error *error)
 	r = add_user(tx, error);
 	if (r >= 0)
 		r = pl_workspace_sync(&tx->workspace, error); /* T4 */
+	if (r >= 0)
+		(void)pl_unlink(tx->dir.fd, RUNNING); /* T6; made durable with the mark */
 	if (r >= 0)
 		r = pl_tx_note_write(&tx->dir, &tx->note, true, error);
 	if (r >= 0) {
@@ -449,6 +499,8 @@ static int resume(struct pl_tx *tx, struct pleach_error *error)
 		r = pl_fail_not_found(error,
 				      "the ref '%s' that transaction %s was begun on was dropped",
 				      tx->note.ref, tx->dir.id);
+	if (r >= 0)
+		r = must_not_have_gone_down(tx, error);
 	if (r >= 0)
 		r = pin_base(tx, error);
 	if (r >= 0)

@@ -42,6 +42,8 @@ int pl_tx_resume(struct pl_store *store, const char *id, struct pl_tx **ret_tx,
 		 struct pleach_error *error);
 int pl_tx_park(struct pl_tx *tx, struct pleach_error *error);
 int pl_tx_abort(struct pl_tx *tx, struct pleach_error *error);
+/** Before a program is started in a parked one; durable. */
+int pl_tx_note_running(struct pl_tx *tx, struct pleach_error *error);
 /** What makes it unusable, if anything does. */
 int pl_tx_must_be_whole(struct pl_tx *tx, struct pleach_error *error);
 /** Parks, or aborts, or, where it is done, just frees. */

@@ -453,6 +453,8 @@ int pl_tx_spawn(struct pl_tx *tx, char *const argv[], const struct pleach_spawn_
 		r = pl_fail_memory(error);
 	if (r >= 0)
 		r = cover_attachments(&v, error);
+	if (r >= 0 && tx->is_parked)
+		r = pl_tx_note_running(tx, error);
 	if (r >= 0)
 		r = start(&v, argv, directory, options->stdio, ret_child, error);
 	free(directory);

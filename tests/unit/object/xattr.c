@@ -11,16 +11,11 @@ static bool is_kept(const char *name)
 static void just_the_namespaces_of_the_format_are_kept(void **state)
 {
 	static const char *const kept[] = {
-		"user.a",
-		"user.overlay.opaque",
-		"trusted.a",
-		"trusted.overlay.x",
-		"trusted.SGI_ACL",
-		"security.capability",
-		"security.SMACK64",
-		"security.selinux2",
-		"security.im",
-		ACL_ACCESS,
+		"user.a",	    "user.overlay.opaque",
+		"trusted.a",	    "trusted.overlay.x",
+		"trusted.SGI_ACL",  "security.capability",
+		"security.SMACK64", "security.selinux2",
+		"security.im",	    ACL_ACCESS,
 		ACL_DEFAULT,
 	};
 	static const char *const others[] = {
