@@ -249,7 +249,7 @@ def measure(args, work):
     finally:
         image.close()
     if args.transactions and is_root:
-        image = Image(work, "transactions", 3000)
+        image = Image(work, "transactions", 3000, "-N", "600000")
         try:
             args.Row, args.timed = Row, timed
             held &= transactions.measure(args, image.path, args.transaction_files)
