@@ -90,6 +90,7 @@ static void check_edits(struct pleach_store *store)
 	OK(pleach_tx_symlink(tx, "s", "d/b", NULL, &error));
 	OK(pleach_tx_link(tx, "a", "d/a", &error));
 	OK(pleach_tx_rename(tx, "d", "e", &error));
+	metadata.mode = 0755;
 	OK(pleach_tx_set_metadata(tx, "", &metadata, &error));
 	OK(pleach_tx_remove(tx, "s", &error));
 	CHECK(pleach_tx_remove(tx, "s", &error) == -ENOENT);
