@@ -27,26 +27,6 @@ void pl_same_done(struct pl_same *same)
 	pl_map_done(&same->are_intact);
 }
 
-static bool is_kind(mode_t mode, char kind)
-{
-	switch (kind) {
-	case PLEACH_FILE:
-		return S_ISREG(mode);
-	case PLEACH_SYMLINK:
-		return S_ISLNK(mode);
-	case PLEACH_FIFO:
-		return S_ISFIFO(mode);
-	case PLEACH_SOCKET:
-		return S_ISSOCK(mode);
-	case PLEACH_CHAR:
-		return S_ISCHR(mode);
-	case PLEACH_BLOCK:
-		return S_ISBLK(mode);
-	default:
-		return false;
-	}
-}
-
 /* An error that tells of the file, and not of us. */
 static bool is_unreadable(int r)
 {
@@ -85,7 +65,7 @@ static int is_equal(int dirfd, const char *name, const struct stat *st,
 	const char *what;
 	int r;
 
-	if (!is_kind(st->st_mode, entry->kind))
+	if (pl_kind_of(st->st_mode) != entry->kind)
 		return 0;
 	if (entry->kind == PLEACH_FILE && (uint64_t)st->st_size != entry->size)
 		return 0;

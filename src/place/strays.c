@@ -17,26 +17,6 @@ struct straying {
 	size_t n, capacity, matched_capacity;
 };
 
-static bool is_kind(mode_t mode, char kind)
-{
-	switch (kind) {
-	case PLEACH_DIR:
-		return S_ISDIR(mode);
-	case PLEACH_FILE:
-		return S_ISREG(mode);
-	case PLEACH_SYMLINK:
-		return S_ISLNK(mode);
-	case PLEACH_FIFO:
-		return S_ISFIFO(mode);
-	case PLEACH_SOCKET:
-		return S_ISSOCK(mode);
-	case PLEACH_CHAR:
-		return S_ISCHR(mode);
-	default:
-		return S_ISBLK(mode);
-	}
-}
-
 /* 1: it is there and as the entry says; 0: it is not there; 2: it is something else. */
 static int look(int dirfd, const struct pl_entry *entry)
 {
@@ -48,7 +28,7 @@ static int look(int dirfd, const struct pl_entry *entry)
 	r = pl_lstat(dirfd, name, &st);
 	if (r < 0)
 		return r == -ENOENT || r == -EACCES ? 0 : r; /* Y1, Y2 */
-	if (!is_kind(st.st_mode, entry->kind))
+	if (pl_kind_of(st.st_mode) != entry->kind)
 		return 2;
 	if (entry->kind != PLEACH_FILE)
 		return 1;
