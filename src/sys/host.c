@@ -1,6 +1,7 @@
 /*
  * host.c - who runs, where, when, and random numbers.
  */
+#include <fcntl.h>
 #include <pwd.h>
 #include <sched.h>
 #include <stdio.h>
@@ -129,6 +130,11 @@ unsigned pl_cpu_count(void)
 	else /* more processors than the set has room for */
 		n = sysconf(_SC_NPROCESSORS_ONLN);
 	return n < 1 ? 1 : (unsigned)n;
+}
+
+int pl_boot_id(struct pl_buffer *b)
+{
+	return pl_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, b);
 }
 
 const char *pl_environment_get(const char *name)

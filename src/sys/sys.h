@@ -297,6 +297,7 @@ int pl_random_name(char ret_name[25]);
 void pl_sleep_ms(unsigned ms);
 unsigned pl_cpu_count(void); /* at least 1 */
 pid_t pl_pid(void);
+int pl_boot_id(struct pl_buffer *b); /* appends the id of this boot of the machine, a line */
 const char *pl_environment_get(const char *name); /* NULL: not set */
 char *const *pl_environment(void);		  /* NULL ends */
 

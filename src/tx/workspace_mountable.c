@@ -42,7 +42,7 @@ static void add_circumstances(const struct pl_workspace *ws, const char *options
 	int r = pl_fstat(ws->fd, &st);
 
 	if (r >= 0)
-		r = pl_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, b);
+		r = pl_boot_id(b);
 	for (size_t i = 0; r >= 0 && i < PL_ARRAY_LEN(namespaces); i++) {
 		r = pl_readlink(AT_FDCWD, namespaces[i], b);
 		pl_buffer_add_string(b, "\n");
