@@ -61,33 +61,14 @@ int pl_tx_read(struct pl_tx *tx, struct pl_stage *stage, struct pl_id *ret_tree,
 
 /* ---- the head ---- */
 
-static int pin_head(struct landing *l, struct pleach_error *error)
-{
-	struct pl_record record;
-	int r;
-
-	pl_pin_done(&l->head_pin);
-	r = pl_ref_settle(&l->tx->ref, &l->dir, &l->head, error);
-	if (r < 0)
-		return r;
-	if (l->head == 0) {
-		l->head_tree = l->tx->note.base_tree;
-		return PL_PIN_TAKEN;
-	}
-	r = pl_generation_read(&l->tx->ref, l->head, &record, error);
-	if (r < 0)
-		return r;
-	l->head_tree = record.tree;
-	pl_record_done(&record);
-	return pl_pin_wait(l->tx->store, &l->head_tree, &l->head_pin, error);
-}
-
 static int find_head(struct landing *l, struct pleach_error *error)
 {
 	int r = PL_PIN_ABSENT;
 
+	pl_pin_done(&l->head_pin);
+	l->head_tree = l->tx->note.base_tree; /* where there is no generation */
 	for (unsigned i = 0; i < 16 && r == PL_PIN_ABSENT; i++)
-		r = pin_head(l, error);
+		r = pl_head_pin(&l->tx->ref, &l->dir, &l->head, &l->head_tree, &l->head_pin, error);
 	if (r == PL_PIN_ABSENT)
 		return pl_fail_corrupt(error, "the tree of the head of '%s' is missing",
 				       l->tx->ref.name);

@@ -239,22 +239,6 @@ static int read_options(struct publishing *p, struct pleach_error *error)
 	return 0;
 }
 
-/* One look: PL_PIN_ABSENT if the tree is not there; base 0 and PL_PIN_TAKEN if there is no head. */
-static int pin_head(struct publishing *p, struct pleach_error *error)
-{
-	struct pl_record record;
-	int r = pl_ref_settle(p->ref, p->tx, &p->base, error);
-
-	if (r < 0 || p->base == 0)
-		return r < 0 ? r : PL_PIN_TAKEN;
-	r = pl_generation_read(p->ref, p->base, &record, error);
-	if (r < 0)
-		return r;
-	p->base_tree = record.tree;
-	pl_record_done(&record);
-	return pl_pin_wait(p->store, &p->base_tree, &p->base_pin, error);
-}
-
 /*
  * The head, and its tree pinned: what did not change is taken from there. Between the two the ref can
  * be dropped, or the head move on and its generation be dropped: then it is looked up again.
@@ -262,7 +246,7 @@ static int pin_head(struct publishing *p, struct pleach_error *error)
 static int find_base(struct publishing *p, struct pleach_error *error)
 {
 	for (unsigned i = 0; i < TRIES; i++) {
-		int r = pin_head(p, error);
+		int r = pl_head_pin(p->ref, p->tx, &p->base, &p->base_tree, &p->base_pin, error);
 
 		if (r != PL_PIN_ABSENT)
 			return r < 0 ? r : 0;

@@ -67,29 +67,14 @@ static int make_empty_base(struct pl_tx *tx, struct pleach_error *error)
 	return pl_tree_make_empty(&sink, &meta, &tx->note.base_tree, error);
 }
 
-/* One look; PL_PIN_ABSENT: again. */
-static int pin_head(struct pl_tx *tx, struct pleach_error *error)
-{
-	struct pl_record record;
-	int r = pl_ref_settle(&tx->ref, &tx->dir, &tx->note.base, error);
-
-	if (r < 0 || tx->note.base == 0)
-		return r < 0 ? r : PL_PIN_TAKEN;
-	r = pl_generation_read(&tx->ref, tx->note.base, &record, error);
-	if (r < 0)
-		return r;
-	tx->note.base_tree = record.tree;
-	pl_record_done(&record);
-	return pl_pin_wait(tx->store, &tx->note.base_tree, &tx->pin, error);
-}
-
 /* T2. The head's tree is placed as long as the ref is whole. */
 static int find_base(struct pl_tx *tx, struct pleach_error *error)
 {
 	int r = PL_PIN_ABSENT;
 
 	for (unsigned i = 0; i < TRIES && r == PL_PIN_ABSENT; i++) {
-		r = pin_head(tx, error);
+		r = pl_head_pin(&tx->ref, &tx->dir, &tx->note.base, &tx->note.base_tree, &tx->pin,
+				error);
 		if (r == PL_PIN_TAKEN && tx->note.base > 0 && tx->pin.k == 0) {
 			pl_pin_done(&tx->pin); /* it was the head a moment ago */
 			r = PL_PIN_ABSENT;
@@ -370,17 +355,11 @@ static int add_user(struct pl_tx *tx, struct pleach_error *error)
 	return pl_user_add(tx->store, tx->pin.treedir_fd, user, error);
 }
 
-/* The id of this boot of the machine. */
-static int read_boot(struct pl_buffer *b)
-{
-	return pl_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, b);
-}
-
 /* T6 */
 int pl_tx_note_running(struct pl_tx *tx, struct pleach_error *error)
 {
 	PL_BUFFER boot = {0};
-	int r = read_boot(&boot);
+	int r = pl_boot_id(&boot);
 
 	if (r >= 0)
 		r = pl_write_file(tx->dir.fd, RUNNING, 0600, boot.data, boot.length,
@@ -402,7 +381,7 @@ static int must_not_have_gone_down(struct pl_tx *tx, struct pleach_error *error)
 	if (r == -ENOENT)
 		return 0;
 	if (r >= 0)
-		r = read_boot(&now);
+		r = pl_boot_id(&now);
 	if (r < 0)
 		return pl_fail_sys(error, r, "cannot look at transaction %s", tx->dir.id);
 	if (then.length == now.length && memcmp(then.data, now.data, then.length) == 0)
@@ -514,11 +493,15 @@ static int resume(struct pl_tx *tx, struct pleach_error *error)
 
 int pl_tx_must_be_whole(struct pl_tx *tx, struct pleach_error *error)
 {
+	int r = tx->why_broken.err > 0 ? -tx->why_broken.err : -EIO;
+
 	if (!tx->is_broken)
 		return 0;
-	if (error)
-		*error = tx->why_broken;
-	return tx->why_broken.err > 0 ? -tx->why_broken.err : -EIO;
+	/* Made anew: a caller's struct may be of an older, shorter header. */
+	pl_fail(error, tx->why_broken.code, r, "%s", tx->why_broken.message);
+	pl_error_path(error, tx->why_broken.path);
+	pl_hint(error, "%s", tx->why_broken.hint);
+	return r;
 }
 
 static void free_tx(struct pl_tx *tx)

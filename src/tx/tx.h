@@ -40,6 +40,14 @@ int pl_commit_run(struct pl_commit *commit, struct pleach_publish_result *ret_re
  */
 void pl_commit_tidy(struct pl_ref *ref, struct pl_txdir *tx, bool is_done, bool committed);
 
+/**
+ * One look at the head: its number, its tree, and that pinned. PL_PIN_ABSENT if the tree is not there: the head has
+ * moved on and its generation was dropped, look again. Head 0 and PL_PIN_TAKEN if there is none; tree and pin are
+ * left alone then. (head.c)
+ */
+int pl_head_pin(struct pl_ref *ref, struct pl_txdir *tx, uint64_t *ret_head, struct pl_id *ret_tree,
+		struct pl_pin *ret_pin, struct pleach_error *error);
+
 /** -ECANCELED (CONFLICT) if if_head asks for another head. */
 int pl_commit_check_head(const char *ref, int64_t if_head, uint64_t head,
 			 struct pleach_error *error);
