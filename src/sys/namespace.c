@@ -121,7 +121,10 @@ static void wait_for_init(pid_t pid)
 		;
 }
 
-/* The next message; 0: init is gone without one. Only poll(2) is ended by a handler with SA_RESTART too. */
+/*
+ * The next message; 0: init is gone without one. Only poll(2) is ended by a handler with SA_RESTART too. That
+ * init has ended with a message of ours unread is told once, as ECONNRESET, before what it has said.
+ */
 static int receive(int socket, struct pl_init_report *report)
 {
 	struct pollfd item = {.fd = socket, .events = POLLIN};
@@ -129,9 +132,11 @@ static int receive(int socket, struct pl_init_report *report)
 
 	if (poll(&item, 1, -1) < 0)
 		return -errno;
-	n = recv(socket, report, sizeof(*report), 0);
+	do
+		n = recv(socket, report, sizeof(*report), 0);
+	while (n < 0 && errno == ECONNRESET);
 	if (n < 0)
-		return errno == ECONNRESET ? 0 : -errno;
+		return -errno;
 	return n == sizeof(report->message) || n == sizeof(*report);
 }
 

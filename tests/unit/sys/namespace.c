@@ -332,6 +332,32 @@ static void killed_while_it_is_stopped_its_end_is_told(void **state)
 	pl_child_close(child);
 }
 
+/* Signals come until it is gone, so that init ends with one that it has not read. */
+static void a_signal_that_comes_too_late_hides_no_end(void **state)
+{
+	struct pl_view view = plain_view();
+	char *argv[] = {(char *)"sh", (char *)"-c", (char *)"exit 6", NULL};
+
+	(void)state;
+	NEEDS_NAMESPACES();
+	for (unsigned i = 0; i < 20; i++) {
+		struct pollfd item = {.events = POLLIN};
+		struct pl_child_event event;
+		struct pl_child *child;
+		int step;
+
+		assert_int_equal(pl_child_start(&view, argv, environ, NULL, same, &child, &step),
+				 0);
+		item.fd = pl_child_fd(child);
+		while (poll(&item, 1, 0) == 0)
+			assert_int_equal(pl_child_signal(child, SIGCONT), 0);
+		assert_int_equal(pl_child_next(child, &event), 0);
+		assert_int_equal(event.what, PL_CHILD_EXITED);
+		assert_int_equal(event.value, 6);
+		pl_child_close(child);
+	}
+}
+
 static void what_is_opened_is_noted(void **state)
 {
 	struct scratch *s = *state;
@@ -888,6 +914,7 @@ int main(void)
 		TEST(a_lock_is_held_until_the_end),
 		TEST(a_stop_is_reported_and_it_goes_on),
 		TEST(killed_while_it_is_stopped_its_end_is_told),
+		TEST(a_signal_that_comes_too_late_hides_no_end),
 		TEST(what_is_opened_is_noted),
 		TEST(an_ordinary_user_has_one_too),
 		TEST(a_caller_who_ignores_sigchld_is_told_the_end),
