@@ -4,7 +4,8 @@
  * I1  What is stored is what was there between two looks that agree: fstat before the first byte and
  *     after the last, on size, mtime and ctime. Else it is read again, TRIES times, then refused.
  *     Two looks within one tick of the clock agree whatever happened between them, so a file that
- *     changed in the tick in which it is read is read again in a later one.
+ *     changed in the tick in which it is read is read again in a later one, unless nobody is there who
+ *     could change it (is_quiet).
  * I2  The content that is hashed is the content that is written: both are the same bytes in memory.
  * I3  A file that cannot be restored by this user is refused before it is written.
  */
@@ -109,7 +110,8 @@ static int unchanged_since(const struct pl_ingest *ingest, int fd, const struct 
 
 	if (r < 0)
 		return r;
-	if (same_reading(before, &after) && !is_unsettled(before, &ingest->started))
+	if (same_reading(before, &after) &&
+	    (ingest->is_quiet || !is_unsettled(before, &ingest->started)))
 		return 0;
 	pl_sleep_ms(GRAIN_NS / 1000000 + 1);
 	return -EAGAIN;

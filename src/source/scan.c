@@ -391,6 +391,7 @@ static int scanner_init(struct scanner *s, struct pleach_error *error)
 	r = pl_fstat(scan->store->root_fd, &s->store_root);
 	if (r >= 0)
 		r = pl_ingest_init(&s->ingest, scan->stage, scan->rule, scan->label);
+	s->ingest.is_quiet = scan->is_quiet;
 	if (r >= 0)
 		r = pl_links_new(scan->store->seed, &s->links);
 	if (r >= 0 && scan->use_cache)

@@ -87,6 +87,7 @@ struct pl_scan {
 	 * more writes to it give no new times, until it is written back. So all is written back first, and
 	 * what is written after that shows (cache.c, I1). */
 	bool has_mappings;
+	bool is_quiet; /* as in struct pl_ingest */
 	const struct pl_cache_place
 		*cache; /* NULL: the store's, by device and inode of the source */
 };
@@ -122,6 +123,7 @@ struct pl_ingest {
 	struct pl_buffer xattrs, target, content, shown;
 	struct pl_hash *hash;
 	struct timespec started; /* when the reading of the current file began */
+	bool is_quiet;		 /* nobody else writes: not again and again for a file of this tick */
 	/* Says for the name of an attribute which one it stands for, as pl_meta_rename_xattrs() asks.
 	 * NULL: itself. */
 	const char *(*rename_xattr)(void *self, const char *name);

@@ -64,6 +64,7 @@ int pl_plain_scan(struct pl_workspace *ws, struct pl_stage *stage, enum pl_rule 
 {
 	const struct pl_cache_place place = {.dirfd = ws->fd, .name = CACHE_NAME};
 	PL_CLOSE int fd = pl_plain_open(ws, error);
+	const bool is_quiet = !ws->is_parked && !ws->checkout; /* what ran in it is gone */
 	struct pl_scan scan = {
 		.store = ws->store,
 		.stage = stage,
@@ -74,7 +75,8 @@ int pl_plain_scan(struct pl_workspace *ws, struct pl_stage *stage, enum pl_rule 
 		.base = &ws->base,
 		.cache = &place,
 		.is_one_fs = true,
-		.has_mappings = ws->is_parked || ws->checkout, /* else nothing runs in it */
+		.has_mappings = !is_quiet,
+		.is_quiet = is_quiet,
 	};
 
 	if (fd < 0)
