@@ -2,6 +2,7 @@
  * The store's nodes and group blocks, read from nodes/ and verified. What they mean is tree's.
  *
  * N1  Nothing is handed out that is not the bytes of its id.
+ * N2  What was read is remembered for a while. Who asks whether a node is there asks for its name.
  */
 #include "ref/ref.h"
 
@@ -56,7 +57,7 @@ static int fail_node(const struct pl_store *store, const struct pl_id *id, int r
 static int read_node(void *self, const struct pl_id *id, struct pl_buffer *b,
 		     struct pleach_error *error)
 {
-	const struct pl_store *store = self;
+	struct pl_store *store = self;
 	const size_t length_before = b->length;
 	PL_CLOSE int fd = -EBADF;
 	struct pl_id found;
@@ -64,6 +65,8 @@ static int read_node(void *self, const struct pl_id *id, struct pl_buffer *b,
 
 	if (r < 0)
 		return r;
+	if (pl_node_memory_get(&store->memory, id, b)) /* N2 */
+		return pl_buffer_ok(b) ? 0 : pl_fail_memory(error);
 	fd = open_node(store, id);
 	r = fd < 0 ? fd : read_bytes(fd, b);
 	if (r < 0)
@@ -73,6 +76,7 @@ static int read_node(void *self, const struct pl_id *id, struct pl_buffer *b,
 		pl_buffer_truncate(b, length_before);
 		return fail_node(store, id, -EBADMSG, error);
 	}
+	pl_node_memory_put(&store->memory, id, b->data + length_before, b->length - length_before);
 	return 0;
 }
 

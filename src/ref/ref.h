@@ -112,6 +112,7 @@ struct pl_store {
 	struct pl_values values;     /* the store's settings as set */
 	struct pl_settings settings; /* as they come to */
 	uint64_t seed;		     /* of maps */
+	struct pl_node_memory memory;
 	volatile int cancelled;
 	pleach_progress_fn progress;
 	void *progress_userdata;
@@ -130,7 +131,7 @@ int pl_store_check_cancel(const struct pl_store *store, struct pleach_error *err
 /** Tells progress now and then. */
 void pl_store_progress(struct pl_store *store, const char *phase, uint64_t done, uint64_t total,
 		       uint64_t bytes);
-/** The store's nodes. `self` is the store. Reads nodes/, verified. */
+/** The store's nodes. `self` is the store. Reads nodes/, verified, or from the store's memory. */
 struct pl_node_source pl_store_nodes(struct pl_store *store);
 /** Writes the store's values back to config, atomically and durably. Must hold nothing. */
 int pl_store_write_config(struct pl_store *store, struct pleach_error *error);

@@ -259,6 +259,7 @@ static int look_around(struct pl_store *store, struct pleach_error *error)
 	store->is_writable = !is_read_only;
 	store->is_owner = pl_uid() == store->uid;
 	r = pl_random(&store->seed, sizeof(store->seed));
+	pl_node_memory_init(&store->memory, store->seed);
 	return r < 0 ? pl_fail_sys(error, r, "cannot get random numbers") : 0;
 }
 
@@ -301,6 +302,7 @@ void pl_store_close(struct pl_store *store)
 	pl_closep(&store->fd);
 	pl_closep(&store->root_fd);
 	pl_values_done(&store->values);
+	pl_node_memory_done(&store->memory);
 	free(store->path);
 	free(store);
 }

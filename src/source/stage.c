@@ -149,12 +149,17 @@ static int stage_read(void *self, const struct pl_id *id, struct pl_buffer *b,
 		pl_buffer_add(b, node->data, node->length);
 		return pl_buffer_ok(b) ? 0 : pl_fail_memory(error);
 	}
+	if (pl_node_memory_get(&stage->store->memory, id, b))
+		return pl_buffer_ok(b) ? 0 : pl_fail_memory(error);
 	r = pl_read_file(stage->nodes_fd, pl_id_hex(id, hex), PL_NODE_SIZE_MAX, b);
 	if (r == -ENOENT)
 		return store.read(store.self, id, b, error);
 	if (r < 0)
 		return pl_fail_sys(error, r, "cannot read the unfinished node %s", hex);
-	return verify_node(id, b, before, error);
+	r = verify_node(id, b, before, error);
+	if (r >= 0)
+		pl_node_memory_put(&stage->store->memory, id, b->data + before, b->length - before);
+	return r;
 }
 
 struct pl_node_source pl_stage_nodes(struct pl_stage *stage)
@@ -214,6 +219,7 @@ static int stage_write(void *self, const struct pl_id *id, const void *data, siz
 				  pl_txdir_must_fsync(stage->tx));
 	if (r < 0 && r != -EEXIST) /* there: two directories of this tree are equal */
 		return pl_fail_sys(error, r, "cannot write a node into the store");
+	pl_node_memory_put(&stage->store->memory, id, data, length);
 	return 0;
 }
 

@@ -28,6 +28,20 @@ struct pl_node_source {
 		    struct pleach_error *error);
 	void *self;
 };
+/** Nodes and blocks that were met before (node_memory.c). */
+struct pl_node_memory {
+	struct pl_map offsets;	/* id -> where it begins in `bytes` */
+	struct pl_buffer bytes; /* of each: its length, and itself */
+	uint64_t seed;
+};
+void pl_node_memory_init(struct pl_node_memory *memory, uint64_t seed);
+void pl_node_memory_done(struct pl_node_memory *memory);
+/** 1: its bytes were appended to `b`, which may have failed. 0: it is not known. */
+int pl_node_memory_get(const struct pl_node_memory *memory, const struct pl_id *id,
+		       struct pl_buffer *b);
+/** Remembers bytes that are known to be those of the id, if there is room. */
+void pl_node_memory_put(struct pl_node_memory *memory, const struct pl_id *id, const void *data,
+			size_t length);
 /** Where nodes and blocks go. */
 struct pl_node_sink {
 	/** Stores the bytes under `id`, their hash; again and again is fine. 0 or an error. */
