@@ -33,6 +33,8 @@ struct pl_cursor {
 	struct pl_node_source source;
 	struct pl_id root;
 	struct pl_membership *membership; /* NULL: not kept */
+	pl_cursor_passes_fn passes;	  /* NULL: none */
+	void *passes_self;
 	struct pl_buffer path;
 	struct level *levels;
 	size_t n, capacity;
@@ -137,17 +139,29 @@ static void drop(struct pl_cursor *cursor)
 	pl_assert(cursor->n > 0 || cursor->path.length == 0);
 }
 
+/* Is the directory that stands next passed by, unread? */
+static int passes(struct pl_cursor *cursor, const struct pl_entry *entry,
+		  struct pleach_error *error)
+{
+	return cursor->passes ? cursor->passes(cursor->passes_self, entry, error) : 0;
+}
+
 /* To what stands next in the directory that the walk is in. */
 static int advance(struct pl_cursor *cursor, struct pleach_error *error)
 {
-	struct level *level;
+	struct level *level = &cursor->levels[cursor->n - 1];
 	struct pl_totals claimed;
 	struct pl_id child;
+	int r;
 
 	pl_assert(cursor->n > 0);
-	level = &cursor->levels[cursor->n - 1];
-	if (pl_node_next(&level->node, &level->at, &level->entry) == 0)
-		return PL_STEP_LEAVE;
+	do {
+		if (pl_node_next(&level->node, &level->at, &level->entry) == 0)
+			return PL_STEP_LEAVE;
+		r = level->entry.kind == PLEACH_DIR ? passes(cursor, &level->entry, error) : 0;
+	} while (r > 0);
+	if (r < 0)
+		return r;
 	pl_path_push(&cursor->path, level->entry.name, level->entry.name_length); /* C2 */
 	if (!pl_buffer_ok(&cursor->path))
 		return pl_fail_memory(error);
@@ -195,6 +209,12 @@ int pl_cursor_next(struct pl_cursor *cursor, struct pleach_error *error)
 	pl_assert((r == PL_STEP_END) == (cursor->n == 0));
 	cursor->step = (enum pl_step)r;
 	return r;
+}
+
+void pl_cursor_pass(struct pl_cursor *cursor, pl_cursor_passes_fn fn, void *self)
+{
+	cursor->passes = fn;
+	cursor->passes_self = self;
 }
 
 void pl_cursor_skip(struct pl_cursor *cursor)

@@ -233,6 +233,13 @@ void pl_cursor_free(struct pl_cursor *cursor);
 int pl_cursor_next(struct pl_cursor *cursor, struct pleach_error *error);
 /** After ENTER: do not go down, the next step is its LEAVE. */
 void pl_cursor_skip(struct pl_cursor *cursor);
+/**
+ * Has `fn` asked about each directory but the root before its node is read: 1, and the walk passes it by, without
+ * a step; 0; or an error, which ends the walk. The last step stands as it did, but for path and entry.
+ */
+typedef int (*pl_cursor_passes_fn)(void *self, const struct pl_entry *entry,
+				   struct pleach_error *error);
+void pl_cursor_pass(struct pl_cursor *cursor, pl_cursor_passes_fn fn, void *self);
 /** Path from the root of what the last step was about. */
 const char *pl_cursor_path(struct pl_cursor *cursor);
 /** After ENTRY, and after ENTER and LEAVE but of the root: the entry. */

@@ -75,6 +75,51 @@ static void skipped_directory_is_left_next(void **state)
 	expect_steps(&id, "", "+ - ");
 }
 
+/* Passes by the directory of this name. */
+static int pass_named(void *self, const struct pl_entry *entry, struct pleach_error *failed)
+{
+	const char *name = self;
+
+	assert_int_equal(entry->kind, PLEACH_DIR);
+	if (*name == '!')
+		return pl_fail_memory(failed);
+	return entry->name_length == strlen(name) &&
+	       memcmp(entry->name, name, entry->name_length) == 0;
+}
+
+static void expect_passing(const struct pl_id *root, char *name, const char *expected)
+{
+	struct pl_buffer b = {0};
+	struct pl_cursor *cursor;
+	int step;
+
+	assert_int_equal(pl_cursor_new(&source, root, true, 1, &cursor, &error), 0);
+	pl_cursor_pass(cursor, pass_named, name);
+	while ((step = pl_cursor_next(cursor, &error)) > 0)
+		pl_buffer_add_format(&b, "%c%s ", " .+-"[step], pl_cursor_path(cursor));
+	assert_int_equal(step, *name == '!' ? -ENOMEM : PL_STEP_END);
+	assert_string_equal(pl_buffer_string(&b), expected);
+	pl_cursor_free(cursor);
+	pl_buffer_done(&b);
+}
+
+static void what_is_passed_by_is_not_read(void **state)
+{
+	struct pl_id id = memory_store_tree(&store, "f a/y 1\nf b/c 3\nf b/y/z 1\nd y\nd yy\n");
+	struct pl_id gone;
+	struct pl_found found;
+	char y[] = "y", b[] = "b", none[] = "none", fails[] = "!";
+
+	assert_int_equal(pl_lookup(&source, &id, "b/y", &found, &error), 0);
+	gone = found.directory;
+	pl_found_done(&found);
+	expect_passing(&id, none, "+ +a .a/y -a +b .b/c +b/y .b/y/z -b/y -b +y -y +yy -yy - ");
+	memory_store_forget(&store, &gone);
+	expect_passing(&id, y, "+ +a .a/y -a +b .b/c -b +yy -yy - ");
+	expect_passing(&id, b, "+ +a .a/y -a +y -y +yy -yy - ");
+	expect_passing(&id, fails, "+ ");
+}
+
 static void entry_and_node_are_those_of_the_path(void **state)
 {
 	struct pl_id id = memory_store_tree(&store, "d a 0700\nd a/b 0711\nf a/b/c 1 0600\n");
@@ -374,6 +419,7 @@ int main(void)
 		CASE(steps_are_those_of_a_depth_first_walk),
 		CASE(empty_tree_is_entered_and_left),
 		CASE(skipped_directory_is_left_next),
+		CASE(what_is_passed_by_is_not_read),
 		CASE(entry_and_node_are_those_of_the_path),
 		CASE(order_of_the_walk_is_that_of_whole_paths),
 		CASE(groups_are_found_on_the_way),
