@@ -180,7 +180,7 @@ static int drop_user(struct pl_txdir *tx, struct pl_ref *ref, uint64_t n, const 
 	pl_user_of_generation(ref, n, user);
 	if (treedir >= 0 && now)
 		pl_user_remove(tx->store, treedir, user);
-	return pl_tree_take(tx, tree, error);
+	return pl_tree_take(tx, tree, ref, error);
 }
 
 static int check_generation(struct pl_ref *ref, uint64_t n, uint64_t head, const struct pl_id *tree,
@@ -370,7 +370,7 @@ static int remove_ref(struct pl_txdir *tx, struct pl_ref *ref, uint64_t head, bo
 	/* The trees of this ref: its users are gone now. */
 	for (size_t i = 0; r >= 0 && i < ids.n; i++)
 		if (pl_id_parse(ids.items[i], &tree) == 0)
-			r = pl_tree_take(tx, &tree, error);
+			r = pl_tree_take(tx, &tree, NULL, error);
 	pl_strings_done(&ids);
 	return r < 0 ? r : 0;
 }

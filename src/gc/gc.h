@@ -24,6 +24,7 @@ int pl_retire_run(struct pl_txdir *tx, struct pl_ref *ref, unsigned *ret_n,
 struct pl_spare {
 	struct pl_pin pin;
 	char name[32];
+	bool is_alone; /* nobody can be in it: all who had it pin (recycle=edit) */
 };
 #define PL_SPARE_NONE               \
 	{                           \
@@ -39,9 +40,10 @@ int pl_spare_take(struct pl_txdir *tx, struct pl_ref *ref, struct pl_spare *ret_
 void pl_spare_done(struct pl_txdir *tx, struct pl_spare *spare);
 /**
  * Takes trees/<tree>/ away whole if it has no user left that needs it (exclusive pin tried). 1: taken,
- * 0: needed or busy. With `now_placed_too` false an unfinished grace counts as a need.
+ * 0: needed or busy. `own`: the ref that it is for, or NULL.
  */
-int pl_tree_take(struct pl_txdir *tx, const struct pl_id *tree, struct pleach_error *error);
+int pl_tree_take(struct pl_txdir *tx, const struct pl_id *tree, const struct pl_ref *own,
+		 struct pleach_error *error);
 
 /* ---- drop.c ---- */
 

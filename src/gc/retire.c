@@ -6,6 +6,9 @@
  *     NO_EX, ONE_REF)
  * I2  What was moved into tx/ is erased afterwards, under no lock; killed, recovery erases it.
  * I3  Who wants a tree has a pin on it before he looks; so one who is busy is simply left alone.
+ * I4  A spare may be edited if its ref has recycle=edit, by which all readers pin, and nobody else ever had
+ *     it: readers of another ref may still be in it without a pin. So the generations of others stay in
+ *     users/, though they are gone, until the tree goes.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -35,10 +38,16 @@ static int move_wrappers(struct pl_txdir *tx, struct pl_pin *pin, char ret_name[
 	return r;
 }
 
+/* I4 */
+static bool must_stay(const struct pl_ref *own, const char *user)
+{
+	return user[0] == 'g' && !(own && pl_user_is_generation_of(own, user));
+}
+
 /* Users that were found gone, and holders whose time is over. Under the exclusive lock: whoever makes a
  * user has a pin until what it stands for is there. */
 static int forget_users(struct pl_store *store, struct pl_pin *pin, const struct timespec *now,
-			struct pleach_error *error)
+			const struct pl_ref *own, struct pleach_error *error)
 {
 	PL_CLOSE int users = pl_open_dir(pin->treedir_fd, "users");
 	struct pl_listing listing = {0};
@@ -49,14 +58,15 @@ static int forget_users(struct pl_store *store, struct pl_pin *pin, const struct
 		uint64_t n;
 
 		r = pl_user_need(store, &pin->tree, name, now, NULL, &n, error);
-		if (r == PL_NEED_NOTHING)
+		if (r == PL_NEED_NOTHING && !must_stay(own, name))
 			r = pl_unlink(users, name);
 	}
 	pl_listing_done(&listing);
 	return r < 0 ? r : 0;
 }
 
-int pl_tree_take(struct pl_txdir *tx, const struct pl_id *tree, struct pleach_error *error)
+int pl_tree_take(struct pl_txdir *tx, const struct pl_id *tree, const struct pl_ref *own,
+		 struct pleach_error *error)
 {
 	struct pl_pin pin = PL_PIN_NONE;
 	char hex[PL_ID_HEX + 1], name[32];
@@ -78,7 +88,7 @@ int pl_tree_take(struct pl_txdir *tx, const struct pl_id *tree, struct pleach_er
 		else
 			pl_fail_sys(error, r, "cannot take tree %s away", hex);
 	} else if (r > 0) {
-		r = forget_users(tx->store, &pin, &now, error);
+		r = forget_users(tx->store, &pin, &now, own, error);
 	}
 	pl_pin_done(&pin);
 	return r;
@@ -165,9 +175,23 @@ static int list_candidates(struct pl_txdir *tx, struct pl_ref *ref, struct times
 	return r;
 }
 
-/* 1: taken, and the exclusive lock is in *ret_pin. */
+/* Has it been a generation of this ref, and nothing else of anybody? (I4) */
+static bool is_alone(const struct pl_ref *own, const struct pl_pin *pin)
+{
+	PL_CLOSE int users = pl_open_dir(pin->treedir_fd, "users");
+	struct pl_listing listing = {0};
+	bool is_own = own && own->settings.recycle == PL_RECYCLE_EDIT && users >= 0 &&
+		      pl_list(users, &listing) >= 0;
+
+	for (size_t i = 0; is_own && i < listing.n; i++)
+		is_own = pl_user_is_generation_of(own, listing.entries[i].name);
+	pl_listing_done(&listing);
+	return is_own;
+}
+
+/* 1: taken, and the exclusive lock is in spare->pin. */
 static int take_placed(struct pl_txdir *tx, const struct pl_id *tree, const struct timespec *now,
-		       struct pl_pin *ret_pin, char ret_name[32], struct pleach_error *error)
+		       const struct pl_ref *own, struct pl_spare *spare, struct pleach_error *error)
 {
 	struct pl_pin pin = PL_PIN_NONE;
 	uint64_t n;
@@ -179,15 +203,16 @@ static int take_placed(struct pl_txdir *tx, const struct pl_id *tree, const stru
 	if (r == PL_NEED_PLACED) {
 		r = 0;
 	} else if (r >= 0) {
-		r = move_wrappers(tx, &pin, ret_name);
+		spare->is_alone = is_alone(own, &pin);
+		r = move_wrappers(tx, &pin, spare->name);
 		if (r < 0)
 			pl_fail_sys(error, r, "cannot take a placed tree away");
 		if (r >= 0)
-			r = forget_users(tx->store, &pin, now, error);
+			r = forget_users(tx->store, &pin, now, own, error);
 		r = r < 0 ? r : 1;
 	}
 	if (r == 1)
-		*ret_pin = pin;
+		spare->pin = pin;
 	else
 		pl_pin_done(&pin);
 	return r;
@@ -195,13 +220,12 @@ static int take_placed(struct pl_txdir *tx, const struct pl_id *tree, const stru
 
 /* 1: taken. */
 static int retire(struct pl_txdir *tx, const struct pl_id *tree, const struct timespec *now,
-		  struct pleach_error *error)
+		  const struct pl_ref *own, struct pleach_error *error)
 {
-	struct pl_pin pin = PL_PIN_NONE;
-	char name[32];
-	int r = take_placed(tx, tree, now, &pin, name, error);
+	struct pl_spare spare = PL_SPARE_NONE;
+	int r = take_placed(tx, tree, now, own, &spare, error);
 
-	pl_pin_done(&pin);
+	pl_pin_done(&spare.pin);
 	return r;
 }
 
@@ -216,13 +240,13 @@ int pl_retire_run(struct pl_txdir *tx, struct pl_ref *ref, unsigned *ret_n,
 
 	*ret_n = 0;
 	for (size_t i = (size_t)(spares < n ? spares : n); r >= 0 && i < n; i++) {
-		r = retire(tx, &candidates[i].tree, &now, error);
+		r = retire(tx, &candidates[i].tree, &now, ref, error);
 		if (r <= 0)
 			continue;
 		(*ret_n)++;
 		pl_placed_hint_remove(tx->store, ref ? ref->id : NULL, &candidates[i].tree);
 		/* A dropped generation's tree, kept for its grace alone, has no user now. */
-		r = pl_tree_take(tx, &candidates[i].tree, error);
+		r = pl_tree_take(tx, &candidates[i].tree, ref, error);
 	}
 	free(candidates);
 	return r < 0 ? r : 0;
@@ -258,7 +282,7 @@ int pl_spare_take(struct pl_txdir *tx, struct pl_ref *ref, struct pl_spare *ret_
 	int r = list_candidates(tx, ref, &now, &candidates, &n, error);
 
 	for (size_t i = 0; r >= 0 && i < n; i++) {
-		r = take_placed(tx, &candidates[i].tree, &now, &spare.pin, spare.name, error);
+		r = take_placed(tx, &candidates[i].tree, &now, ref, &spare, error);
 		if (r <= 0)
 			continue;
 		pl_placed_hint_remove(tx->store, ref->id, &candidates[i].tree);
@@ -284,5 +308,5 @@ void pl_spare_done(struct pl_txdir *tx, struct pl_spare *spare)
 	if (spare->pin.fd < 0)
 		return;
 	pl_pin_done(&spare->pin);
-	pl_tree_take(tx, &spare->pin.tree, &ignored);
+	pl_tree_take(tx, &spare->pin.tree, NULL, &ignored);
 }

@@ -1,6 +1,7 @@
 /*
  * inner - what a layout knows on its way, shared by layout.c (the walk), origin.c (placed trees that
- * inodes are taken from), recycle.c (directories moved whole) and name.c (single names).
+ * inodes are taken from), recycle.c (directories moved whole), edit.c (directories that are taken to be
+ * edited) and name.c (single names).
  */
 #ifndef PL_PLACE_INNER_H
 #define PL_PLACE_INNER_H
@@ -22,12 +23,15 @@ struct pl_origin {
 };
 /** One directory of an origin. */
 struct pl_origin_level {
-	bool is_in;    /* the origin has this directory, and its walk is in it */
-	bool has_lost; /* something was moved out of it */
+	bool is_in;	/* the origin has this directory, and this is its node */
+	bool is_walked; /* its walk is in it */
+	bool is_here;	/* it is the directory that is laid out, to be edited (edit.c, E1) */
+	bool has_lost;	/* something was moved out of it */
 	struct pl_node node;
 	size_t cursor;
 	struct pl_entry entry;
 	bool has_entry;
+	bool keeps_entry; /* of one that is here: the entry stays in it, or is gone into */
 };
 /** One directory between the root and where the layout is. */
 struct pl_level {
@@ -63,6 +67,11 @@ int pl_origin_enter(struct pl_laying *l, enum pl_origin_which which, const char 
 /** Leaves the directory on top of the levels, if it is in it. */
 int pl_origin_leave(struct pl_laying *l, enum pl_origin_which which, struct pleach_error *error);
 void pl_origin_level_done(struct pl_origin_level *level);
+/** Of the directory that the layout is in. */
+struct pl_origin_level *pl_origin_top(struct pl_laying *l, enum pl_origin_which which);
+/** Where its files are: the walks' descriptor; -EBADF if they cannot be reached. */
+int pl_origin_fd(const struct pl_laying *l, enum pl_origin_which which,
+		 const struct pl_origin_level *level);
 /** May an origin of these two, which is not asked first, have this object under another name? */
 bool pl_origin_may_hold(const struct pl_laying *l, enum pl_origin_which which,
 			const struct pl_id *object);
@@ -77,6 +86,26 @@ int pl_recycle_directory(struct pl_laying *l, const struct pl_entry *entry,
 			 struct pleach_error *error);
 /** Gives dirfd/name, a directory of the spare, u+rwx: 1, or 0 if that was not possible or not missing. */
 int pl_recycle_widen(int dirfd, const char *name);
+/** Has a directory the mode and the mtime of its node? Then it has the names that it says. */
+bool pl_recycle_has_metadata(const struct stat *st, const struct pl_meta *meta);
+/** Renames a directory of the spare, however it is shut, to a name that is free. */
+int pl_recycle_rename_out(int from, int to, const char *name);
+
+/* ---- edit.c ---- */
+
+/**
+ * The directory just entered (its level is pushed, and the spare's node of it read) is taken into its place
+ * to be edited, if it may be: then it "is here". False: it is to be made; if it lay in one that is here, it is
+ * in the skeleton now, or still in its place, to be removed.
+ */
+bool pl_edit_take(struct pl_laying *l, const char *path, const char *name);
+bool pl_edit_take_root(struct pl_laying *l);
+/**
+ * In a directory that is here (else it does nothing): what the spare has before `entry`, the next of the new
+ * tree, goes (NULL: all that is left), and what it has under that very name, unless it is the same, or both are
+ * directories: then 1. 0: the name is free.
+ */
+int pl_edit_pass(struct pl_laying *l, const struct pl_entry *entry, struct pleach_error *error);
 
 /* ---- name.c ---- */
 

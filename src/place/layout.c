@@ -10,7 +10,7 @@
  *     nothing is made in it afterwards, so its mtime stays.
  * I2  Nothing but the destination and the spare changes. Of the base, names are linked, never moved or
  *     written. A directory of the spare is moved out of it whole, or left and erased with it: none that
- *     was ever public gets an entry.
+ *     was ever public gets an entry, unless it is known that nobody is in it (edit.c).
  * I3  Memory: the nodes from the root to where the walk is, the filters, and the trees' link groups.
  */
 #include <fcntl.h>
@@ -36,53 +36,69 @@ static void level_done(struct pl_level *level)
 	pl_listing_done(&level->present);
 }
 
-/* Makes the directory, or finds it: then what is in it was written there by the scan. */
+/* The walk of the destination begins, or goes on, in a directory that is there. */
+static int go_into(struct pl_laying *l, const char *name)
+{
+	int fd;
+
+	if (name)
+		return pl_walk_enter(&l->walk, name);
+	fd = pl_open_dir(l->layout->wrapper_fd, "tree");
+	return fd < 0 ? fd : pl_walk_init_take(&l->walk, fd);
+}
+
+/* Makes the directory, or finds it: then what is in it was written there by the scan. `name` NULL: the root. */
 static int make_directory(struct pl_laying *l, struct pl_level *level, const char *path,
 			  const char *name, struct pleach_error *error)
 {
-	bool found = name == NULL;
-	int r = 0;
+	int dirfd = name ? pl_walk_fd(&l->walk) : l->layout->wrapper_fd, r = 0;
+	bool is_here = level->origins[PL_ORIGIN_SPARE].is_here, is_found = false;
 
-	if (name) {
-		r = pl_mkdir(pl_walk_fd(&l->walk), name, 0700);
-		found = r == -EEXIST;
-		if (r >= 0 || found)
-			r = pl_walk_enter(&l->walk, name);
+	/* What was not taken to be edited out of a directory that is. */
+	if (!is_here && name && level[-1].origins[PL_ORIGIN_SPARE].is_here)
+		r = pl_erase(dirfd, name, NULL);
+	if (!is_here && r >= 0) {
+		r = pl_mkdir(dirfd, name ? name : "tree", 0700);
+		is_found = r == -EEXIST;
 	}
-	if (r >= 0 && found)
+	if (r >= 0 || is_found)
+		r = go_into(l, name);
+	if (r >= 0 && is_found)
 		r = pl_list(pl_walk_fd(&l->walk), &level->present);
-	l->counts.directories++;
+	if (is_here)
+		l->counts.edited++;
+	else
+		l->counts.directories++;
 	return r < 0 ? pl_fail_sys(error, r, "cannot make the directory '%s'", path) : 0;
 }
 
-/* What the origins have under this name is gone into, too. */
-static int enter_origins(struct pl_laying *l, const char *path, const char *name,
-			 const bool has_dir[PL_ORIGINS], const struct pl_id ids[PL_ORIGINS],
-			 struct pleach_error *error)
+/* It is made, and what the origins have under this name is gone into, too; of the spare it may be the directory. */
+static int enter_all(struct pl_laying *l, const char *path, const char *name,
+		     const bool has_dir[PL_ORIGINS], const struct pl_id ids[PL_ORIGINS],
+		     struct pleach_error *error)
 {
-	int r = 0;
+	struct pl_level *level;
+	int r = push_level(l, &level, error); /* pointers into levels end here */
 
-	for (size_t i = 0; r >= 0 && i < PL_ORIGINS; i++)
-		if (has_dir[i])
-			r = pl_origin_enter(l, (enum pl_origin_which)i, path, name, &ids[i], error);
+	if (r >= 0 && has_dir[PL_ORIGIN_SPARE])
+		r = pl_origin_enter(l, PL_ORIGIN_SPARE, path, name, &ids[PL_ORIGIN_SPARE], error);
+	if (r >= 0)
+		r = make_directory(l, level, path, name, error);
+	if (r >= 0 && has_dir[PL_ORIGIN_BASE])
+		r = pl_origin_enter(l, PL_ORIGIN_BASE, path, name, &ids[PL_ORIGIN_BASE], error);
 	return r;
 }
 
 static int enter_root(struct pl_laying *l, struct pleach_error *error)
 {
-	struct pl_level *level = NULL;
 	bool has_dir[PL_ORIGINS];
 	struct pl_id ids[PL_ORIGINS];
-	int r = push_level(l, &level, error);
 
 	for (size_t i = 0; i < PL_ORIGINS; i++) {
 		has_dir[i] = l->origins[i].is_there;
 		ids[i] = l->origins[i].tree;
 	}
-	pl_assert(r < 0 || level);
-	if (r >= 0)
-		r = make_directory(l, level, "", NULL, error);
-	return r < 0 ? r : enter_origins(l, "", NULL, has_dir, ids, error);
+	return enter_all(l, "", NULL, has_dir, ids, error);
 }
 
 static int enter_directory(struct pl_laying *l, struct pleach_error *error)
@@ -92,7 +108,6 @@ static int enter_directory(struct pl_laying *l, struct pleach_error *error)
 	bool has_dir[PL_ORIGINS];
 	struct pl_id ids[PL_ORIGINS];
 	char name[PL_NAME_MAX + 1];
-	struct pl_level *level = NULL;
 	int r = pl_recycle_directory(l, entry, error);
 
 	if (r != 0) {
@@ -110,11 +125,7 @@ static int enter_directory(struct pl_laying *l, struct pleach_error *error)
 		if (has_dir[i])
 			ids[i] = e->hash;
 	}
-	r = push_level(l, &level, error); /* pointers into levels end here */
-	pl_assert(r < 0 || level);
-	if (r >= 0)
-		r = make_directory(l, level, path, name, error);
-	return r < 0 ? r : enter_origins(l, path, name, has_dir, ids, error);
+	return enter_all(l, path, name, has_dir, ids, error);
 }
 
 /* The directory's own metadata, through a descriptor that was opened before: its mode may shut its
@@ -139,6 +150,8 @@ static int leave_directory(struct pl_laying *l, struct pleach_error *error)
 	PL_CLOSE int fd = pl_dup(pl_walk_fd(&l->walk));
 	int r = fd < 0 ? pl_fail_sys(error, fd, "cannot hold the directory '%s'", path) : 0;
 
+	if (r >= 0)
+		r = pl_edit_pass(l, NULL, error);
 	for (size_t i = 0; r >= 0 && i < PL_ORIGINS; i++)
 		r = pl_origin_leave(l, (enum pl_origin_which)i, error);
 	if (r < 0)
@@ -154,28 +167,36 @@ static int leave_directory(struct pl_laying *l, struct pleach_error *error)
 
 /* ---- the whole ---- */
 
-static int open_destination(struct pl_laying *l)
+/* A directory that is the same, in one that is edited, stays where it is: nothing of it is read. (edit.c, E2, E3) */
+static int stays(void *self, const struct pl_entry *entry, struct pleach_error *error)
 {
-	int fd, r = pl_mkdir(l->layout->wrapper_fd, "tree", 0700);
+	struct pl_laying *l = self;
+	const struct pl_entry *old;
+	int r = pl_edit_pass(l, entry, error);
 
-	if (r < 0 && r != -EEXIST)
+	if (r <= 0)
 		return r;
-	fd = pl_open_dir(l->layout->wrapper_fd, "tree");
-	return fd < 0 ? fd : pl_walk_init_take(&l->walk, fd);
+	old = pl_origin_entry(pl_origin_top(l, PL_ORIGIN_SPARE), entry);
+	if (!old || !pl_entry_equal(old, entry))
+		return 0;
+	l->counts.kept++;
+	l->done += entry->totals.entries;
+	return 1;
 }
 
 static int begin(struct pl_laying *l, struct pleach_error *error)
 {
 	uint64_t seed = l->layout->tx->store->seed;
-	int r = open_destination(l);
+	int r;
 
 	pl_map_init(&l->same_groups, sizeof(uint64_t), seed);
-	if (r < 0)
-		return pl_fail_sys(error, r, "cannot begin to place tree");
 	r = pl_origins_begin(l, error);
-	return r < 0 ? r
-		     : pl_cursor_new(l->layout->nodes, &l->layout->tree, true, seed, &l->cursor,
-				     error);
+	if (r >= 0)
+		r = pl_cursor_new(l->layout->nodes, &l->layout->tree, true, seed, &l->cursor,
+				  error);
+	if (r >= 0 && l->layout->may_edit)
+		pl_cursor_pass(l->cursor, stays, l);
+	return r;
 }
 
 static void end(struct pl_laying *l)

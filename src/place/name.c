@@ -275,11 +275,11 @@ static int link_origin(struct pl_laying *l, enum pl_origin_which which, struct p
 		       const char *name, const char *path)
 {
 	const struct pl_entry *old = pl_origin_entry(&level->origins[which], entry);
-	int from = old ? pl_walk_fd(&l->origins[which].walk) : -EBADF;
+	int from = pl_origin_fd(l, which, &level->origins[which]);
 	int r;
 
-	if (!old || !pl_entry_equal(old, entry) || !is_free(l, which, entry, group, path) ||
-	    !has_room(from, name, group))
+	if (!old || from < 0 || !pl_entry_equal(old, entry) ||
+	    !is_free(l, which, entry, group, path) || !has_room(from, name, group))
 		return 0;
 	r = pl_link(from, name, pl_walk_fd(&l->walk), name);
 	if (r == -ENOENT || r == -EACCES || is_no_link(r) ||
@@ -350,8 +350,12 @@ int pl_laying_entry(struct pl_laying *l, struct pl_level *level, const struct pl
 	struct pl_membership_group group;
 	char name[PL_NAME_MAX + 1];
 	bool in_group;
-	int r = 0;
+	int r = pl_edit_pass(l, entry, error);
 
+	if (r != 0) {
+		l->counts.kept += r > 0;
+		return r < 0 ? r : 0;
+	}
 	pl_entry_name(entry, name);
 	in_group = !pl_membership_is_empty(groups) && pl_membership_find(groups, path, &group);
 	if (in_group)

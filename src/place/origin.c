@@ -52,11 +52,26 @@ bool pl_origin_may_hold(const struct pl_laying *l, enum pl_origin_which which,
 
 /* ---- going along ---- */
 
+struct pl_origin_level *pl_origin_top(struct pl_laying *l, enum pl_origin_which which)
+{
+	return &l->levels[l->n_levels - 1].origins[which];
+}
+
+int pl_origin_fd(const struct pl_laying *l, enum pl_origin_which which,
+		 const struct pl_origin_level *level)
+{
+	if (!level->is_in)
+		return -EBADF;
+	if (level->is_here)
+		return pl_walk_fd(&l->walk);
+	return level->is_walked ? pl_walk_fd(&l->origins[which].walk) : -EBADF;
+}
+
 void pl_origin_level_done(struct pl_origin_level *level)
 {
 	if (level->is_in)
 		pl_node_done(&level->node);
-	level->is_in = false;
+	level->is_in = level->is_walked = level->is_here = false;
 }
 
 /* 1: in. 0: there is no way in. */
@@ -64,8 +79,11 @@ static int enter_placed(struct pl_laying *l, enum pl_origin_which which, const c
 			const char *name, struct pleach_error *error)
 {
 	struct pl_walk *walk = &l->origins[which].walk;
-	int r = pl_walk_enter(walk, name);
+	int r;
 
+	if (!l->levels[l->n_levels - 2].origins[which].is_walked)
+		return 0;
+	r = pl_walk_enter(walk, name);
 	if (which == PL_ORIGIN_SPARE) {
 		if (r == -EACCES && pl_recycle_widen(pl_walk_fd(walk), name) == 1)
 			r = pl_walk_enter(walk, name);
@@ -77,10 +95,27 @@ static int enter_placed(struct pl_laying *l, enum pl_origin_which which, const c
 	return r < 0 ? pl_fail_sys(error, r, "cannot open '%s' in the placed base", path) : 1;
 }
 
+/* 1: its directory is at hand. 0: it is not. */
+static int go_into(struct pl_laying *l, enum pl_origin_which which, const char *path,
+		   const char *name, struct pleach_error *error)
+{
+	struct pl_origin_level *level = pl_origin_top(l, which);
+	int r = 1;
+
+	level->is_walked = !name;
+	if (which == PL_ORIGIN_SPARE)
+		level->is_here = name ? pl_edit_take(l, path, name) : pl_edit_take_root(l);
+	if (level->is_here || !name)
+		return 1;
+	r = enter_placed(l, which, path, name, error);
+	level->is_walked = r == 1;
+	return r;
+}
+
 int pl_origin_enter(struct pl_laying *l, enum pl_origin_which which, const char *path,
 		    const char *name, const struct pl_id *id, struct pleach_error *error)
 {
-	struct pl_origin_level *level = &l->levels[l->n_levels - 1].origins[which];
+	struct pl_origin_level *level = pl_origin_top(l, which);
 	struct pl_origin *origin = &l->origins[which];
 	struct pleach_error ignored = PLEACH_ERROR_INIT;
 	bool may_fail = which == PL_ORIGIN_SPARE; /* I1 */
@@ -89,16 +124,17 @@ int pl_origin_enter(struct pl_laying *l, enum pl_origin_which which, const char 
 	pl_assert(!level->is_in);
 	if (r < 0)
 		return may_fail ? 0 : r;
-	r = name ? enter_placed(l, which, path, name, error) : 1;
-	if (r == 1) {
-		r = pl_membership_push(origin->groups, path, &level->node,
-				       may_fail ? &ignored : error);
-		level->is_in = r >= 0;
-		if (r < 0 && may_fail)
-			r = name ? pl_walk_leave(&origin->walk) : 0;
-	}
-	if (!level->is_in)
+	r = pl_membership_push(origin->groups, path, &level->node, may_fail ? &ignored : error);
+	if (r < 0) {
 		pl_node_done(&level->node);
+		return may_fail ? 0 : r;
+	}
+	r = go_into(l, which, path, name, error);
+	level->is_in = r == 1;
+	if (!level->is_in) {
+		pl_membership_pop(origin->groups);
+		pl_node_done(&level->node);
+	}
 	return r < 0 ? r : 0;
 }
 
@@ -106,25 +142,26 @@ int pl_origin_enter(struct pl_laying *l, enum pl_origin_which which, const char 
 static void give_up(struct pl_laying *l, enum pl_origin_which which)
 {
 	for (size_t i = 0; i < l->n_levels; i++)
-		pl_origin_level_done(&l->levels[i].origins[which]);
+		l->levels[i].origins[which].is_walked = false;
 }
 
 int pl_origin_leave(struct pl_laying *l, enum pl_origin_which which, struct pleach_error *error)
 {
-	struct pl_origin_level *level = &l->levels[l->n_levels - 1].origins[which];
+	struct pl_origin_level *level = pl_origin_top(l, which);
 	struct pl_origin *origin = &l->origins[which];
+	bool was_walked = level->is_walked;
 	int r = 0;
 
 	if (!level->is_in)
 		return 0;
 	/* Or a power cut could bring back, in what is erased, a name that was moved to the new tree. */
-	if (level->has_lost && pl_txdir_must_fsync(l->layout->tx))
+	if (level->has_lost && was_walked && pl_txdir_must_fsync(l->layout->tx))
 		r = pl_fsync(pl_walk_fd(&origin->walk));
 	if (r < 0)
 		return pl_fail_sys(error, r, "cannot sync a directory of a spare tree");
 	pl_membership_pop(origin->groups);
 	pl_origin_level_done(level);
-	if (l->n_levels > 1 && pl_walk_leave(&origin->walk) < 0)
+	if (was_walked && l->n_levels > 1 && pl_walk_leave(&origin->walk) < 0)
 		give_up(l, which);
 	return 0;
 }

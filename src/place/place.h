@@ -50,6 +50,7 @@ struct pl_layout {
 	 * there is any doubt about it, it is as if there were none. */
 	struct pl_id spare;
 	int spare_wrapper_fd;
+	bool may_edit; /* nobody can be in its directories: they may be changed in place */
 	/* Objects that are written but not yet named: `<hex>` in this directory; -EBADF: none. */
 	int staged_objects_fd;
 	/* An old tree: much of it is likely to have been linked before. Costs a walk of the base's nodes. */
@@ -58,7 +59,9 @@ struct pl_layout {
 };
 struct pl_layout_counts {
 	uint64_t linked_from_base, linked_from_objects, private_copies, made, present, directories;
-	uint64_t linked_from_spare, moved; /* directories, whole; not counted in `directories` */
+	uint64_t linked_from_spare, kept;
+	uint64_t moved,
+		edited; /* directories: whole; changed in place. Not counted in `directories` */
 };
 /**
  * Lays the tree out: every entry with its exact metadata (I1 below), directories' metadata last,

@@ -134,7 +134,7 @@ static int groups_agree(struct pl_laying *l, const char *path, const char *name)
 		return r;
 	if (n_new == 0)
 		return 1;
-	fd = pl_open_dir(pl_walk_fd(&spare->walk), name);
+	fd = pl_open_dir(pl_origin_fd(l, PL_ORIGIN_SPARE, pl_origin_top(l, PL_ORIGIN_SPARE)), name);
 	if (fd < 0)
 		return 0;
 	r = pl_walk_init_take(&x.walk, fd);
@@ -146,7 +146,7 @@ static int groups_agree(struct pl_laying *l, const char *path, const char *name)
 
 /* ---- moving ---- */
 
-static bool has_own_metadata(const struct stat *st, const struct pl_meta *meta)
+bool pl_recycle_has_metadata(const struct stat *st, const struct pl_meta *meta)
 {
 	return S_ISDIR(st->st_mode) && (st->st_mode & 07777) == meta->mode &&
 	       st->st_mtim.tv_sec == meta->mtime_s &&
@@ -155,7 +155,7 @@ static bool has_own_metadata(const struct stat *st, const struct pl_meta *meta)
 
 /* A directory that its owner may not write cannot go to another parent, and from one he may not write
  * nothing can go. (R4) */
-static int rename_out(int from, int to, const char *name)
+int pl_recycle_rename_out(int from, int to, const char *name)
 {
 	int r = pl_rename_new(from, name, to, name);
 
@@ -177,7 +177,7 @@ static bool is_settled(int dirfd, const char *name, const struct stat *before,
 	if ((st.st_mode & 07777) != meta->mode &&
 	    (pl_chmod_at(dirfd, name, meta->mode) < 0 || pl_lstat(dirfd, name, &st) < 0))
 		return false;
-	return has_own_metadata(&st, meta);
+	return pl_recycle_has_metadata(&st, meta);
 }
 
 /* The directory is in its new place. 1: it stays there. 0: it was taken away again. (R3) */
@@ -197,7 +197,8 @@ static int keep(struct pl_laying *l, const char *name, const char *path, const s
 static int move(struct pl_laying *l, const char *name, const char *path, struct pleach_error *error)
 {
 	const struct pl_meta *meta = &pl_cursor_node(l->cursor)->meta;
-	int from = pl_walk_fd(&l->origins[PL_ORIGIN_SPARE].walk), to = pl_walk_fd(&l->walk);
+	struct pl_origin_level *level = pl_origin_top(l, PL_ORIGIN_SPARE);
+	int from = pl_origin_fd(l, PL_ORIGIN_SPARE, level), to = pl_walk_fd(&l->walk);
 	bool sync = pl_txdir_must_fsync(l->layout->tx);
 	PL_CLOSE int fd = -EBADF; /* its mode may shut its owner out, once it is settled */
 	struct stat before, after;
@@ -212,10 +213,10 @@ static int move(struct pl_laying *l, const char *name, const char *path, struct 
 			return 0;
 	}
 	/* A success that was reported as a failure is one: else it would be made where it is. */
-	if (rename_out(from, to, name) < 0 &&
+	if (pl_recycle_rename_out(from, to, name) < 0 &&
 	    (pl_lstat(to, name, &after) < 0 || !pl_same_inode(&before, &after)))
 		return 0;
-	l->levels[l->n_levels - 1].origins[PL_ORIGIN_SPARE].has_lost = true;
+	level->has_lost = true;
 	return keep(l, name, path, &before, fd, error);
 }
 

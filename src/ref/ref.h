@@ -444,6 +444,8 @@ enum pl_need { PL_NEED_NOTHING = 0, PL_NEED_TREE = 1, PL_NEED_PLACED = 2 };
 int pl_user_need(struct pl_store *store, const struct pl_id *tree, const char *name,
 		 const struct timespec *now, const struct pl_ref *own, uint64_t *ret_generation,
 		 struct pleach_error *error);
+/** Is it a generation of this ref? */
+bool pl_user_is_generation_of(const struct pl_ref *ref, const char *name);
 /** The highest need of all users of a tree, and the newest generation of `own` among them. */
 int pl_users_need(struct pl_store *store, const struct pl_id *tree, int treedir_fd,
 		  const struct timespec *now, const struct pl_ref *own, uint64_t *ret_generation,

@@ -45,6 +45,14 @@ void pl_user_of_generation(const struct pl_ref *ref, uint64_t n, char ret_name[1
 	snprintf(ret_name, 128, "g.%s.%llu", ref->id, (unsigned long long)n);
 }
 
+bool pl_user_is_generation_of(const struct pl_ref *ref, const char *name)
+{
+	const size_t length = strlen(ref->id);
+
+	return strncmp(name, "g.", 2) == 0 && strncmp(name + 2, ref->id, length) == 0 &&
+	       name[2 + length] == '.';
+}
+
 void pl_user_of_tag(const struct pl_ref *ref, const char *tag, char ret_name[256])
 {
 	snprintf(ret_name, 256, "t.%s.%s", ref->id, tag);

@@ -71,7 +71,7 @@ int pl_stage_begin(struct pl_store *store, struct pl_txdir *tx, enum pl_stage_mo
 	r = stage_dir(tx, "n", &stage.nodes_fd);
 	if (r >= 0 && mode == PL_STAGE_POOL)
 		r = stage_dir(tx, "o", &stage.objects_fd);
-	if (r >= 0)
+	if (r >= 0 && mode == PL_STAGE_IN_PLACE)
 		r = stage_tree(&stage);
 	if (r >= 0 && mode == PL_STAGE_IN_PLACE) {
 		stage.spool_fd = pl_create(tx->fd, "new", 0600);

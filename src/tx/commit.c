@@ -71,6 +71,7 @@ static void open_spare(struct committing *m, struct pl_layout *layout, int *ret_
 	    pl_spare_take(m->c->tx, m->c->ref, &m->spare, &ignored) != 1)
 		return;
 	*ret_wrapper = pl_open_dir(m->c->tx->fd, m->spare.name);
+	layout->may_edit = m->spare.is_alone;
 	layout->spare = m->spare.pin.tree;
 	layout->spare_wrapper_fd = *ret_wrapper;
 }
@@ -563,7 +564,7 @@ static void clean_up(struct committing *m, bool committed, bool is_done)
 		pl_pin_done(m->c->base_pin);
 	pl_spare_done(m->c->tx, &m->spare);
 	if (put && !committed)
-		pl_tree_take(m->c->tx, &m->c->tree, &ignored);
+		pl_tree_take(m->c->tx, &m->c->tree, m->c->ref, &ignored);
 	if (!m->c->is_locked)
 		pl_commit_tidy(m->c->ref, m->c->tx, is_done, committed);
 }

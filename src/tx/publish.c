@@ -280,8 +280,10 @@ static int make_tree(struct publishing *p, const struct pleach_source *sources, 
 {
 	bool is_whole = n == 1 && sources[0].kind == PLEACH_SOURCE_DIR &&
 			(!sources[0].prefix || sources[0].prefix[0] == '\0');
-	/* With share=content equal files of one scan must be one object before any is placed. */
-	bool in_place = is_whole && p->ref && p->ref->settings.share == PL_SHARE_NAMES;
+	/* With share=content equal files of one scan must be one object before any is placed; and a tree that is
+	 * edited is in its place already. */
+	bool in_place = is_whole && p->ref && p->ref->settings.share == PL_SHARE_NAMES &&
+			!(p->base > 0 && p->ref->settings.recycle == PL_RECYCLE_EDIT);
 	enum pl_stage_mode mode = !p->tx     ? PL_STAGE_NOWHERE
 				  : in_place ? PL_STAGE_IN_PLACE
 					     : PL_STAGE_POOL;

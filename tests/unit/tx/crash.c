@@ -75,6 +75,17 @@ static void prepare_spare(const struct yard *y, const char *store)
 	publish_source(y, store, "a");
 }
 
+/* Where that may be edited. */
+static void prepare_spare_to_edit(const struct yard *y, const char *store)
+{
+	static const char *const with_spares[] = {"grace", "0",	      "keep-placed", "1", "spares",
+						  "1",	   "recycle", "edit",	     NULL};
+
+	make_store(store, with_spares);
+	publish_source(y, store, "c");
+	publish_source(y, store, "a");
+}
+
 static void prepare_two_placed(const struct yard *y, const char *store)
 {
 	make_store(store, NULL);
@@ -293,6 +304,7 @@ static const struct scenario scenarios[] = {
 	{"first", prepare_empty, run_publish},
 	{"second", prepare_one, run_publish},
 	{"recycled", prepare_spare, run_publish},
+	{"edited", prepare_spare_to_edit, run_publish},
 	{"composed", prepare_one, run_compose},
 	{"rollback", prepare_two, run_rollback},
 	{"rollback-placed", prepare_two_placed, run_rollback},
@@ -718,6 +730,11 @@ static void G2_recycling_publish_ended_anywhere_leaves_the_old_or_the_new(void *
 	run_scenario(*state, "recycled");
 }
 
+static void G2_editing_publish_ended_anywhere_leaves_the_old_or_the_new(void **state)
+{
+	run_scenario(*state, "edited");
+}
+
 static void G2_composed_publish_ended_anywhere_leaves_the_old_or_the_new(void **state)
 {
 	run_scenario(*state, "composed");
@@ -911,6 +928,7 @@ int main(void)
 		crash_test(G2_first_publish_ended_anywhere_leaves_nothing_or_all),
 		crash_test(G2_second_publish_ended_anywhere_leaves_the_old_or_the_new),
 		crash_test(G2_recycling_publish_ended_anywhere_leaves_the_old_or_the_new),
+		crash_test(G2_editing_publish_ended_anywhere_leaves_the_old_or_the_new),
 		crash_test(G2_composed_publish_ended_anywhere_leaves_the_old_or_the_new),
 		crash_test(G2_rollback_ended_anywhere_leaves_the_old_or_the_new),
 		crash_test(G2_rollback_to_a_placed_tree_ended_anywhere_leaves_the_old_or_the_new),

@@ -266,12 +266,13 @@ static char *trouble_in_step(struct model *m, const char *store, bool is_content
 }
 
 /* A chain of publishes, back and forth. Prints what is wrong, and answers whether something was. */
-static bool chain_is_wrong(const char *path, uint64_t seed, bool is_content)
+static bool chain_is_wrong(const char *path, uint64_t seed, bool is_content, const char *recycle)
 {
 	const char *settings[] = {"grace",	 "0",
 				  "spares",	 seed % 3 ? "4" : "1",
 				  "share",	 is_content ? "content" : "names",
 				  "keep-placed", seed % 2 ? "1" : "2",
+				  "recycle",	 recycle,
 				  NULL};
 	TEXT *store = text_of("%s/S", path);
 	TEXT *trouble = NULL;
@@ -289,7 +290,7 @@ static bool chain_is_wrong(const char *path, uint64_t seed, bool is_content)
 	return trouble != NULL;
 }
 
-static void try_chains(const struct yard *y, unsigned n, bool is_content)
+static void try_chains(const struct yard *y, unsigned n, bool is_content, const char *recycle)
 {
 	const char *only = getenv("PLEACH_SEED");
 
@@ -298,7 +299,7 @@ static void try_chains(const struct yard *y, unsigned n, bool is_content)
 		uint64_t seed = only ? strtoull(only, NULL, 10) : i + 1;
 
 		assert_int_equal(mkdir(path, 0755), 0);
-		assert_false(chain_is_wrong(path, seed, is_content));
+		assert_false(chain_is_wrong(path, seed, is_content, recycle));
 		yard_remove(path);
 		if (only)
 			break;
@@ -307,12 +308,22 @@ static void try_chains(const struct yard *y, unsigned n, bool is_content)
 
 static void G8_whatever_the_chain_a_recycled_tree_is_as_its_source(void **state)
 {
-	try_chains(*state, 8, false);
+	try_chains(*state, 8, false, "move");
 }
 
 static void G8_whatever_the_chain_a_recycled_tree_of_shared_content_is_as_its_source(void **state)
 {
-	try_chains(*state, 4, true);
+	try_chains(*state, 4, true, "move");
+}
+
+static void G8_whatever_the_chain_an_edited_tree_is_as_its_source(void **state)
+{
+	try_chains(*state, 8, false, "edit");
+}
+
+static void G8_whatever_the_chain_an_edited_tree_of_shared_content_is_as_its_source(void **state)
+{
+	try_chains(*state, 4, true, "edit");
 }
 
 /* What the function finds wrong, as a user who may not do everything. */
@@ -339,7 +350,8 @@ static bool users_chains_are_wrong(const struct yard *y)
 	for (unsigned i = 0; i < 4; i++) {
 		TEXT *path = text_of("%s/%u", y->path, i);
 
-		if (mkdir(path, 0755) < 0 || chain_is_wrong(path, 100 + i, i == 3))
+		if (mkdir(path, 0755) < 0 ||
+		    chain_is_wrong(path, 100 + i, i == 3, i % 2 ? "edit" : "move"))
 			return true;
 	}
 	return false;
@@ -353,6 +365,8 @@ static void G8_an_ordinary_users_recycled_tree_is_as_its_source(void **state)
 /* ---- a small tree, step by step ---- */
 
 static const char *const one_spare[] = {"grace", "0", "keep-placed", "1", "spares", "4", NULL};
+static const char *const one_to_edit[] = {"grace", "0",	      "keep-placed", "1", "spares",
+					  "4",	   "recycle", "edit",	     NULL};
 
 struct small {
 	char path[YARD_PATH], src[YARD_PATH], store[YARD_PATH];
@@ -433,7 +447,8 @@ static void fill(const struct small *s, unsigned n_dirs, unsigned n_files)
 	}
 }
 
-static uint64_t links_of_a_change(const struct yard *y, const char *name, unsigned n_dirs)
+static uint64_t links_of_a_change(const struct yard *y, const char *name,
+				  const char *const *settings, unsigned n_dirs, unsigned n_files)
 {
 	TEXT *path = text_of("%s/%s", y->path, name);
 	struct yard inner;
@@ -441,8 +456,8 @@ static uint64_t links_of_a_change(const struct yard *y, const char *name, unsign
 
 	(void)snprintf(inner.path, sizeof(inner.path), "%s", path);
 	assert_int_equal(mkdir(path, 0755), 0);
-	s = make_small(&inner, one_spare);
-	fill(&s, n_dirs, 10);
+	s = make_small(&inner, settings);
+	fill(&s, n_dirs, n_files);
 	publish_small(&s);
 	for (unsigned i = 1; i <= 3; i++) {
 		TEXT *content = text_of("changed %u", i);
@@ -456,14 +471,82 @@ static uint64_t links_of_a_change(const struct yard *y, const char *name, unsign
 
 static void G9_links_follow_the_directories_that_changed(void **state)
 {
-	uint64_t small = links_of_a_change(*state, "small", 5);
-	uint64_t large = links_of_a_change(*state, "large", 60);
+	uint64_t small = links_of_a_change(*state, "small", one_spare, 5, 10);
+	uint64_t large = links_of_a_change(*state, "large", one_spare, 60, 10);
 
 	print_message("# %u links\n", (unsigned)small);
 	/* An object and two nodes: each takes a second try where it is the first of its directory. */
 	assert_in_range(large, small - 3, small + 3);
 	/* Nine files of d1 and one of the root; an object, nodes, the record, shown. */
 	assert_true(small <= 9 + 1 + 1 + 2 + 4);
+}
+
+static void G9_where_trees_are_edited_links_follow_the_entries_that_changed(void **state)
+{
+	uint64_t small = links_of_a_change(*state, "small", one_to_edit, 5, 10);
+	uint64_t large = links_of_a_change(*state, "large", one_to_edit, 5, 200);
+
+	print_message("# %u links\n", (unsigned)small);
+	assert_in_range(large, small - 3, small + 3);
+	/* The file; an object, nodes, the record, shown. */
+	assert_true(small <= 1 + 1 + 2 + 4);
+}
+
+static void an_edited_directory_stays_and_only_what_changed_in_it_is_new(void **state)
+{
+	struct small s = make_small(*state, one_to_edit);
+	TEXT *gone = text_of("%s/d1/0", s.src);
+	TEXT *turned = text_of("%s/d0/turned", s.src);
+	ino_t root, d1, file, kept;
+
+	fill(&s, 2, 3);
+	write_file(&s, "d0/turned", "a file");
+	publish_small(&s);
+	root = inode_of(&s, ".");
+	d1 = inode_of(&s, "d1");
+	file = inode_of(&s, "d1/1");
+	kept = inode_of(&s, "d1/2");
+	write_file(&s, "d1/1", "x");
+	publish_small(&s);
+	assert_int_not_equal(inode_of(&s, "."), root);
+	write_file(&s, "d1/1", "y");
+	write_file(&s, "d1/new", "new");
+	assert_int_equal(unlink(gone), 0);
+	assert_int_equal(unlink(turned), 0);
+	make_dir(s.src, "d0/turned");
+	write_file(&s, "d0/turned/f", "f");
+	publish_small(&s); /* from the first */
+	assert_int_equal(inode_of(&s, "."), root);
+	assert_int_equal(inode_of(&s, "d1"), d1);
+	assert_int_equal(inode_of(&s, "d1/2"), kept);
+	assert_int_not_equal(inode_of(&s, "d1/1"), file);
+	assert_as_source(&s);
+}
+
+/* Readers of another ref, which has another setting, may still be in it. */
+static void G1_what_was_ever_another_refs_too_is_not_edited(void **state)
+{
+	struct pleach_drop_options options = PLEACH_DROP_OPTIONS_INIT;
+	struct small s = make_small(*state, one_to_edit);
+	struct outcome o;
+	struct pleach_store *store;
+	ino_t root;
+
+	fill(&s, 2, 3);
+	publish_small(&s);
+	root = inode_of(&s, ".");
+	store = open_at(s.store, &o);
+	o = do_publish(store, "other", s.src, -1);
+	must(&o, "publish");
+	options.now = 1;
+	assert_int_equal(pleach_drop(store, "other", &options, NULL, &o.error), 0);
+	pleach_store_close(store);
+	write_file(&s, "d1/1", "x");
+	publish_small(&s);
+	write_file(&s, "d1/1", "y");
+	publish_small(&s);
+	assert_int_not_equal(inode_of(&s, "."), root);
+	assert_as_source(&s);
 }
 
 static void an_unchanged_directory_is_moved_and_a_changed_one_is_new(void **state)
@@ -795,9 +878,9 @@ static void a_spare_of_shared_content_gives_nothing_to_a_tree_of_names(void **st
 /* ---- what is wrong with a spare ---- */
 
 /* Two generations, the first is the spare; then something happens to it, and the third is published. */
-static void with_a_spare_that(const struct yard *y, const char *happened, bool comes_along)
+static void try_the_spare_that(const struct small *made, const char *happened, bool comes_along)
 {
-	struct small s = make_small(y, one_spare);
+	struct small s = *made;
 	TEXT *site = text_of("%s/site", s.store);
 	TEXT *expected = NULL, *found = NULL, *trouble = NULL;
 
@@ -823,6 +906,26 @@ static void with_a_spare_that(const struct yard *y, const char *happened, bool c
 	assert_string_equal(found, expected);
 	if (trouble)
 		fail_msg("%s", trouble);
+}
+
+static void with_such_a_spare_that(const struct yard *y, const char *name,
+				   const char *const *settings, const char *happened,
+				   bool comes_along)
+{
+	TEXT *path = text_of("%s/%s", y->path, name);
+	struct yard inner;
+	struct small s;
+
+	(void)snprintf(inner.path, sizeof(inner.path), "%s", path);
+	assert_int_equal(mkdir(path, 0755), 0);
+	s = make_small(&inner, settings);
+	try_the_spare_that(&s, happened, comes_along);
+}
+
+static void with_a_spare_that(const struct yard *y, const char *happened, bool comes_along)
+{
+	with_such_a_spare_that(y, "move", one_spare, happened, comes_along);
+	with_such_a_spare_that(y, "edit", one_to_edit, happened, comes_along);
 }
 
 static void G4_a_stray_name_in_a_spare_does_not_come_along(void **state)
@@ -1179,8 +1282,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		yard_test(G8_whatever_the_chain_a_recycled_tree_is_as_its_source),
 		yard_test(G8_whatever_the_chain_a_recycled_tree_of_shared_content_is_as_its_source),
+		yard_test(G8_whatever_the_chain_an_edited_tree_is_as_its_source),
+		yard_test(G8_whatever_the_chain_an_edited_tree_of_shared_content_is_as_its_source),
 		yard_test(G8_an_ordinary_users_recycled_tree_is_as_its_source),
 		yard_test(G9_links_follow_the_directories_that_changed),
+		yard_test(G9_where_trees_are_edited_links_follow_the_entries_that_changed),
+		yard_test(an_edited_directory_stays_and_only_what_changed_in_it_is_new),
+		yard_test(G1_what_was_ever_another_refs_too_is_not_edited),
 		yard_test(an_unchanged_directory_is_moved_and_a_changed_one_is_new),
 		yard_test(an_ordinary_users_directory_of_mode_0555_is_moved),
 		yard_test(a_change_deep_down_moves_what_lies_beside_the_way),
