@@ -8,6 +8,7 @@ import os
 import random
 import subprocess
 import tempfile
+import time
 
 DIRECTORY = 16  # files in each
 
@@ -31,7 +32,7 @@ def make_tree(path, files, seed):
 class Store:
     """A store with one such tree as `site`, and a farm of hard links beside it as the peer has it."""
 
-    def __init__(self, bench, where, name, files, grace):
+    def __init__(self, bench, where, name, files, **settings):
         self.bench, self.files = bench, files
         self.where = os.path.join(where, name)
         os.mkdir(self.where)
@@ -41,13 +42,16 @@ class Store:
         self.rng = random.Random(5)
         make_tree(self.farm + "0", files, 2)
         self.pleach("init", self.path)
-        if grace is not None:
-            self.pleach("config", f"grace={grace}")
+        self.config(**settings)
         self.pleach("publish", "site", self.farm + "0/")
 
     def pleach(self, *words):
         subprocess.run([self.bench.pleach, "--store", self.path, *words], check=True,
                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def config(self, **settings):
+        for key, value in settings.items():
+            self.pleach("config", f"{key}={value}")
 
     def ten(self):
         """Ten files all over the tree."""
@@ -60,6 +64,15 @@ class Store:
         script = self.script(self.ten())
         return self.bench.timed(
             lambda: self.pleach("run", "site", "--", "sh", "-c", script))
+
+    def commit_ten(self):
+        """From the end of the program to that of `run`."""
+        stamp = os.path.join(self.where, "stamp")
+        self.pleach("run", "site", "--", "sh", "-c",
+                    f"{self.script(self.ten())} && exec date +%s%N >{stamp}")
+        end = time.time_ns()
+        with open(stamp, encoding="ascii") as file:
+            return (end - int(file.read())) / 1e9
 
     def peer_ten(self):
         """cp -al, ten files replaced by changed copies, all of it durable, and a symlink flipped."""
@@ -121,11 +134,7 @@ def against_fsync(bench, store):
     """The commit alone, against an fsync of each of ten files that were just changed."""
     row = bench.Row("commit of 10 files / fsync of 10 files", 3.0)
     for _ in range(2 * bench.rounds):
-        names = store.ten()
-        tx = subprocess.run([bench.pleach, "--store", store.path, "begin", "site"], check=True,
-                            stdout=subprocess.PIPE, text=True).stdout.split()[0]
-        store.pleach("run", "--tx", tx, "site", "--", "sh", "-c", store.script(names))
-        ours = bench.timed(lambda tx=tx: store.pleach("commit", tx))
+        ours = store.commit_ten()
         with tempfile.TemporaryDirectory(dir=store.where) as directory:
             paths = [os.path.join(directory, str(i)) for i in range(10)]
             for path in paths:
@@ -144,15 +153,19 @@ def against_fsync(bench, store):
 
 def measure(bench, where, files):
     held = True
-    large = Store(bench, where, "large", files, "0")
-    small = Store(bench, where, "small", files // 10, "0")
+    pinned = {"grace": "0", "recycle": "edit"}  # all readers pin
+    large = Store(bench, where, "large", files, **pinned)
+    small = Store(bench, where, "small", files // 10, **pinned)
     large.warm()
     small.warm()
     held &= nothing(bench, large).show()
-    held &= against_farm(bench, large, "grace=0", 1 / 12).show()
+    held &= against_farm(bench, large, "grace=0, recycle=edit", 1 / 12).show()
     held &= against_small(bench, large, small).show()
     held &= against_fsync(bench, large).show()
-    large.pleach("config", "grace=5m")
+    large.config(recycle="move")
+    large.run_ten()
+    held &= against_farm(bench, large, "grace=0, recycle=move", 1 / 12).show()
+    large.config(grace="5m")
     large.run_ten()
     against_farm(bench, large, "default grace, laid out in full", 1.0).show()
     return held
