@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "ref/ref.h"
 #include "tx/yard.h"
 
 static const struct pleach_metadata then = {
@@ -107,6 +108,80 @@ static void G3_different_files_all_land(void **state)
 	must_be(&t, "a", "1");
 	must_be(&t, "b", "2");
 	must_be(&t, "log", "one\n");
+	end_two(&t);
+}
+
+/* Others who land whenever the transaction syncs, as long as they get the ref lock for it. */
+struct overtaker {
+	struct pleach_store *store;
+	struct pl_store *inner; /* to look at the lock */
+	unsigned n;
+	bool is_busy, found_locked;
+	uint64_t head_when_locked;
+};
+
+static uint64_t head_of_site(struct pl_ref *ref)
+{
+	struct pl_record record;
+	uint64_t head;
+
+	for (head = 1; pl_generation_read(ref, head + 1, &record, NULL) >= 0; head++)
+		pl_record_done(&record);
+	return head;
+}
+
+static void overtake(uint64_t number, enum pl_call call, void *userdata)
+{
+	struct overtaker *o = userdata;
+	TEXT *name = text_of("other%u", o->n);
+	struct pl_ref ref;
+	bool is_free;
+
+	(void)number;
+	if (o->is_busy || call != PL_CALL_SYNC || o->found_locked)
+		return;
+	o->is_busy = true;
+	assert_int_equal(pl_ref_open(o->inner, "site", &ref, NULL), 0);
+	is_free = pl_ref_try_lock(&ref, NULL) == 1;
+	o->found_locked = !is_free;
+	o->head_when_locked = head_of_site(&ref);
+	pl_ref_close(&ref);
+	if (is_free) {
+		struct pleach_tx *tx = begin(o->store, 0);
+
+		write_file(tx, name, "x");
+		commit(tx);
+		pleach_tx_close(tx, NULL);
+		o->n++;
+	}
+	o->is_busy = false;
+}
+
+/* Again and again; then he holds the lock from before he merges, and nobody overtakes him (landing.c, L3). */
+static void who_is_overtaken_again_and_again_lands(void **state)
+{
+	struct overtaker other = {.n = 0};
+	struct pleach_error error = PLEACH_ERROR_INIT;
+	struct two t;
+
+	begin_two(*state, NULL, &t);
+	assert_int_equal(pleach_store_open(t.path, &other.store, &error), 0);
+	assert_int_equal(pl_store_open(t.path, &other.inner, &error), 0);
+	write_file(t.first, "a", "1");
+	pl_seam_arm(&(struct pl_seam_plan){.stop = overtake, .userdata = &other});
+	commit(t.first);
+	pl_seam_arm(NULL);
+	pleach_store_close(other.store);
+	pl_store_close(other.inner);
+	assert_true(other.n >= 4);
+	assert_true(other.found_locked);
+	assert_int_equal(other.head_when_locked, 1 + other.n); /* his own is not there yet */
+	must_be(&t, "a", "1");
+	for (unsigned i = 0; i < other.n; i++) {
+		TEXT *name = text_of("other%u", i);
+
+		must_be(&t, name, "x");
+	}
 	end_two(&t);
 }
 
@@ -253,6 +328,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		yard_test(G3_different_files_all_land),
+		yard_test(who_is_overtaken_again_and_again_lands),
 		yard_test(G3_content_and_metadata_of_one_file_merge),
 		yard_test(G3_the_second_of_two_that_conflict_is_told_and_can_go_on),
 		yard_test(append_keeps_both_additions_in_the_order_of_commits),
