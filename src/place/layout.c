@@ -77,7 +77,7 @@ static int enter_all(struct pl_laying *l, const char *path, const char *name,
 		     const bool has_dir[PL_ORIGINS], const struct pl_id ids[PL_ORIGINS],
 		     struct pleach_error *error)
 {
-	struct pl_level *level;
+	struct pl_level *level = NULL;
 	int r = push_level(l, &level, error); /* pointers into levels end here */
 
 	if (r >= 0 && has_dir[PL_ORIGIN_SPARE])
