@@ -60,7 +60,7 @@ static int open_object(struct pleach_file *file, struct pl_store *store, struct 
 	if (file->size == 0)
 		return 0;
 	pl_entry_object(entry, &object);
-	file->fd = pl_pool_open(store->objects_fd, &object);
+	file->fd = pl_store_find(store, 'o', &object);
 	if (file->fd == -ENOENT)
 		return fail_damaged(file, "is missing", error);
 	if (file->fd < 0)

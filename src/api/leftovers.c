@@ -73,7 +73,9 @@ static int add_trash(struct pleach_leftovers *list, struct pl_store *store,
 	if (r < 0)
 		return pl_fail_sys(error, r, "cannot read '%s/.pleach/trash'", store->path);
 	for (size_t i = 0; r >= 0 && i < listing.n; i++)
-		r = add(list, "trash", listing.entries[i].name, "taken out, not erased yet");
+		if (strlen(listing.entries[i].name) == 24) /* else a lock */
+			r = add(list, "trash", listing.entries[i].name,
+				"taken out, not erased yet");
 	pl_listing_done(&listing);
 	return r < 0 ? pl_fail_memory(error) : 0;
 }

@@ -125,7 +125,7 @@ static int tell_bad(struct pl_checking *c, const char *path, const char *why,
 /* Looks at one for the first time: 1, or 0 if there is no such. */
 static int look(struct pl_checking *c, const struct pl_id *id, struct pleach_error *error)
 {
-	PL_CLOSE int fd = pl_pool_open(c->store->objects_fd, id);
+	PL_CLOSE int fd = pl_store_find(c->store, 'o', id);
 	char path[PL_POOL_PATH];
 	const char *why = "";
 	struct stat st = {0};

@@ -17,7 +17,7 @@ static int open_object(struct pl_store *store, int staged_fd, const struct pl_id
 
 	if (staged_fd >= 0)
 		fd = pl_open(staged_fd, pl_id_hex(object, hex), O_RDONLY);
-	return fd == -ENOENT ? pl_pool_open(store->objects_fd, object) : fd;
+	return fd == -ENOENT ? pl_store_find(store, 'o', object) : fd;
 }
 
 /* 1: the first `size` bytes of `fd` have this hash. */

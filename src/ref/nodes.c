@@ -6,15 +6,6 @@
  */
 #include "ref/ref.h"
 
-/*
- * The one place where a node that must be there is looked for: in nodes/, and, once there are
- * collectors, in what they have taken out (DESIGN, "Collecting").
- */
-static int open_node(const struct pl_store *store, const struct pl_id *id)
-{
-	return pl_pool_open(store->nodes_fd, id);
-}
-
 /* Appends the file's bytes. -EBADMSG: not what a node can be; 0 or an error. */
 static int read_bytes(int fd, struct pl_buffer *b)
 {
@@ -67,7 +58,7 @@ static int read_node(void *self, const struct pl_id *id, struct pl_buffer *b,
 		return r;
 	if (pl_node_memory_get(&store->memory, id, b)) /* N2 */
 		return pl_buffer_ok(b) ? 0 : pl_fail_memory(error);
-	fd = open_node(store, id);
+	fd = pl_store_find(store, 'n', id);
 	r = fd < 0 ? fd : read_bytes(fd, b);
 	if (r < 0)
 		return fail_node(store, id, r, error);

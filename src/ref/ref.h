@@ -131,6 +131,11 @@ int pl_store_check_cancel(const struct pl_store *store, struct pleach_error *err
 /** Tells progress now and then. */
 void pl_store_progress(struct pl_store *store, const char *phase, uint64_t done, uint64_t total,
 		       uint64_t bytes);
+/**
+ * Opens an object ('o') or a node ('n') that must be there. What is missing is looked for in what collectors have
+ * taken out, linked back, and looked for once more when no batch is out. -ENOENT: it is missing. (lookup.c)
+ */
+int pl_store_find(struct pl_store *store, char kind, const struct pl_id *id);
 /** The store's nodes. `self` is the store. Reads nodes/, verified, or from the store's memory. */
 struct pl_node_source pl_store_nodes(struct pl_store *store);
 /** Writes the store's values back to config, atomically and durably. Must hold nothing. */
@@ -215,6 +220,14 @@ void pl_txdir_name(struct pl_txdir *tx, const char *prefix, char ret_name[32]);
  */
 int pl_txdir_claim(struct pl_txdir *tx, char kind, const struct pl_id *id,
 		   struct pleach_error *error);
+/**
+ * Calls `fn` for each whole claim of each directory below tx/, held, parked or dead, as they are read: opened
+ * afresh. What `fn` answers below 0 ends it. The collector's look (gc/needed.c).
+ */
+typedef int (*pl_claim_fn)(void *self, char kind, const struct pl_id *id,
+			   struct pleach_error *error);
+int pl_txdir_each_claim(struct pl_store *store, pl_claim_fn fn, void *self,
+			struct pleach_error *error);
 /**
  * One round of sync for all that was written since it began: syncfs where that is a barrier, else
  * nothing (the writers have fsynced each file and directory). 0 or the error, which is final.

@@ -188,6 +188,47 @@ int pl_txdir_claim(struct pl_txdir *tx, char kind, const struct pl_id *id,
 	return pl_fail_sys(error, r, "cannot write in '%s/.pleach/tx'", tx->store->path);
 }
 
+/* ---- claims of all ---- */
+
+static int each_claim_in(int fd, pl_claim_fn fn, void *self, struct pleach_error *error)
+{
+	unsigned char entries[CLAIM_SIZE * 2048];
+	ssize_t n = 0;
+	int r = 0;
+
+	while (r >= 0 && (n = pl_read_full(fd, entries, sizeof(entries))) > 0) {
+		for (ssize_t i = 0; r >= 0 && i + CLAIM_SIZE <= n; i += CLAIM_SIZE) { /* X2 */
+			struct pl_id id;
+
+			memcpy(id.bytes, entries + i + 1, sizeof(id.bytes));
+			r = fn(self, (char)entries[i], &id, error);
+		}
+	}
+	return r < 0 ? r : n < 0 ? pl_fail_sys(error, (int)n, "cannot read claims") : 0;
+}
+
+int pl_txdir_each_claim(struct pl_store *store, pl_claim_fn fn, void *self,
+			struct pleach_error *error)
+{
+	struct pl_listing listing = {0};
+	int r = pl_list(store->tx_fd, &listing);
+
+	if (r < 0)
+		pl_fail_sys(error, r, "cannot list '%s/.pleach/tx'", store->path);
+	for (size_t i = 0; r >= 0 && i < listing.n; i++) {
+		PL_CLOSE int dir = pl_open_dir(store->tx_fd, listing.entries[i].name);
+		PL_CLOSE int fd = dir < 0 ? dir : pl_open(dir, "claims", O_RDONLY);
+
+		if (fd >= 0)
+			r = each_claim_in(fd, fn, self, error);
+		else if (fd != -ENOENT && fd != -ENOTDIR)
+			r = pl_fail_sys(error, fd, "cannot read the claims of transaction %s",
+					listing.entries[i].name);
+	}
+	pl_listing_done(&listing);
+	return r < 0 ? r : 0;
+}
+
 bool pl_txdir_must_fsync(const struct pl_txdir *tx)
 {
 	return tx->store->settings.durable && !tx->store->fs.has_syncfs_barrier;

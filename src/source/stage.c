@@ -192,7 +192,7 @@ static int sync_found(struct pl_stage *stage, int pool_fd, const struct pl_id *i
 
 	if (!pl_txdir_must_fsync(stage->tx))
 		return 0;
-	fd = pl_pool_open(pool_fd, id);
+	fd = pl_store_find(stage->store, pool_fd == stage->store->objects_fd ? 'o' : 'n', id);
 	if (fd < 0)
 		return fd;
 	r = pl_fsync(fd);

@@ -107,7 +107,7 @@ static int open_object(struct pl_stage *stage, const struct pl_entry *entry)
 
 	pl_entry_object(entry, &object);
 	fd = pl_open(stage->objects_fd, pl_id_hex(&object, hex), O_RDONLY);
-	return fd == -ENOENT ? pl_pool_open(stage->store->objects_fd, &object) : fd;
+	return fd == -ENOENT ? pl_store_find(stage->store, 'o', &object) : fd;
 }
 
 /* 1: the first `length` bytes of both are equal (M1). */
