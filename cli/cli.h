@@ -48,6 +48,7 @@
 	X(detach)   \
 	X(config)   \
 	X(drop)     \
+	X(gc)       \
 	X(check)    \
 	X(help)     \
 	X(version)

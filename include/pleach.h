@@ -681,6 +681,44 @@ PLEACH_API int pleach_drop(struct pleach_store *store, const char *rev,
 			   const struct pleach_drop_options *options,
 			   struct pleach_drop_result *ret_result, struct pleach_error *error);
 
+/* ---- collecting ----------------------------------------------------------------------------- */
+
+struct pleach_gc_options {
+	size_t size;
+	int dry_run;	     /**< say what would go, take nothing */
+	int64_t max_time_ms; /**< end after the batch in which this is over; -1: when all is done */
+};
+#define PLEACH_GC_OPTIONS_INIT                          \
+	{                                               \
+		sizeof(struct pleach_gc_options), 0, -1 \
+	}
+struct pleach_gc_result {
+	size_t size;
+	uint64_t trees;	       /**< that nobody has any more; taken away with their placings */
+	uint64_t objects;      /**< files' contents erased, or with dry_run to be erased */
+	uint64_t nodes;	       /**< directories' descriptions, likewise */
+	uint64_t bytes;	       /**< of the disk, in objects that nothing else held */
+	uint64_t kept_objects; /**< that trees or open transactions need */
+	uint64_t kept_nodes;
+	uint64_t
+		put_back; /**< taken out by a collection that was killed, or needed again meanwhile */
+	int is_complete; /**< the time sufficed */
+};
+#define PLEACH_GC_RESULT_INIT                                           \
+	{                                                               \
+		sizeof(struct pleach_gc_result), 0, 0, 0, 0, 0, 0, 0, 0 \
+	}
+/**
+ * Erases what no generation, tag, attachment, pin or open transaction needs: trees that are nobody's, and the
+ * objects and nodes that no tree that is left names. Safe beside everything else at any time; it waits for nobody,
+ * and who looks for something while a batch is out waits for that batch alone. Killed, what it had taken out is put
+ * back by the next one. Memory: 16 bytes for each object and node.
+ * -EBUSY (BUSY): another one is at work. -EBADMSG (CORRUPT): a node is missing or damaged, and nothing was taken;
+ * check the store first. -EINTR: cancelled, between batches.
+ */
+PLEACH_API int pleach_gc(struct pleach_store *store, const struct pleach_gc_options *options,
+			 struct pleach_gc_result *ret_result, struct pleach_error *error);
+
 /* ---- transactions --------------------------------------------------------------------------- */
 
 /**

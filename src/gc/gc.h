@@ -53,6 +53,12 @@ int pl_drop_generation(struct pl_txdir *tx, struct pl_ref *ref, uint64_t n,
 int pl_drop_ref(struct pl_txdir *tx, struct pl_ref *ref, const struct pleach_drop_options *options,
 		struct pleach_drop_result *ret_result, struct pleach_error *error);
 
+/* ---- collect.c ---- */
+
+/** As pleach_gc(). `tx` is the caller's, with recovery done. */
+int pl_gc_run(struct pl_txdir *tx, const struct pleach_gc_options *options,
+	      struct pleach_gc_result *ret_result, struct pleach_error *error);
+
 /* ---- check.c ---- */
 
 struct pl_check {

@@ -1,0 +1,103 @@
+/*
+ * gc.c - `pleach gc`: collect what nobody needs.
+ */
+#include "cli.h"
+
+struct values {
+	bool dry_run;
+	int64_t max_time_ms;
+};
+
+static const struct option options[] = {
+	{.letter = 'n',
+	 .name = "dry-run",
+	 .type = OPTION_FLAG,
+	 .help = "print what would go, take nothing",
+	 .offset = offsetof(struct values, dry_run)},
+	{.name = "max-time",
+	 .argument = "D",
+	 .type = OPTION_DURATION,
+	 .initial = -1,
+	 .help = "end after about that long; the next does the rest",
+	 .offset = offsetof(struct values, max_time_ms)},
+	{0},
+};
+
+static int print_json(struct cli *cli, const struct values *v,
+		      const struct pleach_gc_result *result)
+{
+	struct json json = {0};
+	int status;
+
+	json_object(&json, NULL);
+	json_bool(&json, "dry_run", v->dry_run);
+	json_bool(&json, "complete", result->is_complete);
+	json_number(&json, "trees", result->trees);
+	json_number(&json, "objects", result->objects);
+	json_number(&json, "nodes", result->nodes);
+	json_number(&json, "bytes", result->bytes);
+	json_number(&json, "kept_objects", result->kept_objects);
+	json_number(&json, "kept_nodes", result->kept_nodes);
+	json_number(&json, "put_back", result->put_back);
+	json_object_end(&json);
+	status = json_print(cli, &json);
+	json_free(&json);
+	return status;
+}
+
+static int print_text(struct cli *cli, const struct values *v,
+		      const struct pleach_gc_result *result)
+{
+	char size[SIZE_TEXT_MAX];
+
+	if (cli->quiet && !v->dry_run)
+		return 0;
+	progress_clear();
+	if (result->trees + result->objects + result->nodes == 0) {
+		printf("nothing to collect");
+		return output_end(cli, false);
+	}
+	printf("%s%llu %s, %llu %s, %llu %s: %s%s", v->dry_run ? "would go: " : "",
+	       (unsigned long long)result->trees, result->trees == 1 ? "tree" : "trees",
+	       (unsigned long long)result->objects, result->objects == 1 ? "object" : "objects",
+	       (unsigned long long)result->nodes, result->nodes == 1 ? "node" : "nodes",
+	       size_human(result->bytes, size), v->dry_run ? "" : " freed");
+	return output_end(cli, false);
+}
+
+static int run(struct cli *cli, const void *values)
+{
+	const struct values *v = values;
+	struct pleach_gc_options gc = PLEACH_GC_OPTIONS_INIT;
+	struct pleach_gc_result result = PLEACH_GC_RESULT_INIT;
+	struct pleach_error error = PLEACH_ERROR_INIT;
+	int status = cli_open(cli);
+
+	if (status != 0)
+		return status;
+	gc.dry_run = v->dry_run;
+	gc.max_time_ms = v->max_time_ms;
+	if (pleach_gc(cli->store, &gc, &result, &error) < 0)
+		return cli_fail(cli, &error);
+	status = cli->json ? print_json(cli, v, &result) : print_text(cli, v, &result);
+	if (status == 0 && !result.is_complete)
+		cli_warn(cli, "not all was looked at: the next gc does the rest");
+	return status;
+}
+
+const struct command command_gc = {
+	.name = "gc",
+	.group = GROUP_CARE,
+	.summary = "collect what nobody needs",
+	.operands = "",
+	.details =
+		"Trees that no generation, tag, attachment, pin or open transaction has go, and\n"
+		"then the objects and nodes that no tree names. It may run at any time, beside\n"
+		"everything else; killed, nothing is lost. A second one at once is refused (11).\n"
+		"Generations are given up with 'pleach drop'.\n",
+	.options = options,
+	.values_size = sizeof(struct values),
+	.least = 0,
+	.most = 0,
+	.run = run,
+};

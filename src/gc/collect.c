@@ -1,0 +1,262 @@
+/*
+ * Collecting garbage (DESIGN.md, "Collecting"; model/gc.pml).
+ *
+ *	trees of nobody go --> what is there is listed --> what trees reach is marked --> batch by batch: taken out,
+ *	looked at again, put back or erased
+ *
+ * C1  What a tree that is there reaches is never taken: it is marked, or, of a tree that came meanwhile, put back.
+ * C2  What an unfinished commit relies on is never erased: it has claimed it before it looked, and claims are read
+ *     after the batch was taken out, before the trees (control NO_SECOND_LOOK), and once more after them.
+ * C3  A batch is bounded, so that who misses something that is out waits for that much.
+ * C4  If anything of the marking fails, nothing is taken out; what is out when something fails is put back.
+ */
+#include <fcntl.h>
+
+#include "gc/collecting.h"
+
+#define BATCH 2000 /* names */
+
+struct collecting {
+	struct pl_txdir *tx;
+	struct pl_store *store;
+	const struct pleach_gc_options *options;
+	struct pleach_gc_result *result;
+	struct pl_needed needed;
+	struct pl_trash trash;
+	struct pl_trash_counts counts;
+	size_t n_out;
+	int64_t began_ms;
+	bool is_over; /* the time is */
+};
+
+/* ---- trees ---- */
+
+/* Would it go? Without the lock: an answer for people. */
+static int is_nobodys(struct collecting *c, const struct pl_id *tree, struct pleach_error *error)
+{
+	PL_CLOSE int treedir = pl_treedir_open(c->store, tree);
+	struct timespec now;
+	uint64_t n;
+	int r = treedir == -ENOENT ? 0 : treedir;
+
+	if (treedir >= 0)
+		r = pl_fs_clock(c->tx->fd, &now);
+	if (r < 0)
+		return pl_fail_sys(error, r, "cannot look at a tree");
+	if (treedir < 0 || pl_pin_is_held(c->store, tree) != 0)
+		return 0;
+	r = pl_users_need(c->store, tree, treedir, &now, NULL, &n, error);
+	return r < 0 ? r : r == PL_NEED_NOTHING;
+}
+
+/* Those of nobody go; with a dry run they are left, and not marked. */
+static int take_trees(struct collecting *c, struct pleach_error *error)
+{
+	struct pl_listing listing = {0};
+	int r = pl_list(c->store->trees_fd, &listing);
+
+	if (r < 0)
+		pl_fail_sys(error, r, "cannot list '%s/.pleach/trees'", c->store->path);
+	for (size_t i = 0; r >= 0 && i < listing.n; i++) {
+		struct pl_id tree;
+
+		if (pl_id_parse(listing.entries[i].name, &tree) < 0)
+			continue;
+		if (c->options->dry_run)
+			r = is_nobodys(c, &tree, error);
+		else
+			r = pl_tree_take(c->tx, &tree, NULL, error);
+		if (r == 1)
+			c->result->trees++;
+		if (r == 0 && c->options->dry_run)
+			r = pl_needed_add_tree(&c->needed, &tree, error);
+		if (r >= 0)
+			r = pl_store_check_cancel(c->store, error);
+	}
+	pl_listing_done(&listing);
+	return r < 0 ? r : 0;
+}
+
+/* Before the objects are looked at: files of a placing are further names of them. */
+static int erase_taken(struct collecting *c, struct pleach_error *error)
+{
+	struct pl_listing listing = {0};
+	int r = c->result->trees > 0 ? pl_list(c->tx->fd, &listing) : 0;
+
+	for (size_t i = 0; r >= 0 && i < listing.n; i++)
+		if (strncmp(listing.entries[i].name, "tree", 4) == 0)
+			r = pl_erase(c->tx->fd, listing.entries[i].name, NULL);
+	pl_listing_done(&listing);
+	return r < 0 ? pl_fail_sys(error, r, "cannot erase a tree that nobody has") : 0;
+}
+
+/* ---- batches ---- */
+
+static bool is_time_over(struct collecting *c)
+{
+	int64_t limit = c->options->max_time_ms;
+
+	return limit >= 0 && pl_clock_monotonic_ms() - c->began_ms >= limit;
+}
+
+/* C2 */
+static int look_again(struct collecting *c, struct pleach_error *error)
+{
+	int r = pl_needed_add_claims(&c->needed, error);
+
+	if (r >= 0)
+		r = pl_needed_add_trees(&c->needed, error);
+	return r < 0 ? r : pl_needed_add_claims(&c->needed, error);
+}
+
+/* Whatever happens, the batch is over then. What could not be told from garbage is put back (C4, pl_trash_end). */
+static int end_batch(struct collecting *c, struct pleach_error *error)
+{
+	int r = look_again(c, error);
+
+	if (r >= 0) {
+		r = pl_trash_settle(&c->trash, &c->needed, &c->counts);
+		if (r < 0)
+			pl_fail_sys(error, r, "cannot erase what was taken out of '%s'",
+				    c->store->path);
+	}
+	pl_trash_unlock(&c->trash);
+	c->n_out = 0;
+	c->is_over = is_time_over(c);
+	return r;
+}
+
+static int take(struct collecting *c, char kind, const struct pl_id *id, struct pleach_error *error)
+{
+	int r = c->n_out == 0 ? pl_trash_lock(&c->trash) : 0;
+
+	if (r >= 0)
+		r = pl_trash_take(&c->trash, kind, id);
+	if (r < 0)
+		return pl_fail_sys(error, r, "cannot take garbage out of '%s'", c->store->path);
+	c->n_out++;
+	return c->n_out < BATCH ? 0 : end_batch(c, error);
+}
+
+/* One that would go. */
+static int count(struct collecting *c, char kind, int fd, const char *name)
+{
+	struct stat st;
+
+	if (pl_lstat(fd, name, &st) < 0)
+		return 0;
+	if (kind == 'o')
+		c->counts.objects++;
+	else
+		c->counts.nodes++;
+	if (st.st_nlink == 1)
+		c->counts.bytes += (uint64_t)st.st_blocks * 512;
+	return 0;
+}
+
+static int sweep_directory(struct collecting *c, char kind, int pool_fd, const char *directory,
+			   struct pleach_error *error)
+{
+	const struct pl_pool_index *index = kind == 'o' ? &c->needed.objects : &c->needed.nodes;
+	PL_CLOSE int fd = pl_open_dir(pool_fd, directory);
+	struct pl_listing listing = {0};
+	int r = fd < 0 ? fd : pl_list(fd, &listing);
+
+	if (r < 0)
+		pl_fail_sys(error, r, "cannot list '%s' in '%s'", directory, c->store->path);
+	for (size_t i = 0; r >= 0 && !c->is_over && i < listing.n; i++) {
+		const char *name = listing.entries[i].name;
+		struct pl_id id;
+
+		if (!pl_pool_name_parse(directory, name, &id) || !pl_pool_index_may_go(index, &id))
+			continue;
+		r = c->options->dry_run ? count(c, kind, fd, name) : take(c, kind, &id, error);
+		if (r >= 0)
+			r = pl_store_check_cancel(c->store, error);
+	}
+	pl_listing_done(&listing);
+	return r < 0 ? r : 0;
+}
+
+static int sweep(struct collecting *c, char kind, struct pleach_error *error)
+{
+	int pool_fd = kind == 'o' ? c->store->objects_fd : c->store->nodes_fd;
+	struct pl_listing fanout = {0};
+	int r = pl_list(pool_fd, &fanout);
+
+	if (r < 0)
+		pl_fail_sys(error, r, "cannot read '%s'", c->store->path);
+	for (size_t i = 0; r >= 0 && !c->is_over && i < fanout.n; i++) {
+		const char *name = fanout.entries[i].name;
+
+		pl_store_progress(c->store, "sweep", (kind == 'n') * fanout.n + i, 2 * fanout.n,
+				  c->counts.bytes);
+		if (strlen(name) == 2 && pl_is_hex(name, 2))
+			r = sweep_directory(c, kind, pool_fd, name, error);
+	}
+	pl_listing_done(&fanout);
+	return r < 0 ? r : 0;
+}
+
+/* Nodes first: what is left of garbage when it is killed is whole objects, and no node that names what is gone. */
+static int sweep_all(struct collecting *c, struct pleach_error *error)
+{
+	int r = sweep(c, 'n', error), r_end = 0;
+
+	if (r >= 0 && !c->is_over)
+		r = sweep(c, 'o', error);
+	if (c->n_out > 0)
+		r_end = end_batch(c, r < 0 ? NULL : error);
+	return r < 0 ? r : r_end;
+}
+
+/* ---- the whole ---- */
+
+static int collect(struct collecting *c, struct pleach_error *error)
+{
+	int r;
+
+	/* What is listed is older than what is marked (pool_index.c, P1). */
+	if (c->options->dry_run) {
+		r = pl_needed_begin(c->store, &c->needed, error);
+		if (r >= 0)
+			r = take_trees(c, error);
+	} else {
+		r = pl_trash_begin(c->store, &c->trash, &c->counts.back, error);
+		if (r >= 0)
+			r = take_trees(c, error);
+		if (r >= 0)
+			r = erase_taken(c, error);
+		if (r >= 0)
+			r = pl_needed_begin(c->store, &c->needed, error);
+		if (r >= 0)
+			r = pl_needed_add_trees(&c->needed, error);
+	}
+	if (r >= 0)
+		r = pl_needed_add_claims(&c->needed, error);
+	return r < 0 ? r : sweep_all(c, error); /* C4 */
+}
+
+int pl_gc_run(struct pl_txdir *tx, const struct pleach_gc_options *options,
+	      struct pleach_gc_result *ret_result, struct pleach_error *error)
+{
+	struct collecting c = {.tx = tx,
+			       .store = tx->store,
+			       .options = options,
+			       .result = ret_result,
+			       .trash = PL_TRASH_NONE};
+	int r;
+
+	c.began_ms = pl_clock_monotonic_ms();
+	r = collect(&c, error);
+	pl_trash_end(&c.trash);
+	ret_result->objects = c.counts.objects;
+	ret_result->nodes = c.counts.nodes;
+	ret_result->bytes = c.counts.bytes;
+	ret_result->put_back = c.counts.back;
+	ret_result->kept_objects = c.needed.objects.n_marked;
+	ret_result->kept_nodes = c.needed.nodes.n_marked;
+	ret_result->is_complete = r >= 0 && !c.is_over;
+	pl_needed_done(&c.needed);
+	return r;
+}

@@ -1,0 +1,122 @@
+/*
+ * What a pool holds, and which of it is needed: sixteen bytes and a bit for each name, whatever the tree is. Ten
+ * million names take 170 MB.
+ *
+ * P1  Names that come into the pool later are not in it, and are never taken.
+ * P2  Ids are compared by their first sixteen bytes. Two names that agree in these are needed if one of them is;
+ *     `is_ambiguous` tells a walk, which must not take the one for the other.
+ */
+#include <stdlib.h>
+
+#include "gc/collecting.h"
+
+static int compare(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct pl_prefix));
+}
+
+void pl_pool_index_done(struct pl_pool_index *index)
+{
+	free(index->names);
+	free(index->bits);
+	*index = (struct pl_pool_index){0};
+}
+
+bool pl_pool_name_parse(const char *directory, const char *name, struct pl_id *ret_id)
+{
+	char hex[PL_ID_HEX + 1];
+
+	if (strlen(name) != PL_ID_HEX - 2)
+		return false;
+	memcpy(hex, directory, 2);
+	memcpy(hex + 2, name, PL_ID_HEX - 1);
+	return pl_id_parse(hex, ret_id) == 0;
+}
+
+static int add_directory(struct pl_pool_index *index, size_t *capacity, int pool_fd,
+			 const char *name)
+{
+	PL_CLOSE int fd = pl_open_dir(pool_fd, name);
+	struct pl_listing listing = {0};
+	int r = fd < 0 ? fd : pl_list(fd, &listing);
+
+	for (size_t i = 0; r >= 0 && i < listing.n; i++) {
+		struct pl_id id;
+
+		if (!pl_pool_name_parse(name, listing.entries[i].name, &id))
+			continue;
+		r = PL_ARRAY_GROW(index->names, *capacity, index->n);
+		if (r >= 0)
+			memcpy(&index->names[index->n++], id.bytes, sizeof(struct pl_prefix));
+	}
+	pl_listing_done(&listing);
+	return r < 0 && r != -ENOENT ? r : 0;
+}
+
+int pl_pool_index_read(struct pl_store *store, int pool_fd, struct pl_pool_index *ret_index)
+{
+	struct pl_pool_index index = {0};
+	struct pl_listing fanout = {0};
+	size_t capacity = 0;
+	int r = pl_list(pool_fd, &fanout);
+
+	for (size_t i = 0; r >= 0 && i < fanout.n; i++) {
+		const char *name = fanout.entries[i].name;
+
+		if (strlen(name) == 2 && pl_is_hex(name, 2))
+			r = add_directory(&index, &capacity, pool_fd, name);
+		if (r >= 0 && store->cancelled)
+			r = -EINTR;
+	}
+	pl_listing_done(&fanout);
+	if (r >= 0 && index.n > 0) {
+		qsort(index.names, index.n, sizeof(*index.names), compare);
+		index.bits = calloc(index.n / 8 + 1, 1);
+		if (!index.bits)
+			r = -ENOMEM;
+	}
+	for (size_t i = 1; r >= 0 && i < index.n; i++)
+		if (compare(&index.names[i - 1], &index.names[i]) == 0)
+			index.is_ambiguous = true; /* P2 */
+	if (r < 0)
+		pl_pool_index_done(&index);
+	else
+		*ret_index = index;
+	return r < 0 ? r : 0;
+}
+
+/* Where it stands: the first of equal ones; NULL: nowhere. */
+static const struct pl_prefix *find(const struct pl_pool_index *index, const struct pl_id *id)
+{
+	struct pl_prefix key;
+	const struct pl_prefix *found;
+
+	memcpy(&key, id->bytes, sizeof(key));
+	found = index->n > 0 ? bsearch(&key, index->names, index->n, sizeof(key), compare) : NULL;
+	while (found && found > index->names && compare(found - 1, &key) == 0)
+		found--;
+	return found;
+}
+
+int pl_pool_index_mark(struct pl_pool_index *index, const struct pl_id *id)
+{
+	const struct pl_prefix *found = find(index, id);
+	size_t i;
+	bool was_set;
+
+	if (!found)
+		return PL_MARK_UNKNOWN;
+	i = (size_t)(found - index->names);
+	was_set = index->bits[i / 8] & (1u << (i % 8));
+	index->bits[i / 8] |= (unsigned char)(1u << (i % 8));
+	index->n_marked += !was_set;
+	return was_set ? PL_MARK_OLD : PL_MARK_NEW;
+}
+
+bool pl_pool_index_may_go(const struct pl_pool_index *index, const struct pl_id *id)
+{
+	const struct pl_prefix *found = find(index, id);
+	size_t i = found ? (size_t)(found - index->names) : 0;
+
+	return found && !(index->bits[i / 8] & (1u << (i % 8))); /* P1 */
+}

@@ -1,0 +1,80 @@
+#!/usr/bin/env bats
+# pleach gc
+
+load helper
+
+garbage() {
+	two_generations
+	"$PLEACH" drop -q --now site@1
+}
+
+objects() {
+	find store/.pleach/objects -type f | wc -l
+}
+
+@test "gc erases what only dropped generations had" {
+	garbage
+	before=$(objects)
+	it 0 gc
+	like "$output" "objects?, [0-9]+ nodes?: .* freed$"
+	[ "$(objects)" -lt "$before" ]
+	same "$(cat store/site/a)" other
+	it 0 check
+	it 0 gc
+	same "$output" "nothing to collect"
+}
+
+@test "gc -n says what would go and takes nothing" {
+	garbage
+	before=$(objects)
+	it 0 gc -n
+	like "$output" "^would go: 0 trees, [0-9]+ objects?"
+	same "$(objects)" "$before"
+	it 0 -q gc -n
+	like "$output" "^would go: "
+	it 0 --json gc -n
+	same "$(jq -c '[.dry_run, .complete, .trees, .put_back]' <<<"$output")" "[true,true,0,0]"
+	[ "$(jq .objects <<<"$output")" -gt 0 ]
+}
+
+@test "gc --json says what went and what stays" {
+	garbage
+	it 0 --json gc
+	[ "$(jq .objects <<<"$output")" -gt 0 ]
+	[ "$(jq .bytes <<<"$output")" -gt 0 ]
+	same "$(jq .kept_objects <<<"$output")" "$(objects)"
+	it 0 -q gc
+	same "$output" ""
+}
+
+@test "gc --max-time ends soon and says that it is not through" {
+	garbage
+	it 0 gc --max-time=0s
+	it 0 gc
+	it 0 check
+	it 2 gc --max-time=soon
+	it 2 gc site
+}
+
+@test "a second gc at once is refused with 11" {
+	garbage
+	it 0 gc
+	exec 8<>store/.pleach/trash/collector
+	python3 - <<-'EOF' &
+		import fcntl, os, struct, time
+		lock = struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0)
+		fd = os.open("store/.pleach/trash/collector", os.O_RDWR)
+		fcntl.fcntl(fd, 37, lock)  # F_OFD_SETLK
+		open("locked", "w").close()
+		while not os.path.exists("end"):
+		    time.sleep(0.05)
+	EOF
+	until [ -e locked ]; do sleep 0.05; done
+	it 11 gc
+	like "$stderr" "already"
+	it 11 --json gc
+	error_is busy
+	touch end
+	wait
+	it 0 gc
+}

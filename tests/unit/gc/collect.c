@@ -1,0 +1,432 @@
+/*
+ * Collecting garbage: what is garbage goes, all of it and nothing else (G5), whatever runs beside, and whenever it is
+ * killed (G6). Each test has a store in which two of three generations were dropped.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tx/yard.h"
+
+struct scene {
+	char template[YARD_PATH], store[YARD_PATH], sources[3][YARD_PATH];
+	const struct yard *y;
+};
+
+static void publish_source(const char *store, const char *source)
+{
+	struct outcome o = publish_at(store, "site", source);
+
+	must(&o, "publish");
+}
+
+static void drop(const char *path, const char *rev)
+{
+	struct pleach_drop_options options = PLEACH_DROP_OPTIONS_INIT;
+	struct outcome o;
+	struct pleach_store *store = open_at(path, &o);
+
+	options.now = 1;
+	o.r = pleach_drop(store, rev, &options, NULL, &o.error);
+	must(&o, "drop");
+	pleach_store_close(store);
+}
+
+/* Generations a, b, c; a and b are dropped. `store` is a copy that may be spoilt. */
+static struct scene make_scene(const struct yard *y)
+{
+	static const char *const settings[] = {"grace",	 "0", "keep-placed", "1",
+					       "spares", "0", NULL};
+	struct scene s = {.y = y};
+
+	(void)snprintf(s.template, sizeof(s.template), "%s/template", y->path);
+	(void)snprintf(s.store, sizeof(s.store), "%s/S", y->path);
+	make_store(s.template, settings);
+	for (unsigned i = 0; i < 3; i++) {
+		const char name[2] = {(char)('a' + i), '\0'};
+
+		(void)snprintf(s.sources[i], sizeof(s.sources[i]), "%s/%s", y->path, name);
+		make_source(s.sources[i], name, 4);
+		settle_dir(s.sources[i], ".");
+		publish_source(s.template, s.sources[i]);
+	}
+	drop(s.template, "site@1");
+	drop(s.template, "site@2");
+	yard_copy(s.template, s.store);
+	return s;
+}
+
+static void fresh(const struct scene *s)
+{
+	yard_remove(s->store);
+	yard_copy(s->template, s->store);
+}
+
+static int collect(const char *path, int dry_run, struct pleach_gc_result *result,
+		   struct pleach_error *error)
+{
+	struct pleach_gc_options options = PLEACH_GC_OPTIONS_INIT;
+	struct outcome o;
+	struct pleach_store *store = open_at(path, &o);
+	int r;
+
+	options.dry_run = dry_run;
+	*result = (struct pleach_gc_result)PLEACH_GC_RESULT_INIT;
+	r = pleach_gc(store, &options, result, error);
+	pleach_store_close(store);
+	return r;
+}
+
+static struct pleach_gc_result must_collect(const char *path, int dry_run)
+{
+	struct pleach_gc_result result;
+	struct pleach_error error = PLEACH_ERROR_INIT;
+
+	if (collect(path, dry_run, &result, &error) < 0)
+		fail_msg("gc: %s", error.message);
+	assert_true(result.is_complete);
+	return result;
+}
+
+/* Nothing is wrong, nothing is left, the path shows the source, and nothing more can be collected. */
+static void must_be_well(const struct scene *s, const char *source)
+{
+	TEXT *site = text_of("%s/site", s->store);
+	TEXT *found = fingerprint(site);
+	TEXT *expected = fingerprint(source);
+	TEXT *trouble = trouble_by_check(s->store, 0);
+	struct pleach_gc_result result;
+	TEXT *trash = NULL, *tx = NULL;
+
+	if (trouble)
+		fail_msg("%s", trouble);
+	assert_string_equal(found, expected);
+	(void)must_collect(s->store, 0);
+	result = must_collect(s->store, 0);
+	assert_int_equal(result.trees + result.objects + result.nodes + result.put_back, 0);
+	trash = names_in(s->store, "trash");
+	tx = names_in(s->store, "tx");
+	assert_string_equal(trash, "batch collector ");
+	assert_string_equal(tx, "");
+	free(trouble);
+	trouble = trouble_by_check(s->store, 0);
+	if (trouble)
+		fail_msg("%s", trouble);
+}
+
+/* ---- alone ---- */
+
+/* How many files there are in objects/ or nodes/. */
+static uint64_t count_pool(const struct scene *s, const char *pool)
+{
+	TEXT *path = text_of("%s/.pleach/%s", s->store, pool);
+	char *const roots[] = {path, NULL};
+	FTS *fts = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+	uint64_t n = 0;
+	FTSENT *e;
+
+	assert_non_null(fts);
+	while ((e = fts_read(fts)))
+		n += e->fts_info == FTS_F;
+	(void)fts_close(fts);
+	return n;
+}
+
+static void G5_what_is_garbage_goes_and_nothing_else(void **state)
+{
+	struct scene s = make_scene(*state);
+	struct pleach_gc_result would = must_collect(s.store, 1), done;
+	uint64_t objects = count_pool(&s, "objects"), nodes = count_pool(&s, "nodes");
+
+	assert_true(would.objects > 0 && would.nodes > 0);
+	assert_int_equal(count_pool(&s, "objects"), objects);
+	done = must_collect(s.store, 0);
+	assert_int_equal(done.objects, would.objects);
+	assert_int_equal(done.nodes, would.nodes);
+	assert_int_equal(done.bytes, would.bytes);
+	assert_int_equal(count_pool(&s, "objects"), objects - done.objects);
+	assert_int_equal(count_pool(&s, "nodes"), nodes - done.nodes);
+	assert_int_equal(done.kept_objects, objects - done.objects);
+	must_be_well(&s, s.sources[2]);
+	/* As if they had never been. */
+	{
+		struct scene alone = {.y = s.y};
+		TEXT *path = text_of("%s/alone", s.y->path);
+
+		(void)snprintf(alone.store, sizeof(alone.store), "%s", path);
+		make_store(path, NULL);
+		publish_source(path, s.sources[2]);
+		assert_int_equal(count_pool(&alone, "objects"), count_pool(&s, "objects"));
+		assert_int_equal(count_pool(&alone, "nodes"), count_pool(&s, "nodes"));
+	}
+}
+
+static void what_is_tagged_pinned_or_parked_stays(void **state)
+{
+	struct scene s = make_scene(*state);
+	struct pleach_tx_options options = PLEACH_TX_OPTIONS_INIT;
+	struct outcome o;
+	struct pleach_store *store = open_at(s.store, &o);
+	struct pleach_pin *pin = NULL;
+	struct pleach_tx *tx = NULL;
+	struct pleach_gc_result result;
+	struct pleach_tx_info info = PLEACH_TX_INFO_INIT;
+	TEXT *id = NULL;
+
+	publish_source(s.store, s.sources[0]);
+	must_collect(s.store, 0);
+	assert_int_equal(pleach_pin_open(store, "site@4", &pin, &o.error), 0);
+	options.parked = 1;
+	options.workspace = "copy";
+	assert_int_equal(pleach_tx_begin(store, "site", &options, &tx, &o.error), 0);
+	pleach_tx_describe(tx, &info);
+	id = text_of("%s", info.id);
+	assert_int_equal(pleach_tx_close(tx, &o.error), 0);
+	publish_source(s.store, s.sources[1]);
+	publish_source(s.store, s.sources[2]);
+	drop(s.store, "site@3");
+	drop(s.store, "site@5");
+	result = must_collect(s.store, 0);
+	assert_true(result.objects > 0); /* of b */
+	pleach_pin_close(pin);
+	/* Its base is whole, and it can be committed. */
+	assert_int_equal(pleach_tx_open(store, id, &tx, &o.error), 0);
+	assert_int_equal(pleach_tx_commit(tx, NULL, NULL, &o.error), 0);
+	assert_int_equal(pleach_tx_close(tx, &o.error), 0);
+	pleach_store_close(store);
+	must_be_well(&s, s.sources[2]);
+}
+
+static void a_missing_node_ends_it_and_nothing_is_taken(void **state)
+{
+	struct scene s = make_scene(*state);
+	TEXT *line = text_of("cd '%s/.pleach' && t=$(basename \"$(dirname \"$(dirname "
+			     "\"$(readlink -f ../site)\")\")\") && "
+			     "rm nodes/$(echo $t | sed 's:^..:&/:')",
+			     s.store);
+	const char *const argv[] = {"sh", "-c", line, NULL};
+	struct pleach_error error = PLEACH_ERROR_INIT;
+	struct pleach_gc_result result;
+	uint64_t objects = count_pool(&s, "objects");
+
+	yard_run(argv);
+	assert_int_equal(collect(s.store, 0, &result, &error), -EBADMSG);
+	assert_int_equal(error.code, PLEACH_CORRUPT);
+	assert_int_equal(count_pool(&s, "objects"), objects);
+}
+
+/* ---- beside others ---- */
+
+/* What is done in the middle of something else. */
+struct beside {
+	const struct scene *s;
+	uint64_t at;
+	void (*what)(struct beside *b);
+	bool is_busy, is_done;
+	int r;
+	uint64_t kill_at; /* of kill_a_collection() */
+};
+
+static void at_a_call(uint64_t number, enum pl_call call, void *userdata)
+{
+	struct beside *b = userdata;
+
+	(void)call;
+	if (b->is_busy || number != b->at)
+		return;
+	b->is_busy = b->is_done = true;
+	b->what(b);
+}
+
+static void publish_first(struct beside *b)
+{
+	struct outcome o = publish_at(b->s->store, "site", b->s->sources[0]);
+
+	b->r = o.r;
+}
+
+static void collect_all(struct beside *b)
+{
+	struct pleach_gc_result result;
+	struct pleach_error error = PLEACH_ERROR_INIT;
+
+	b->r = collect(b->s->store, 0, &result, &error);
+}
+
+/* Garbage that comes to be needed while it is collected: at each call that changes something. */
+static void G5_a_publish_at_any_moment_of_a_collection_loses_nothing(void **state)
+{
+	struct scene s = make_scene(*state);
+	uint64_t k = 1;
+
+	for (bool is_through = false; !is_through; k++) {
+		struct beside b = {.s = &s, .at = k, .what = publish_first};
+
+		fresh(&s);
+		pl_seam_arm(&(struct pl_seam_plan){.stop = at_a_call, .userdata = &b});
+		must_collect(s.store, 0);
+		pl_seam_arm(NULL);
+		is_through = !b.is_done;
+		assert_int_equal(b.r, 0);
+		must_be_well(&s, is_through ? s.sources[2] : s.sources[0]);
+	}
+	print_message("# %u moments\n", (unsigned)k);
+}
+
+static void G5_a_collection_at_any_moment_of_a_publish_loses_nothing(void **state)
+{
+	struct scene s = make_scene(*state);
+	uint64_t k = 1;
+
+	for (bool is_through = false; !is_through; k++) {
+		struct beside b = {.s = &s, .at = k, .what = collect_all};
+
+		fresh(&s);
+		pl_seam_arm(&(struct pl_seam_plan){.stop = at_a_call, .userdata = &b});
+		publish_source(s.store, s.sources[0]);
+		pl_seam_arm(NULL);
+		is_through = !b.is_done;
+		assert_int_equal(b.r, 0);
+		must_be_well(&s, s.sources[0]);
+	}
+	print_message("# %u moments\n", (unsigned)k);
+}
+
+static void of_two_at_once_the_second_is_told(void **state)
+{
+	struct scene s = make_scene(*state);
+	struct beside b = {.s = &s, .what = collect_all};
+
+	for (b.at = 12; b.at < 20; b.at++) {
+		b.is_busy = b.is_done = false;
+		fresh(&s);
+		pl_seam_arm(&(struct pl_seam_plan){.stop = at_a_call, .userdata = &b});
+		must_collect(s.store, 0);
+		pl_seam_arm(NULL);
+		assert_true(b.is_done);
+		assert_int_equal(b.r, -EBUSY);
+	}
+}
+
+/* ---- killed ---- */
+
+/* In a child that ends at its call `k`. True: it was through before. */
+static bool collect_until(const char *store, uint64_t k)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		struct pleach_gc_result result;
+		struct pleach_error error = PLEACH_ERROR_INIT;
+
+		pl_seam_arm(&(struct pl_seam_plan){.exit_at = k});
+		_exit(collect(store, 0, &result, &error) < 0 ? 1 : 0);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status) ||
+	    (WEXITSTATUS(status) != 0 && WEXITSTATUS(status) != 99))
+		abort();
+	return WEXITSTATUS(status) == 0;
+}
+
+static void G6_killed_anywhere_the_next_one_goes_on(void **state)
+{
+	struct scene s = make_scene(*state);
+	bool is_through = false;
+	uint64_t k = 1;
+
+	for (; !is_through; k++) {
+		TEXT *trouble = NULL;
+
+		fresh(&s);
+		is_through = collect_until(s.store, k);
+		trouble = trouble_by_check(s.store, 0);
+		if (trouble)
+			fail_msg("killed at %u: %s", (unsigned)k, trouble);
+		publish_source(s.store, s.sources[1]);
+		must_be_well(&s, s.sources[1]);
+	}
+	print_message("# %u kill points\n", (unsigned)k);
+}
+
+static void kill_a_collection(struct beside *b)
+{
+	(void)collect_until(b->s->store, b->kill_at);
+}
+
+static void note_last_rename(uint64_t number, enum pl_call call, void *userdata)
+{
+	uint64_t *last = userdata;
+
+	if (call == PL_CALL_RENAME)
+		*last = number;
+}
+
+/* A publish has found things that a collection takes out behind its back, and dies with them in its hands. */
+static void G5_what_a_killed_collection_holds_is_found(void **state)
+{
+	struct scene s = make_scene(*state);
+	uint64_t k = 1, last = 0;
+
+	pl_seam_arm(&(struct pl_seam_plan){.stop = note_last_rename, .userdata = &last});
+	must_collect(s.store, 0);
+	pl_seam_arm(NULL);
+	for (bool is_through = false; !is_through; k++) {
+		struct beside b = {
+			.s = &s, .at = k, .what = kill_a_collection, .kill_at = last + 1};
+
+		fresh(&s);
+		pl_seam_arm(&(struct pl_seam_plan){.stop = at_a_call, .userdata = &b});
+		publish_source(s.store, s.sources[0]);
+		pl_seam_arm(NULL);
+		is_through = !b.is_done;
+		(void)must_collect(s.store, 0); /* before anything looks for what is missing */
+		must_be_well(&s, s.sources[0]);
+	}
+}
+
+/* ---- faults ---- */
+
+static void a_call_that_fails_loses_nothing(void **state)
+{
+	static const int errors[] = {EIO, ENOSPC, EACCES, EMFILE, ESTALE};
+	struct scene s = make_scene(*state);
+	uint64_t n;
+
+	pl_seam_arm(&(struct pl_seam_plan){0});
+	must_collect(s.store, 0);
+	n = pl_seam_count();
+	pl_seam_arm(NULL);
+	for (uint64_t k = 1; k <= n; k++) {
+		struct pleach_gc_result result;
+		struct pleach_error error = PLEACH_ERROR_INIT;
+
+		fresh(&s);
+		pl_seam_arm(&(struct pl_seam_plan){.fail_at = k,
+						   .fail_errno = errors[k % PL_ARRAY_LEN(errors)]});
+		(void)collect(s.store, 0, &result, &error);
+		pl_seam_arm(NULL);
+		publish_source(s.store, s.sources[0]);
+		must_be_well(&s, s.sources[0]);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		yard_test(G5_what_is_garbage_goes_and_nothing_else),
+		yard_test(what_is_tagged_pinned_or_parked_stays),
+		yard_test(a_missing_node_ends_it_and_nothing_is_taken),
+		yard_test(G5_a_publish_at_any_moment_of_a_collection_loses_nothing),
+		yard_test(G5_a_collection_at_any_moment_of_a_publish_loses_nothing),
+		yard_test(of_two_at_once_the_second_is_told),
+		yard_test(G6_killed_anywhere_the_next_one_goes_on),
+		yard_test(G5_what_a_killed_collection_holds_is_found),
+		yard_test(a_call_that_fails_loses_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
