@@ -123,7 +123,7 @@ struct pl_ingest {
 	struct pl_buffer xattrs, target, content, shown;
 	struct pl_hash *hash;
 	struct timespec started; /* when the reading of the current file began */
-	bool is_quiet;		 /* nobody else writes: not again and again for a file of this tick */
+	bool is_quiet; /* nobody else writes: not again and again for a file of this tick */
 	/* Says for the name of an attribute which one it stands for, as pl_meta_rename_xattrs() asks.
 	 * NULL: itself. */
 	const char *(*rename_xattr)(void *self, const char *name);
