@@ -188,7 +188,7 @@ int pl_tx_note_find(struct pl_ref *ref, const char *but, bool may_run, char ret_
 	r = 0;
 	for (size_t i = 0; r == 0 && i < n; i++) {
 		PL_CLOSE int fd = -EBADF;
-		struct pl_tx_note note;
+		struct pl_tx_note note = {0};
 
 		if (infos[i].state != PL_TX_OPEN && (may_run || infos[i].state != PL_TX_PARKED))
 			continue;

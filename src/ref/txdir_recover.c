@@ -222,8 +222,8 @@ static int fail_unknown(const char *id, struct pleach_error *error)
 static int find_parked(struct pl_store *store, const char *id, char ret_id[25],
 		       struct pleach_error *error)
 {
-	struct pl_txdir_info *infos;
-	size_t n, found = 0;
+	struct pl_txdir_info *infos = NULL;
+	size_t n = 0, found = 0;
 	int r = pl_txdir_list(store, &infos, &n, error);
 
 	for (size_t i = 0; r >= 0 && i < n; i++) {
