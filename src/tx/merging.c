@@ -43,16 +43,18 @@ static bool parse_policy(const char *word, enum pl_merge_policy *ret_policy)
 /* "GLOB:POLICY" of a setting, whose form was validated when it was set. */
 static int add_rule(struct pl_merge_rules *rules, const char *text, size_t length)
 {
-	PL_FREE char *rule = strndup(text, length);
-	char *colon = rule ? strrchr(rule, ':') : NULL;
+	PL_BUFFER rule = {0};
 	struct pl_merge_rule r = {0};
+	char *colon;
 
-	if (!rule || PL_ARRAY_GROW(rules->rules, rules->capacity, rules->n) < 0)
+	pl_buffer_add(&rule, text, length);
+	if (!pl_buffer_string(&rule) || PL_ARRAY_GROW(rules->rules, rules->capacity, rules->n) < 0)
 		return -ENOMEM;
+	colon = strrchr((char *)rule.data, ':');
 	if (!colon || !parse_policy(colon + 1, &r.policy))
 		return -EINVAL;
 	*colon = '\0';
-	if (pl_globs_add(&r.glob, rule) < 0) {
+	if (pl_globs_add(&r.glob, (char *)rule.data) < 0) {
 		pl_globs_done(&r.glob);
 		return -EINVAL;
 	}

@@ -280,7 +280,7 @@ static int find_directory(struct view *v, const char *wanted, char **ret_directo
 {
 	PL_CLOSE int fd = pl_open_follow(AT_FDCWD, wanted ? wanted : ".", O_PATH | O_DIRECTORY);
 	PL_BUFFER real = {0};
-	PL_FREE char *rest = NULL;
+	char *rest = NULL;
 	int r = fd < 0 ? fd : pl_real_path(fd, &real);
 
 	*ret_directory = NULL;
@@ -296,10 +296,13 @@ static int find_directory(struct view *v, const char *wanted, char **ret_directo
 	if (rest) {
 		if (asprintf(ret_directory, "%s%s%s", v->public_path, *rest ? "/" : "", rest) < 0)
 			*ret_directory = NULL;
+		free(rest);
 	} else if (wanted) {
 		*ret_directory = strdup(wanted);
+	} else {
+		return 0;
 	}
-	return (rest || wanted) && !*ret_directory ? pl_fail_memory(error) : 0;
+	return *ret_directory ? 0 : pl_fail_memory(error);
 }
 
 /* ---- environment ---- */
