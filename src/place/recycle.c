@@ -125,7 +125,7 @@ static int groups_agree(struct pl_laying *l, const char *path, const char *name)
 	struct pl_origin *spare = &l->origins[PL_ORIGIN_SPARE];
 	const struct pl_membership *groups = pl_cursor_membership(l->cursor);
 	struct reaching x = {.l = l, .path = path};
-	size_t n_new, n_old;
+	size_t n_new, n_old = 0;
 	int fd, r = count_below(groups, path, &n_new);
 
 	if (r >= 0)
