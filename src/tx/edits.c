@@ -264,7 +264,7 @@ static int check_rename(struct pl_tx *tx, const struct pl_edit_node *from,
 static int rename_path(struct pl_tx *tx, const struct pl_edit_call *call,
 		       struct pleach_error *error)
 {
-	struct pl_edit_node *from, *to;
+	struct pl_edit_node *from, *to = NULL;
 	PL_BUFFER touched_from = {0}, touched_to = {0};
 	int r = find_old(tx, call->path, "rename", &from, error);
 

@@ -404,7 +404,7 @@ static int change(const struct thing *thing, const struct pl_edit_call *call,
 	const char *why = NULL, *ignored;
 	char kind = pl_kind_of(thing->st.st_mode);
 	PL_BUFFER xattrs = {0}, room = {0};
-	struct pl_meta old, meta;
+	struct pl_meta old, meta = {0};
 	int r = read_meta(thing, &xattrs, &old);
 
 	if (r >= 0) {
