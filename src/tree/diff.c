@@ -300,23 +300,6 @@ static int step_directories(struct pl_diff *diff, const struct pl_reach *below,
 	return find(diff, 'P', true, true);
 }
 
-static bool content_is_equal(const struct pl_entry *a, const struct pl_entry *b)
-{
-	pl_assert(a->kind == b->kind);
-	switch (a->kind) {
-	case PLEACH_FILE:
-		return a->size == b->size && pl_id_equal(&a->hash, &b->hash);
-	case PLEACH_SYMLINK:
-		return a->target_length == b->target_length &&
-		       memcmp(a->target, b->target, a->target_length) == 0;
-	case PLEACH_CHAR:
-	case PLEACH_BLOCK:
-		return a->major == b->major && a->minor == b->minor;
-	default: /* FIFOs and sockets have none */
-		return true;
-	}
-}
-
 /* Both trees have the name, of the same kind and no directory. */
 static int step_entries(struct pl_diff *diff, bool has_regrouped)
 {
@@ -324,7 +307,7 @@ static int step_entries(struct pl_diff *diff, bool has_regrouped)
 
 	if (pl_entry_equal(before, after))
 		return has_regrouped ? find(diff, 'L', true, true) : 0;
-	return find(diff, content_is_equal(before, after) ? 'P' : 'M', true, true);
+	return find(diff, pl_entry_content_equal(before, after) ? 'P' : 'M', true, true);
 }
 
 /* In a directory that is equal in both trees: only what is in reach is looked at. */

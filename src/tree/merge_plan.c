@@ -270,7 +270,7 @@ static const char *word_of(const struct pl_merge_item *item, enum pl_side side)
 			return "metadata";
 		return pl_id_equal(&base->hash, &entry->hash) ? "unchanged" : "modified";
 	}
-	if (!pl_merge_same_content(base, entry))
+	if (!pl_entry_content_equal(base, entry))
 		return "modified";
 	if (!pl_entry_equal(base, entry))
 		return "metadata";

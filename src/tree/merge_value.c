@@ -61,23 +61,6 @@ bool pl_merge_same(const struct pl_entry *a, const struct pl_entry *b)
 	return a && b ? pl_entry_equal(a, b) : a == b;
 }
 
-bool pl_merge_same_content(const struct pl_entry *a, const struct pl_entry *b)
-{
-	pl_assert(a->kind == b->kind && a->kind != PLEACH_DIR);
-	switch (a->kind) {
-	case PLEACH_FILE:
-		return a->size == b->size && pl_id_equal(&a->hash, &b->hash);
-	case PLEACH_SYMLINK:
-		return a->target_length == b->target_length &&
-		       memcmp(a->target, b->target, a->target_length) == 0;
-	case PLEACH_CHAR:
-	case PLEACH_BLOCK:
-		return a->major == b->major && a->minor == b->minor;
-	default: /* FIFOs and sockets have none */
-		return true;
-	}
-}
-
 static bool same_mtime(const struct pl_meta *a, const struct pl_meta *b)
 {
 	return a->mtime_s == b->mtime_s && a->mtime_ns == b->mtime_ns;
@@ -257,7 +240,7 @@ static int decide_new(const struct pl_entry *head, const struct pl_entry *tx)
 {
 	struct pl_meta later = head->meta;
 
-	if (head->kind != tx->kind || !pl_merge_same_content(head, tx) ||
+	if (head->kind != tx->kind || !pl_entry_content_equal(head, tx) ||
 	    !pl_meta_equal_but_mtime(&head->meta, &tx->meta))
 		return PL_VERDICT_CONFLICT;
 	pl_merge_later_mtime(&later, &tx->meta);
@@ -271,8 +254,8 @@ static int decide_fields(const struct pl_entry *base, const struct pl_entry *hea
 	struct touched touched = {0};
 	struct pl_entry made = *head;
 
-	if (touch(&touched, CONTENT, pl_merge_same_content(head, base),
-		  pl_merge_same_content(tx, base), pl_merge_same_content(head, tx)))
+	if (touch(&touched, CONTENT, pl_entry_content_equal(head, base),
+		  pl_entry_content_equal(tx, base), pl_entry_content_equal(head, tx)))
 		made = *tx;
 	merge_metas(&base->meta, &head->meta, &tx->meta, &touched, &xattrs, &made.meta);
 	if (!pl_buffer_ok(&xattrs))
@@ -316,8 +299,8 @@ bool pl_merge_may_append(const struct pl_entry *base, const struct pl_entry *hea
 	/* The result has head's metadata: what tx did to them must not be lost. */
 	if (!base)
 		return pl_meta_equal_but_mtime(&head->meta, &tx->meta);
-	return base->kind == PLEACH_FILE && !pl_merge_same_content(base, head) &&
-	       !pl_merge_same_content(base, tx) &&
+	return base->kind == PLEACH_FILE && !pl_entry_content_equal(base, head) &&
+	       !pl_entry_content_equal(base, tx) &&
 	       (pl_meta_equal_but_mtime(&base->meta, &tx->meta) ||
 		pl_meta_equal_but_mtime(&head->meta, &tx->meta));
 }

@@ -22,8 +22,6 @@ struct pl_kept_meta *pl_keep_meta(const struct pl_meta *meta);
 
 /** Are both not there, or both, and equal? */
 bool pl_merge_same(const struct pl_entry *a, const struct pl_entry *b);
-/** Equal content; of one kind both. */
-bool pl_merge_same_content(const struct pl_entry *a, const struct pl_entry *b);
 
 enum pl_verdict {
 	PL_VERDICT_HEAD, /* as head has it, also if it has nothing */

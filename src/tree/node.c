@@ -20,6 +20,23 @@ bool pl_entry_equal(const struct pl_entry *a, const struct pl_entry *b)
 	       memcmp(a->body, b->body, a->body_length) == 0;
 }
 
+bool pl_entry_content_equal(const struct pl_entry *a, const struct pl_entry *b)
+{
+	pl_assert(a->kind == b->kind && a->kind != PLEACH_DIR);
+	switch (a->kind) {
+	case PLEACH_FILE:
+		return a->size == b->size && pl_id_equal(&a->hash, &b->hash);
+	case PLEACH_SYMLINK:
+		return a->target_length == b->target_length &&
+		       memcmp(a->target, b->target, a->target_length) == 0;
+	case PLEACH_CHAR:
+	case PLEACH_BLOCK:
+		return a->major == b->major && a->minor == b->minor;
+	default: /* FIFOs and sockets have none */
+		return true;
+	}
+}
+
 void pl_entry_name(const struct pl_entry *e, char ret_name[PL_NAME_MAX + 1])
 {
 	pl_assert(e->name_length > 0);

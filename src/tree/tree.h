@@ -78,6 +78,8 @@ struct pl_entry {
 };
 /** Equal kind and body; names are not compared. For entries that came from a node. */
 bool pl_entry_equal(const struct pl_entry *a, const struct pl_entry *b);
+/** Equal content, whatever the metadata; of one kind both, and no directories. */
+bool pl_entry_content_equal(const struct pl_entry *a, const struct pl_entry *b);
 /** NUL-terminated copy of the name. */
 void pl_entry_name(const struct pl_entry *e, char ret_name[PL_NAME_MAX + 1]);
 /** Object id of a file's entry. */
