@@ -53,23 +53,6 @@ static const struct known *lookup(uint32_t magic)
 
 #define MOUNTINFO_MAX ((size_t)16 << 20)
 
-/* The kernel writes blanks, backslashes and commas as \040. In place. */
-static void unescape(char *s)
-{
-	char *to = s;
-
-	while (*s != '\0') {
-		if (s[0] == '\\' && s[1] >= '0' && s[1] <= '3' && s[2] >= '0' && s[2] <= '7' &&
-		    s[3] >= '0' && s[3] <= '7') {
-			*to++ = (char)((s[1] - '0') << 6 | (s[2] - '0') << 3 | (s[3] - '0'));
-			s += 4;
-		} else {
-			*to++ = *s++;
-		}
-	}
-	*to = '\0';
-}
-
 /* Takes apart one line of mountinfo, "36 35 98:0 / /mnt rw shared:1 - overlay src rw,upperdir=..".
  * NULL, or the options of the file system if it is an overlay with this device. */
 static char *overlay_options(char *line, dev_t dev)
@@ -112,7 +95,7 @@ static int find_upper(dev_t dev, struct pl_buffer *upper, bool *ret_volatile)
 		if (strcmp(option, "volatile") == 0 || strcmp(option, "fsync=volatile") == 0)
 			*ret_volatile = true;
 		if (strncmp(option, "upperdir=", 9) == 0) {
-			unescape(option + 9);
+			pl_mount_unescape(option + 9);
 			pl_buffer_truncate(upper, 0);
 			pl_buffer_add_string(upper, option + 9);
 		}

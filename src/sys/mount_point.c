@@ -99,8 +99,7 @@ int pl_mount_is_root(int fd)
 
 /* ---- which are there ---- */
 
-/* The kernel writes blanks, newlines and backslashes as \040. In place. */
-static void unescape(char *s)
+void pl_mount_unescape(char *s)
 {
 	char *to = s;
 
@@ -127,8 +126,8 @@ static bool split_line(char *line, char **ret_root, char **ret_point)
 	*ret_point = field ? strtok_r(NULL, " ", &save) : NULL;
 	if (!*ret_point)
 		return false;
-	unescape(*ret_root);
-	unescape(*ret_point);
+	pl_mount_unescape(*ret_root);
+	pl_mount_unescape(*ret_point);
 	return true;
 }
 

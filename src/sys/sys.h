@@ -416,6 +416,9 @@ int pl_mount_is_root(int fd);
 /** What is mounted at this very path, as this process sees it: for each mount the path of its root within
  * its file system, those on top and those covered. */
 int pl_mount_roots_at(const char *path, struct pl_strings *ret_roots);
+/** A word of a line of mountinfo, where the kernel writes blanks, newlines, commas and backslashes as \040. In
+ * place. */
+void pl_mount_unescape(char *s);
 
 /* ---- mount.c ---- */
 
