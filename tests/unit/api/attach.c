@@ -129,18 +129,6 @@ static void path_must_be(const struct paths *p, const char *a, const char *b)
 		assert_string_equal(seen, b);
 }
 
-static unsigned count_names(const char *path)
-{
-	DIR *dir = opendir(path);
-	unsigned n = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir))
-		n++;
-	(void)closedir(dir);
-	return n - 2;
-}
-
 static void no_record_may_be(const struct paths *p)
 {
 	TEXT *site = names_in(p->store, "refs/site/attached");

@@ -162,25 +162,7 @@ static inline void add_shape(FILE *out, const FTSENT *e, size_t skip, struct see
  * directories. */
 static inline char *shape(const char *path)
 {
-	TEXT *root = text_of("%s/", path);
-	char *const roots[] = {root, NULL};
-	FTS *fts = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, by_name);
-	struct seen seen[1024];
-	size_t n = 0, size;
-	char *text = NULL;
-	FILE *out = open_memstream(&text, &size);
-	FTSENT *e;
-
-	if (!fts || !out)
-		abort();
-	while ((e = fts_read(fts)))
-		if (e->fts_info != FTS_DP && e->fts_info != FTS_NS)
-			add_shape(out, e, strlen(root), seen, &n);
-	(void)fts_close(fts);
-	(void)fclose(out);
-	for (size_t i = 0; i < n; i++)
-		free(seen[i].path);
-	return text;
+	return told_by(path, add_shape);
 }
 
 /* Of the head. */

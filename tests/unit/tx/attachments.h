@@ -151,18 +151,6 @@ static inline void begin(const struct paths *p, const struct scene *scene)
 		fail_msg("%s", error.message);
 }
 
-static inline unsigned count_names(const char *path)
-{
-	DIR *dir = opendir(path);
-	unsigned n = 0;
-
-	assert_non_null(dir);
-	while (readdir(dir))
-		n++;
-	(void)closedir(dir);
-	return n - 2;
-}
-
 /* Where nothing was attached, or is no more, a directory that waits for its mount may be seen. */
 static inline void path_must_be_whole(const struct paths *p, const struct scene *scene)
 {

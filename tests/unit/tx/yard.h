@@ -281,9 +281,9 @@ static inline void add_entry(FILE *out, const FTSENT *e, size_t skip, struct see
 	(void)putc('\n', out);
 }
 
-/* Everything of a tree as one text: names, kinds, modes, mtimes, contents, targets, and which names are
- * one inode. "" if there is none. */
-static inline char *fingerprint(const char *path)
+/* A tree as one text, in which `add` tells of each thing. "" if there is none. */
+static inline char *told_by(const char *path, void (*add)(FILE *out, const FTSENT *e, size_t skip,
+							  struct seen *seen, size_t *n))
 {
 	/* The slash: what a symlink leads to. */
 	TEXT *root = text_of("%s/", path);
@@ -299,12 +299,18 @@ static inline char *fingerprint(const char *path)
 		abort();
 	while ((e = fts_read(fts)))
 		if (e->fts_info != FTS_DP && e->fts_info != FTS_NS)
-			add_entry(out, e, strlen(root), seen, &n);
+			add(out, e, strlen(root), seen, &n);
 	(void)fts_close(fts);
 	(void)fclose(out);
 	for (size_t i = 0; i < n; i++)
 		free(seen[i].path);
 	return text;
+}
+
+/* Names, kinds, modes, mtimes, contents, targets, and which names are one inode. */
+static inline char *fingerprint(const char *path)
+{
+	return told_by(path, add_entry);
 }
 
 /* The names in a directory that are no leftovers, sorted, with a blank behind each. */
@@ -328,6 +334,20 @@ static inline char *names_in(const char *store, const char *dir)
 		free(entries);
 	(void)fclose(out);
 	return text;
+}
+
+/* How many names there are in a directory. */
+static inline unsigned count_names(const char *path)
+{
+	DIR *dir = opendir(path);
+	unsigned n = 0;
+
+	if (!dir)
+		abort();
+	while (readdir(dir))
+		n++;
+	(void)closedir(dir);
+	return n - 2;
 }
 
 /* ---- commands ---- */
@@ -452,13 +472,7 @@ static inline char *trouble_by_locks(const char *store)
 
 static inline unsigned count_descriptors(void)
 {
-	DIR *dir = opendir("/proc/self/fd");
-	unsigned n = 0;
-
-	while (readdir(dir))
-		n++;
-	(void)closedir(dir);
-	return n;
+	return count_names("/proc/self/fd");
 }
 
 #endif
