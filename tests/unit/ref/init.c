@@ -436,13 +436,11 @@ static int init_on_btrfs(struct scratch *s)
 
 static int on_btrfs(struct scratch *s)
 {
-	struct scratch fs = *s, user;
-	int r;
+	struct scratch fs, user;
+	int r = scratch_on_image(s, "btrfs", &fs);
 
-	if (private_mounts(s) < 0 || mount_image(s, "btrfs", "fs", NULL) != 0)
-		return NOT_TO_BE_HAD;
-	(void)snprintf(fs.path, sizeof(fs.path), "%.4000s/fs", s->path);
-	fs.fd = open(fs.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (r != 0)
+		return r;
 	r = in_child(init_on_btrfs, &fs);
 	CHECK(r == 0);
 	CHECK(mkdirat(fs.fd, "user", 0755) == 0 && fchmodat(s->fd, ".", 0755, 0) == 0);

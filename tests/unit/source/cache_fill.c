@@ -14,25 +14,6 @@
 #include "source/fixture.h"
 #include "source/source.h"
 
-static void put(struct fixture *f, const char *name, const char *text)
-{
-	int fd = openat(f->src, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-	close(fd);
-}
-
-static void let_it_age(struct fixture *f)
-{
-	struct timespec start, now;
-
-	assert_int_equal(pl_fs_clock(f->s->fd, &start), 0);
-	do
-		assert_int_equal(pl_fs_clock(f->s->fd, &now), 0);
-	while ((now.tv_sec - start.tv_sec) * 1000000000LL + now.tv_nsec - start.tv_nsec < 30000000);
-}
-
 /* Scans src; with a base, by the cache kept in the scratch directory. */
 static struct pl_scan_result scan(struct fixture *f, const struct pl_id *base, enum pl_rule rule)
 {
@@ -78,11 +59,11 @@ static struct pl_id fill_source(struct fixture *f)
 {
 	assert_int_equal(mkdirat(f->src, "d", 0755), 0);
 	assert_int_equal(mkdirat(f->src, "d/e", 0755), 0);
-	put(f, "a", "one");
-	put(f, "d/e/x", "two");
-	put(f, "d.x", "three");
-	put(f, "d/z", "four");
-	put(f, "empty", "");
+	fixture_put(f, "a", "one");
+	fixture_put(f, "d/e/x", "two");
+	fixture_put(f, "d.x", "three");
+	fixture_put(f, "d/z", "four");
+	fixture_put(f, "empty", "");
 	assert_int_equal(linkat(f->src, "d/z", f->src, "group", 0), 0);
 	assert_int_equal(symlinkat("a", f->src, "link"), 0);
 	return scan(f, NULL, PL_RULE_EXACT).tree;
@@ -94,7 +75,7 @@ static void nothing_is_read_where_nothing_has_changed_G9(void **state)
 	struct pl_id tree = fill_source(f);
 	struct pl_scan_result result;
 
-	let_it_age(f);
+	let_it_age(f->s->fd);
 	fill(f, &tree, PL_RULE_EXACT);
 	result = scan(f, &tree, PL_RULE_EXACT);
 	assert_int_equal(result.files_read, 0);
@@ -111,13 +92,13 @@ static void only_what_has_changed_is_read_G9(void **state)
 	struct pl_scan_result result, plain;
 	struct stat st;
 
-	let_it_age(f);
+	let_it_age(f->s->fd);
 	fill(f, &tree, PL_RULE_EXACT);
 	assert_int_equal(fstatat(f->src, "a", &st, 0), 0);
-	put(f, "a", "ONE");
+	fixture_put(f, "a", "ONE");
 	assert_int_equal(utimensat(f->src, "a", (struct timespec[2]){st.st_atim, st.st_mtim}, 0),
 			 0);
-	put(f, "new", "five");
+	fixture_put(f, "new", "five");
 	assert_int_equal(fchmodat(f->src, "d/e/x", 0600, 0), 0);
 	result = scan(f, &tree, PL_RULE_EXACT);
 	assert_int_equal(result.files_read, 3);
@@ -139,7 +120,7 @@ static void a_change_within_the_tick_of_the_filling_is_seen(void **state)
 		int fd;
 
 		(void)snprintf(text, sizeof(text), "%05u", i);
-		put(f, "a", text);
+		fixture_put(f, "a", text);
 		tree = scan(f, NULL, PL_RULE_EXACT).tree;
 		assert_int_equal(fstatat(f->src, "a", &st, 0), 0);
 		fill(f, &tree, PL_RULE_EXACT);
@@ -160,12 +141,12 @@ static void what_is_not_as_the_tree_has_it_is_read(void **state)
 	struct pl_id tree = fill_source(f);
 	struct pl_scan_result result, plain;
 
-	put(f, "a", "longer");
+	fixture_put(f, "a", "longer");
 	assert_int_equal(unlinkat(f->src, "d.x", 0), 0);
 	assert_int_equal(unlinkat(f->src, "d/e/x", 0), 0);
 	assert_int_equal(unlinkat(f->src, "d/e", AT_REMOVEDIR), 0);
-	put(f, "d/e", "a file now");
-	let_it_age(f);
+	fixture_put(f, "d/e", "a file now");
+	let_it_age(f->s->fd);
 	fill(f, &tree, PL_RULE_EXACT);
 	result = scan(f, &tree, PL_RULE_EXACT);
 	assert_int_equal(result.files_read, 2);
@@ -181,7 +162,7 @@ static void by_another_rule_all_is_read(void **state)
 	struct pl_scan_result result;
 
 	portable = scan(f, NULL, PL_RULE_PORTABLE).tree;
-	let_it_age(f);
+	let_it_age(f->s->fd);
 	fill(f, &exact, PL_RULE_PORTABLE);
 	result = scan(f, &portable, PL_RULE_PORTABLE);
 	assert_int_equal(result.files_read, 0);
@@ -205,7 +186,7 @@ static void a_write_through_a_mapping_is_seen(void **state)
 
 	if (!pl_cache_is_sound(f->src))
 		SKIP("the temporary directory is no place for a cache");
-	let_it_age(f);
+	let_it_age(f->s->fd);
 	fd = openat(f->src, "a", O_RDWR | O_CLOEXEC);
 	map = mmap(NULL, 1, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	close(fd);

@@ -35,6 +35,16 @@ static inline int fixture_teardown(void **state)
 	return 0;
 }
 
+/* Writes a file of the source, in place if it is there. */
+static inline void fixture_put(struct fixture *f, const char *name, const char *text)
+{
+	int fd = openat(f->src, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
+	close(fd);
+}
+
 #define FIXTURE_TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 #endif

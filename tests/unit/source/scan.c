@@ -15,26 +15,6 @@
 #include "source/fixture.h"
 #include "source/source.h"
 
-static void put(struct fixture *f, const char *name, const char *text)
-{
-	int fd = openat(f->src, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-	close(fd);
-}
-
-/* Waits until the clock that stamps files has left the tick of the last change, and the grain. */
-static void let_it_age(struct fixture *f)
-{
-	struct timespec start, now;
-
-	assert_int_equal(pl_fs_clock(f->s->fd, &start), 0);
-	do
-		assert_int_equal(pl_fs_clock(f->s->fd, &now), 0);
-	while ((now.tv_sec - start.tv_sec) * 1000000000LL + now.tv_nsec - start.tv_nsec < 30000000);
-}
-
 static int scan_with(struct fixture *f, const struct pl_globs *exclude,
 		     struct pl_scan_result *ret_result, struct pleach_error *error)
 {
@@ -77,11 +57,11 @@ static void scan_of_an_unchanged_source_reads_no_file(void **state)
 	struct fixture *f = *state;
 	struct pl_scan_result first, second;
 
-	put(f, "a", "one");
-	put(f, "b", "two");
+	fixture_put(f, "a", "one");
+	fixture_put(f, "b", "two");
 	assert_int_equal(mkdirat(f->src, "d", 0755), 0);
-	put(f, "d/c", "three");
-	let_it_age(f);
+	fixture_put(f, "d/c", "three");
+	let_it_age(f->s->fd);
 	first = scan(f);
 	second = scan(f);
 	assert_int_equal(first.files_read, 3);
@@ -100,10 +80,10 @@ static void file_changed_within_the_tick_of_the_scan_is_read_again(void **state)
 		char text[8];
 
 		(void)snprintf(text, sizeof(text), "%05u", i);
-		put(f, "a", text);
+		fixture_put(f, "a", text);
 		before = scan(f);
 		(void)snprintf(text, sizeof(text), "%05u", i + 1000);
-		put(f, "a", text);
+		fixture_put(f, "a", text);
 		after = scan(f);
 		assert_false(pl_id_equal(&before.tree, &after.tree));
 	}
@@ -115,11 +95,11 @@ static void mtime_that_was_set_back_hides_no_change(void **state)
 	struct pl_scan_result before, after;
 	struct stat st;
 
-	put(f, "a", "one");
-	let_it_age(f);
+	fixture_put(f, "a", "one");
+	let_it_age(f->s->fd);
 	before = scan(f);
 	assert_int_equal(fstatat(f->src, "a", &st, 0), 0);
-	put(f, "a", "two");
+	fixture_put(f, "a", "two");
 	assert_int_equal(utimensat(f->src, "a", (struct timespec[2]){st.st_atim, st.st_mtim}, 0),
 			 0);
 	after = scan(f);
@@ -132,9 +112,9 @@ static void file_from_the_future_is_never_believed(void **state)
 	struct fixture *f = *state;
 	struct timespec future[2] = {{.tv_sec = 4000000000}, {.tv_sec = 4000000000}};
 
-	put(f, "a", "one");
+	fixture_put(f, "a", "one");
 	assert_int_equal(utimensat(f->src, "a", future, 0), 0);
-	let_it_age(f);
+	let_it_age(f->s->fd);
 	(void)scan(f);
 	assert_int_equal(scan(f).files_read, 1);
 }
@@ -145,12 +125,12 @@ static void replaced_inode_is_read_again(void **state)
 	struct pl_scan_result before, after;
 	struct stat st;
 
-	put(f, "a", "one");
-	put(f, "other", "two");
+	fixture_put(f, "a", "one");
+	fixture_put(f, "other", "two");
 	assert_int_equal(fstatat(f->src, "a", &st, 0), 0);
 	assert_int_equal(
 		utimensat(f->src, "other", (struct timespec[2]){st.st_atim, st.st_mtim}, 0), 0);
-	let_it_age(f);
+	let_it_age(f->s->fd);
 	before = scan(f);
 	assert_int_equal(renameat(f->src, "other", f->src, "a"), 0);
 	after = scan(f);
@@ -165,8 +145,8 @@ static void damaged_cache_is_passed_over(void **state)
 	struct pl_listing listing;
 	PL_CLOSE int cache = openat(f->store->fd, "cache", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	put(f, "a", "one");
-	let_it_age(f);
+	fixture_put(f, "a", "one");
+	let_it_age(f->s->fd);
 	first = scan(f);
 	assert_int_equal(pl_list(cache, &listing), 0);
 	for (size_t i = 0; i < listing.n; i++) {
@@ -204,8 +184,8 @@ static void cache_hit_whose_object_is_gone_is_read_again(void **state)
 {
 	struct fixture *f = *state;
 
-	put(f, "a", "one");
-	let_it_age(f);
+	fixture_put(f, "a", "one");
+	let_it_age(f->s->fd);
 	(void)scan(f);
 	assert_int_equal(scan(f).files_read, 0);
 	assert_int_equal(erase_objects(f->store), 0);
@@ -221,9 +201,9 @@ static void names_of_one_inode_are_a_group_wherever_they_lie(void **state)
 
 	assert_int_equal(mkdirat(f->src, "d", 0755), 0);
 	assert_int_equal(mkdirat(f->src, "d/e", 0755), 0);
-	put(f, "d/e/x", "one");
+	fixture_put(f, "d/e/x", "one");
 	assert_int_equal(linkat(f->src, "d/e/x", f->src, "d/y", 0), 0);
-	put(f, "p", "two");
+	fixture_put(f, "p", "two");
 	assert_int_equal(linkat(f->src, "p", f->src, "d/q", 0), 0);
 	result = scan(f);
 	assert_int_equal(result.totals.groups, 2);
@@ -235,7 +215,7 @@ static void links_to_the_outside_make_no_group(void **state)
 	struct fixture *f = *state;
 	struct pl_scan_result result;
 
-	put(f, "a", "one");
+	fixture_put(f, "a", "one");
 	assert_int_equal(linkat(f->src, "a", f->s->fd, "outside", 0), 0);
 	result = scan(f);
 	assert_int_equal(result.totals.groups, 0);
@@ -247,7 +227,7 @@ static void group_with_a_name_outside_is_found_by_the_walk_ahead(void **state)
 	struct pl_scan_result result;
 
 	assert_int_equal(mkdirat(f->src, "d", 0755), 0);
-	put(f, "d/a", "one");
+	fixture_put(f, "d/a", "one");
 	assert_int_equal(linkat(f->src, "d/a", f->src, "d/b", 0), 0);
 	assert_int_equal(linkat(f->src, "d/a", f->s->fd, "outside", 0), 0);
 	result = scan(f);
@@ -266,7 +246,7 @@ static void excluded_names_are_no_members(void **state)
 	struct pl_scan_result result;
 	struct pl_globs globs = {0};
 
-	put(f, "a", "one");
+	fixture_put(f, "a", "one");
 	assert_int_equal(linkat(f->src, "a", f->src, "b.tmp", 0), 0);
 	assert_int_equal(pl_globs_add(&globs, "*.tmp"), 0);
 	assert_int_equal(scan_with(f, &globs, &result, &error), 0);
@@ -303,7 +283,7 @@ static void file_that_never_rests_is_refused_by_path_or_read_whole(void **state)
 	pthread_t writer;
 	unsigned refused = 0;
 
-	put(f, "busy", "");
+	fixture_put(f, "busy", "");
 	(void)snprintf(path, sizeof(path), "%s/src/busy", f->s->path);
 	assert_int_equal(truncate(path, 200000), 0);
 	stop_writing = 0;

@@ -68,4 +68,15 @@ static inline int mount_image(struct scratch *s, const char *kind, const char *n
 	return chmod(point, 0777) < 0 ? NOT_TO_BE_HAD : 0;
 }
 
+/* In a child as root: the root of a new file system, as a scratch directory of its own. 0, NOT_TO_BE_HAD, or 1. */
+static inline int scratch_on_image(struct scratch *s, const char *kind, struct scratch *ret_fs)
+{
+	if (private_mounts(s) < 0 || mount_image(s, kind, "fs", NULL) != 0)
+		return NOT_TO_BE_HAD;
+	(void)snprintf(ret_fs->path, sizeof(ret_fs->path), "%.4000s/fs", s->path);
+	ret_fs->fd = open(ret_fs->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CHECK(ret_fs->fd >= 0);
+	return 0;
+}
+
 #endif

@@ -147,6 +147,19 @@ static inline void fail_call(enum pl_call call, uint64_t at, int fail_errno)
 		.fail_at = at, .fail_errno = fail_errno, .calls = UINT32_C(1) << call});
 }
 
+/* Waits until the clock that stamps files has left the tick of the last change, and the grain. */
+static inline void let_it_age(int dirfd)
+{
+	struct timespec start, now;
+
+	if (pl_fs_clock(dirfd, &start) < 0)
+		abort();
+	do
+		if (pl_fs_clock(dirfd, &now) < 0)
+			abort();
+	while ((now.tv_sec - start.tv_sec) * 1000000000LL + now.tv_nsec - start.tv_nsec < 30000000);
+}
+
 static inline int make_file(int dirfd, const char *name, const char *text)
 {
 	return pl_write_file(dirfd, name, 0644, text, strlen(text), false);

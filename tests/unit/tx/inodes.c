@@ -15,12 +15,9 @@
 static void put(struct fixture *f, const char *name, const char *text)
 {
 	struct timespec times[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
-	int fd = openat(f->src, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-	assert_int_equal(futimens(fd, times), 0); /* equal files are equal objects */
-	close(fd);
+	fixture_put(f, name, text);
+	assert_int_equal(utimensat(f->src, name, times, 0), 0); /* equal files are equal objects */
 }
 
 static void publish_spec(struct fixture *f, const struct pleach_source *sources, size_t n)

@@ -71,13 +71,10 @@ static int lives(struct scratch *s)
 
 static int on_btrfs(struct scratch *s)
 {
-	struct scratch fs = {.fd = -1};
+	struct scratch fs;
+	int r = scratch_on_image(s, "btrfs", &fs);
 
-	if (private_mounts(s) < 0 || mount_image(s, "btrfs", "fs", NULL) != 0)
-		return NOT_TO_BE_HAD;
-	(void)snprintf(fs.path, sizeof(fs.path), "%.4000s/fs", s->path);
-	fs.fd = open(fs.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return lives(&fs);
+	return r != 0 ? r : lives(&fs);
 }
 
 static void a_store_that_is_a_subvolume_lives_as_any_other(void **state)

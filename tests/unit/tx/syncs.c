@@ -15,13 +15,9 @@
 static void put(struct fixture *f, const char *directory, unsigned number, const char *text)
 {
 	char name[64];
-	int fd;
 
 	(void)snprintf(name, sizeof(name), "%s/%u", directory, number);
-	fd = openat(f->src, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, text, strlen(text)), strlen(text));
-	close(fd);
+	fixture_put(f, name, text);
 }
 
 /* Files of different contents, `n` in each of `n_directories`. */

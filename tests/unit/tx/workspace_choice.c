@@ -50,16 +50,6 @@ static const char *reason_of(const struct work *w, const char *driver)
 	return "";
 }
 
-static void let_it_age(int dirfd)
-{
-	struct timespec start, now;
-
-	assert_int_equal(pl_fs_clock(dirfd, &start), 0);
-	do
-		assert_int_equal(pl_fs_clock(dirfd, &now), 0);
-	while ((now.tv_sec - start.tv_sec) * 1000000000LL + now.tv_nsec - start.tv_nsec < 30000000);
-}
-
 /* ---- choosing ---- */
 
 /* On btrfs all can be had; as each is switched off, the next one is taken, and all before say why. */
@@ -99,13 +89,10 @@ static int next_is_taken(struct scratch *s)
 
 static int on_btrfs(struct scratch *s)
 {
-	struct scratch fs = {.fd = -1};
+	struct scratch fs;
+	int r = scratch_on_image(s, "btrfs", &fs);
 
-	if (private_mounts(s) < 0 || mount_image(s, "btrfs", "fs", NULL) != 0)
-		return NOT_TO_BE_HAD;
-	(void)snprintf(fs.path, sizeof(fs.path), "%.4000s/fs", s->path);
-	fs.fd = open(fs.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return next_is_taken(&fs);
+	return r != 0 ? r : next_is_taken(&fs);
 }
 
 static void of_all_that_can_be_had_the_first_is_taken_W2(void **state)
@@ -155,16 +142,15 @@ static unsigned case_now;
 
 static int refuses(struct scratch *s)
 {
+	struct scratch fs;
 	struct work w;
 	struct pl_id tree;
+	int r = scratch_on_image(s, "ext4", &fs);
 
-	CHECK(private_mounts(s) == 0);
-	if (mount_image(s, "ext4", "fs", NULL) != 0)
-		return NOT_TO_BE_HAD;
-	(void)snprintf(s->path + strlen(s->path), 8, "/fs");
-	s->fd = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	CHECK(odd(s, case_now) == 0);
-	CHECK(begin(&w, s, &tree) == 0);
+	if (r != 0)
+		return r;
+	CHECK(odd(&fs, case_now) == 0);
+	CHECK(begin(&w, &fs, &tree) == 0);
 	CHECK(pl_workspace_make(&w.ws, lacks[case_now].driver, NULL, &w.error) == -EOPNOTSUPP);
 	if (!strstr(w.error.message, lacks[case_now].reason))
 		return say(&w);
