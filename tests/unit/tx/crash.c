@@ -372,7 +372,7 @@ static void run_command(const struct yard *y, const struct scenario *scenario, c
 	pl_seam_arm(NULL);
 	report->count = pl_seam_count();
 	after = count_descriptors();
-	(void)snprintf(report->message, sizeof(report->message), "%s", o.error.message);
+	(void)snprintf(report->message, sizeof(report->message), "%.511s", o.error.message);
 	if (report->r < 0 && (o.error.message[0] == '\0' || o.error.code == PLEACH_OK))
 		note_trouble(report, "failed and did not say why");
 	if (after != before)

@@ -37,7 +37,7 @@ static void note(struct result *result, const struct outcome *o)
 	result->generation = o->published.generation;
 	(void)snprintf(result->ref, sizeof(result->ref), "site");
 	(void)snprintf(result->tree, sizeof(result->tree), "%s", o->published.tree);
-	(void)snprintf(result->message, sizeof(result->message), "%s", o->error.message);
+	(void)snprintf(result->message, sizeof(result->message), "%.255s", o->error.message);
 }
 
 static void publish(const struct yard *y, const char *store, const char *name,
