@@ -6,30 +6,7 @@
 
 #include <cmocka.h>
 
-#include "ref/stores.h"
-
-struct world {
-	struct pl_store *store;
-	struct pl_txdir tx;
-	struct pl_ref ref;
-};
-
-static struct world make_world(const struct scratch *s)
-{
-	struct world w = {.store = open_store(s, "a")};
-
-	assert_non_null(w.store);
-	assert_int_equal(pl_txdir_begin(w.store, "test", &w.tx, NULL), 0);
-	assert_int_equal(pl_ref_open_or_create(&w.tx, "site", &w.ref, NULL), 0);
-	return w;
-}
-
-static void end_world(struct world *w)
-{
-	pl_ref_close(&w->ref);
-	pl_txdir_end(&w->tx);
-	pl_store_close(w->store);
-}
+#include "ref/world.h"
 
 /* Strings are not the attachment's: it is not to be done with. */
 static struct pl_attachment sample(const struct pl_ref *ref, const char *path, uint64_t generation)

@@ -6,31 +6,7 @@
 
 #include <cmocka.h>
 
-#include "ref/stores.h"
-
-struct world {
-	struct pl_store *store;
-	struct pl_txdir tx;
-	struct pl_ref ref;
-};
-
-static struct world make_world(const struct scratch *s)
-{
-	struct world w = {.store = open_store(s, "a")};
-
-	assert_non_null(w.store);
-	assert_int_equal(pl_txdir_begin(w.store, "test", &w.tx, NULL), 0);
-	assert_int_equal(pl_ref_open_or_create(&w.tx, "site", &w.ref, NULL), 0);
-	assert_int_equal(pl_ref_lock(&w.ref, -1, NULL), 0);
-	return w;
-}
-
-static void end_world(struct world *w)
-{
-	pl_ref_close(&w->ref);
-	pl_txdir_end(&w->tx);
-	pl_store_close(w->store);
-}
+#include "ref/world.h"
 
 static struct pl_shown item(enum pl_shown_role role, uint64_t n, const char *name)
 {
@@ -57,6 +33,7 @@ static void what_is_shown_comes_back(void **state)
 		item(PL_SHOWN_NEXT, 4, ".pleach-c"),
 	};
 
+	assert_int_equal(pl_ref_lock(&w.ref, -1, NULL), 0);
 	memcpy(a.ref_id, w.ref.id, sizeof(a.ref_id));
 	a.has_made = true;
 	for (size_t i = 0; i < PL_ARRAY_LEN(items); i++)
@@ -146,6 +123,7 @@ static void a_text_that_verifies_but_breaks_a_rule_is_refused(void **state)
 	};
 	struct world w = make_world(*state);
 
+	assert_int_equal(pl_ref_lock(&w.ref, -1, NULL), 0);
 	assert_int_equal(read_body(&w, HEAD), 0);
 	assert_int_equal(read_body(&w, HEAD "now 1 " TREE " 0 - 1 2 3 0\nold 1 " TREE
 					    " 0 .pleach-x 1 2 3 4\n"),

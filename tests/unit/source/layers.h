@@ -254,6 +254,27 @@ static inline bool same_totals(const struct pl_totals *a, const struct pl_totals
 	       a->oddities == b->oddities;
 }
 
+/* The upper layer is read, and gives what was seen. `ret_result` may be NULL. */
+static inline int reading_gives(struct layers *l, struct pl_stage *seen_in,
+				const struct pl_scan_result *seen,
+				struct pl_scan_result *ret_result)
+{
+	struct reading x;
+
+	CHECK(reading_begin(l, PL_RULE_EXACT, &x) == 0);
+	if (x.r < 0)
+		(void)fprintf(stderr, "# %s\n", x.error.message);
+	CHECK(x.r == 0);
+	if (!pl_id_equal(&seen->tree, &x.result.tree))
+		print_differences(seen_in, &seen->tree, &x.stage, &x.result.tree);
+	CHECK(pl_id_equal(&seen->tree, &x.result.tree));
+	CHECK(same_totals(&seen->totals, &x.result.totals));
+	if (ret_result)
+		*ret_result = x.result;
+	reading_end(&x);
+	return 0;
+}
+
 /* The law: what pl_upper_run() makes of the upper layer is what was seen in the overlay, which is
  * mounted, and not any more after this. `ret_result` may be NULL. */
 static inline int check_law(struct layers *l, struct pl_scan_result *ret_result)
@@ -261,7 +282,6 @@ static inline int check_law(struct layers *l, struct pl_scan_result *ret_result)
 	struct pleach_error error = PLEACH_ERROR_INIT;
 	struct pl_scan_result seen;
 	struct pl_stage nowhere;
-	struct reading x;
 
 	/* Without an index two names of one inode have different numbers, until they are looked up anew:
 	 * what links a command made is told by the upper layer alone. */
@@ -272,17 +292,7 @@ static inline int check_law(struct layers *l, struct pl_scan_result *ret_result)
 	CHECK(pl_stage_begin(l->store, NULL, PL_STAGE_NOWHERE, &nowhere, &error) == 0);
 	CHECK(scan_into(l->store, &nowhere, l->merged, &seen) == 0);
 	CHECK(layers_unmount(l) == 0);
-	CHECK(reading_begin(l, PL_RULE_EXACT, &x) == 0);
-	if (x.r < 0)
-		(void)fprintf(stderr, "# %s\n", x.error.message);
-	CHECK(x.r == 0);
-	if (!pl_id_equal(&seen.tree, &x.result.tree))
-		print_differences(&nowhere, &seen.tree, &x.stage, &x.result.tree);
-	CHECK(pl_id_equal(&seen.tree, &x.result.tree));
-	CHECK(same_totals(&seen.totals, &x.result.totals));
-	if (ret_result)
-		*ret_result = x.result;
-	reading_end(&x);
+	CHECK(reading_gives(l, &nowhere, &seen, ret_result) == 0);
 	pl_stage_end(&nowhere);
 	return 0;
 }

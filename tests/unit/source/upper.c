@@ -55,29 +55,19 @@ static int is_refused(struct layers *l, int r, const char *path)
 	return 0;
 }
 
-/* It is read, and gives what a scan of `wanted` gives. `rule` as both are read. */
+/* It is read, and gives what a scan of `wanted` gives. */
 static int gives(struct layers *l, const char *wanted, struct pl_scan_result *ret_result)
 {
 	struct pleach_error error = PLEACH_ERROR_INIT;
 	struct pl_scan_result seen;
 	struct pl_stage nowhere;
-	struct reading x;
 	int fd = pl_open_dir(l->s->fd, wanted);
 
 	CHECK(fd >= 0);
 	CHECK(pl_stage_begin(l->store, NULL, PL_STAGE_NOWHERE, &nowhere, &error) == 0);
 	CHECK(scan_into(l->store, &nowhere, fd, &seen) == 0);
 	close(fd);
-	CHECK(reading_begin(l, PL_RULE_EXACT, &x) == 0);
-	if (x.r < 0)
-		(void)fprintf(stderr, "# %s\n", x.error.message);
-	CHECK(x.r == 0);
-	if (!pl_id_equal(&seen.tree, &x.result.tree))
-		print_differences(&nowhere, &seen.tree, &x.stage, &x.result.tree);
-	CHECK(pl_id_equal(&seen.tree, &x.result.tree));
-	if (ret_result)
-		*ret_result = x.result;
-	reading_end(&x);
+	CHECK(reading_gives(l, &nowhere, &seen, ret_result) == 0);
 	pl_stage_end(&nowhere);
 	return 0;
 }
