@@ -84,6 +84,27 @@ static inline void editing_close(struct editing *e)
 	yard_remove(e->store_path);
 }
 
+/* The workspaces that edits are made in: memory, and a plain directory. */
+static const char *const editing_ways[] = {"none", "copy"};
+
+/* Runs a test in each, in a store of its own with a tree of make_source() and a transaction that `begin` begins. */
+static inline void editing_both_ways(void **state, void (*begin)(struct editing *e),
+				     void (*test)(struct editing *e))
+{
+	const struct yard *y = *state;
+	TEXT *source = text_of("%s/source", y->path);
+
+	make_source(source, "what", 0);
+	for (size_t i = 0; i < PL_ARRAY_LEN(editing_ways); i++) {
+		struct editing e;
+
+		editing_open(&e, y, editing_ways[i], source);
+		begin(&e);
+		test(&e);
+		editing_close(&e);
+	}
+}
+
 /* ---- metadata ---- */
 
 static inline struct pleach_metadata with_mtime(int64_t mtime_s)

@@ -11,23 +11,9 @@
 
 #include "api/editing.h"
 
-static const char *const ways[] = {"none", "copy"};
-
-/* Runs a test for both ways, each in a store of its own with a tree of make_source(). */
 static void both(void **state, void (*test)(struct editing *e))
 {
-	const struct yard *y = *state;
-	TEXT *source = text_of("%s/source", y->path);
-
-	make_source(source, "what", 0);
-	for (size_t i = 0; i < PL_ARRAY_LEN(ways); i++) {
-		struct editing e;
-
-		editing_open(&e, y, ways[i], source);
-		tx_begin(&e);
-		test(&e);
-		editing_close(&e);
-	}
+	editing_both_ways(state, tx_begin, test);
 }
 
 static bool is_there(const struct editing *e, const char *path)
@@ -553,10 +539,10 @@ static void both_by_rule(void **state, const char *rule, mode_t file, mode_t pro
 	const struct yard *y = *state;
 	char first[PLEACH_HEX_MAX + 1] = "";
 
-	for (size_t i = 0; i < PL_ARRAY_LEN(ways); i++) {
+	for (size_t i = 0; i < PL_ARRAY_LEN(editing_ways); i++) {
 		struct editing e;
 
-		editing_open(&e, y, ways[i], NULL);
+		editing_open(&e, y, editing_ways[i], NULL);
 		check_rule(&e, rule, file, program, dir);
 		if (i == 0)
 			memcpy(first, e.result.tree, sizeof(first));
@@ -865,11 +851,11 @@ static void what_was_not_committed_leaves_nothing(void **state)
 {
 	const struct yard *y = *state;
 
-	for (size_t i = 0; i < PL_ARRAY_LEN(ways); i++) {
+	for (size_t i = 0; i < PL_ARRAY_LEN(editing_ways); i++) {
 		struct pleach_revision revision = PLEACH_REVISION_INIT;
 		struct editing e;
 
-		editing_open(&e, y, ways[i], NULL);
+		editing_open(&e, y, editing_ways[i], NULL);
 		tx_begin(&e);
 		OK(&e, put_text(&e, "a", "a"));
 		OK(&e, make_dir_at(&e, "d"));

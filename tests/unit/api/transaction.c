@@ -10,8 +10,6 @@
 
 #include "api/editing.h"
 
-static const char *const ways[] = {"none", "copy"};
-
 /* By optimistic transactions: others publish meanwhile. */
 static void begin_optimistic(struct editing *e)
 {
@@ -24,18 +22,7 @@ static void begin_optimistic(struct editing *e)
 
 static void each_way(void **state, void (*test)(struct editing *e))
 {
-	const struct yard *y = *state;
-	TEXT *source = text_of("%s/source", y->path);
-
-	make_source(source, "what", 0);
-	for (size_t i = 0; i < PL_ARRAY_LEN(ways); i++) {
-		struct editing e;
-
-		editing_open(&e, y, ways[i], source);
-		begin_optimistic(&e);
-		test(&e);
-		editing_close(&e);
-	}
+	editing_both_ways(state, begin_optimistic, test);
 }
 
 static void snapshot(struct editing *e, uint64_t expected)

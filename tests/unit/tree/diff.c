@@ -328,13 +328,7 @@ static void a_group_is_followed_down_two_thousand_equal_levels(void **state)
 	id = memory_store_tree(&store, "f x -\nf y one");
 	id = flat_deepen(&store, id, DEEP - 1);
 	entries[0] = flat_entry(&store, "d", &id);
-	entries[1] = (struct pl_entry){
-		.kind = 'f',
-		.name = "f",
-		.name_length = 1,
-		.meta = {.mode = 0644, .uid = PLEACH_NO_OWNER, .gid = PLEACH_NO_OWNER},
-		.hash = pl_hash_empty,
-	};
+	entries[1] = flat_file("f");
 	a = flat_node(&store, entries, 2, NULL);
 	assert_int_equal(pl_groups_begin(&groups), 0);
 	assert_int_equal(pl_groups_add(&groups, path), 0);

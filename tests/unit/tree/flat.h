@@ -333,6 +333,18 @@ static inline struct pl_entry flat_entry(struct memory_store *store, const char 
 	return entry;
 }
 
+/* The entry of an empty file, for directories that are made by hand. */
+static inline struct pl_entry flat_file(const char *name)
+{
+	return (struct pl_entry){
+		.kind = 'f',
+		.name = name,
+		.name_length = (uint8_t)strlen(name),
+		.meta = {.mode = 0644, .uid = PLEACH_NO_OWNER, .gid = PLEACH_NO_OWNER},
+		.hash = pl_hash_empty,
+	};
+}
+
 /* A directory of these entries and groups; the groups are used up. */
 static inline struct pl_id flat_node(struct memory_store *store, const struct pl_entry *entries,
 				     size_t n, struct pl_groups *groups)

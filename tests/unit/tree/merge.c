@@ -764,13 +764,7 @@ static void groups_of_a_broken_tree_are_corrupt_or_do_no_harm(void **state)
 		memory_store_init(&store);
 		inner = memory_store_tree(&store, "f e/g -\nf e/h -\nf e/q 1\ng e/g e/h\nf x -");
 		entries[0] = flat_entry(&store, "d", &inner);
-		entries[1] = (struct pl_entry){
-			.kind = 'f',
-			.name = "f",
-			.name_length = 1,
-			.meta = {.mode = 0644, .uid = PLEACH_NO_OWNER, .gid = PLEACH_NO_OWNER},
-			.hash = pl_hash_empty,
-		};
+		entries[1] = flat_file("f");
 		for (size_t k = 0; k < 3; k++) {
 			struct pl_groups groups = {0};
 
