@@ -313,7 +313,8 @@ static int say(struct pl_child *child, int what, int value)
 
 	if (child->has_ended)
 		return 0;
-	if (PL_RETRY(send(child->socket, &m, sizeof(m), MSG_NOSIGNAL)) < 0 && errno != EPIPE)
+	if (PL_RETRY(send(child->socket, &m, sizeof(m), MSG_NOSIGNAL)) < 0 && errno != EPIPE &&
+	    errno != ECONNRESET)
 		return -errno;
 	return 0; /* gone: there is an event that says so */
 }
