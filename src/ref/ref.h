@@ -220,6 +220,8 @@ void pl_txdir_name(struct pl_txdir *tx, const char *prefix, char ret_name[32]);
  */
 int pl_txdir_claim(struct pl_txdir *tx, char kind, const struct pl_id *id,
 		   struct pleach_error *error);
+/** All that `from` has claimed is claimed by `to` as well, which may outlive it. */
+int pl_txdir_keep_claims(struct pl_txdir *from, struct pl_txdir *to, struct pleach_error *error);
 /**
  * Calls `fn` for each whole claim of each directory below tx/, held, parked or dead, as they are read: opened
  * afresh. What `fn` answers below 0 ends it. The collector's look (gc/needed.c).

@@ -188,6 +188,24 @@ int pl_txdir_claim(struct pl_txdir *tx, char kind, const struct pl_id *id,
 	return pl_fail_sys(error, r, "cannot write in '%s/.pleach/tx'", tx->store->path);
 }
 
+int pl_txdir_keep_claims(struct pl_txdir *from, struct pl_txdir *to, struct pleach_error *error)
+{
+	PL_BUFFER claims = {0};
+	int r = pl_read_file(from->fd, "claims", SIZE_MAX / 4, &claims);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return pl_fail_sys(error, r, "cannot keep what transaction %s has written", to->id);
+	for (size_t at = 0; r >= 0 && at + CLAIM_SIZE <= claims.length; at += CLAIM_SIZE) {
+		struct pl_id id;
+
+		memcpy(id.bytes, claims.data + at + 1, sizeof(id.bytes));
+		r = pl_txdir_claim(to, (char)claims.data[at], &id, error);
+	}
+	return r;
+}
+
 /* ---- claims of all ---- */
 
 static int each_claim_in(int fd, pl_claim_fn fn, void *self, struct pleach_error *error)

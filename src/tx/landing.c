@@ -141,27 +141,6 @@ static int commit_for_head(struct landing *l, bool is_locked, struct pleach_erro
 	return pl_commit_run(&c, l->result, error);
 }
 
-/* L5. All that the tree names, and the base did not, is in the claims of the commit. */
-static int keep_claims(struct landing *l, struct pleach_error *error)
-{
-	PL_BUFFER claims = {0};
-	int r = pl_read_file(l->dir.fd, "claims", SIZE_MAX / 4, &claims);
-
-	if (r == -ENOENT)
-		return 0;
-	for (size_t at = 0; r >= 0 && at + 33 <= claims.length; at += 33) {
-		struct pl_id id;
-
-		memcpy(id.bytes, claims.data + at + 1, sizeof(id.bytes));
-		r = pl_txdir_claim(&l->tx->dir, (char)claims.data[at], &id, error);
-		if (r < 0)
-			return r;
-	}
-	return r < 0 ? pl_fail_sys(error, r, "cannot keep what transaction %s has written",
-				   l->tx->dir.id)
-		     : 0;
-}
-
 /* L4 */
 static int note_landing(struct landing *l, struct pleach_error *error)
 {
@@ -174,7 +153,8 @@ static int note_landing(struct landing *l, struct pleach_error *error)
 	note->landing_head = l->head;
 	note->landing_tree = l->merged;
 	note->landing_of = l->tree;
-	r = keep_claims(l, error); /* of that tree, which a later merge may begin from */
+	/* Of that tree, which a later merge may begin from (L5). */
+	r = pl_txdir_keep_claims(&l->dir, &l->tx->dir, error);
 	return r < 0 ? r : pl_tx_note_write(&l->tx->dir, note, true, error);
 }
 
@@ -266,9 +246,10 @@ static int land(struct landing *l, struct pleach_error *error)
 
 /* ---- going on after a checkpoint ---- */
 
+/* L5. All that the tree names, and the base did not, is in the claims of the commit. */
 static int go_on_from_here(struct landing *l, struct pleach_error *error)
 {
-	int r = keep_claims(l, error);
+	int r = pl_txdir_keep_claims(&l->dir, &l->tx->dir, error);
 
 	if (r < 0)
 		return r;

@@ -34,18 +34,42 @@ struct pl_tx {
 	struct pleach_error why_broken;
 };
 
+/* ---- base.c: what it begins with ---- */
+
+/** Finds the head, or makes an empty directory where there is none, and pins it: the base in tx->note. */
+int pl_tx_find_base(struct pl_tx *tx, struct pleach_error *error);
+/** Fills in all of tx->workspace that pl_workspace_make() and pl_workspace_open() want. The base is pinned. */
+int pl_tx_fill_in_workspace(struct pl_tx *tx, struct pleach_error *error);
+
+/* ---- checkout.c: a workspace that the user has named ---- */
+
+/** Notes which directory was made (not written yet). */
+int pl_tx_note_checkout(struct pl_tx *tx, struct pleach_error *error);
+/** -ESTALE if another one, or none, is at its path. */
+int pl_tx_must_be_the_checkout(struct pl_tx *tx, struct pleach_error *error);
+/** Removes it, if it is still the one that was made; nothing where there is none. */
+int pl_tx_remove_checkout(struct pl_tx *tx, struct pleach_error *error);
+
+/* ---- parked.c ---- */
+
+/** Makes it durable, and parks it; it stays held. */
+int pl_tx_park(struct pl_tx *tx, struct pleach_error *error);
+/** It is dead as soon as it is not held, and its base may go. Best effort, and nothing for one that was not parked. */
+void pl_tx_unpark(struct pl_tx *tx);
+/** Before a program is started in a parked one; durable. */
+int pl_tx_note_running(struct pl_tx *tx, struct pleach_error *error);
+/** Opens all of one whose tx->dir was just taken. An error makes it unusable, but for being given up. */
+int pl_tx_go_on(struct pl_tx *tx, struct pleach_error *error);
+/** What makes it unusable, if anything does. */
+int pl_tx_must_be_whole(struct pl_tx *tx, struct pleach_error *error);
+
 /* ---- transaction.c ---- */
 
 int pl_tx_begin(struct pl_store *store, const char *ref, const struct pleach_tx_options *options,
 		struct pl_tx **ret_tx, struct pleach_error *error);
 int pl_tx_resume(struct pl_store *store, const char *id, struct pl_tx **ret_tx,
 		 struct pleach_error *error);
-int pl_tx_park(struct pl_tx *tx, struct pleach_error *error);
 int pl_tx_abort(struct pl_tx *tx, struct pleach_error *error);
-/** Before a program is started in a parked one; durable. */
-int pl_tx_note_running(struct pl_tx *tx, struct pleach_error *error);
-/** What makes it unusable, if anything does. */
-int pl_tx_must_be_whole(struct pl_tx *tx, struct pleach_error *error);
 /** Parks, or aborts, or, where it is done, just frees. */
 int pl_tx_end(struct pl_tx *tx, struct pleach_error *error);
 

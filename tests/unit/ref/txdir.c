@@ -150,6 +150,32 @@ static void claims_are_synced_before_the_look_where_others_may_see_late(void **s
 	pl_txdir_end(&tx);
 }
 
+static void claims_are_kept_by_another_behind_its_own(void **state)
+{
+	STORE *store = open_store(*state, "a");
+	struct pl_txdir from = begin(store, "commit"), to = begin(store, "test");
+	struct pl_id first = {{7}}, second = {{8}}, own = {{9}};
+	PL_BUFFER claims = {0};
+
+	assert_int_equal(pl_txdir_keep_claims(&from, &to, NULL), 0); /* there are none */
+	assert_int_equal(pl_exists(to.fd, "claims"), 0);
+	assert_int_equal(pl_txdir_claim(&from, 'o', &first, NULL), 0);
+	assert_int_equal(pl_txdir_claim(&from, 'n', &second, NULL), 0);
+	assert_int_equal(pl_write_full(from.claims_fd, "n23", 3),
+			 0); /* killed in the middle of it */
+	assert_int_equal(pl_txdir_claim(&to, 't', &own, NULL), 0);
+	assert_int_equal(pl_txdir_keep_claims(&from, &to, NULL), 0);
+	pl_txdir_end(&from);
+	assert_int_equal(pl_read_file(to.fd, "claims", 1000, &claims), 0);
+	assert_int_equal(claims.length, 99);
+	assert_int_equal(claims.data[0], 't');
+	assert_int_equal(claims.data[33], 'o');
+	assert_memory_equal(claims.data + 34, first.bytes, 32);
+	assert_int_equal(claims.data[66], 'n');
+	assert_memory_equal(claims.data + 67, second.bytes, 32);
+	pl_txdir_end(&to);
+}
+
 /* ---- sync ---- */
 
 static void a_round_of_sync_is_one_syncfs_or_the_writers_business(void **state)
@@ -265,6 +291,7 @@ int main(void)
 		TEST(after_a_claim_that_failed_none_is_written_any_more),
 		TEST(a_claims_file_that_cannot_be_made_fails_the_claim),
 		TEST(claims_are_synced_before_the_look_where_others_may_see_late),
+		TEST(claims_are_kept_by_another_behind_its_own),
 		TEST(a_round_of_sync_is_one_syncfs_or_the_writers_business),
 		TEST(begin_failed_at_every_call_leaves_nothing),
 		TEST(begin_beside_a_recovery_at_every_call_gets_one_all_the_same),
