@@ -233,5 +233,8 @@ struct pl_upper {
  */
 int pl_upper_run(const struct pl_upper *upper, struct pl_scan_result *ret_result,
 		 struct pleach_error *error);
+/** Is it as it was made for the base, and was nobody at it since? False also where that cannot be told. One look at
+ * its root, without `stage`. (upper_untouched.c) */
+bool pl_upper_is_untouched(const struct pl_upper *upper);
 
 #endif

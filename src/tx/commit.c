@@ -468,17 +468,43 @@ static int show(struct committing *m, struct pleach_error *error)
 
 /* ---- the whole ---- */
 
+static void fill_unchanged(uint64_t head, const struct pl_id *tree,
+			   struct pleach_publish_result *result)
+{
+	result->generation = result->parent = head;
+	pl_id_hex(tree, result->tree);
+	result->added = result->modified = result->removed = result->bytes_new = 0;
+	result->unchanged = true;
+}
+
 static void fill_result(const struct committing *m, bool unchanged,
 			struct pleach_publish_result *result)
 {
-	result->generation = unchanged ? m->parent : m->parent + 1;
+	if (unchanged) {
+		fill_unchanged(m->parent, &m->parent_tree, result);
+		return;
+	}
+	result->generation = m->parent + 1;
 	result->parent = m->parent;
-	pl_id_hex(unchanged ? &m->parent_tree : &m->c->tree, result->tree);
-	result->added = unchanged ? 0 : m->counts.added;
-	result->modified = unchanged ? 0 : m->counts.modified;
-	result->removed = unchanged ? 0 : m->counts.removed;
-	result->bytes_new = unchanged ? 0 : m->c->bytes_new;
-	result->unchanged = unchanged;
+	pl_id_hex(&m->c->tree, result->tree);
+	result->added = m->counts.added;
+	result->modified = m->counts.modified;
+	result->removed = m->counts.removed;
+	result->bytes_new = m->c->bytes_new;
+	result->unchanged = false;
+}
+
+/* Is `head`, in which there is nothing to change, the head, and shown? 1, or 0: *ret_head is the head. */
+static int confirm_head(struct pl_ref *ref, struct pl_txdir *tx, uint64_t head, uint64_t *ret_head,
+			struct pleach_error *error)
+{
+	int r = pl_ref_settle(ref, tx, ret_head, error);
+
+	if (r < 0 || *ret_head != head)
+		return r < 0 ? r : 0;
+	if (!pl_ref_is_locked(ref))
+		r = pl_public_restore(ref, error);
+	return r < 0 ? r : 1;
 }
 
 /* Is there nothing to do? Then that must be so for the head as it is now. 1: unchanged. */
@@ -490,11 +516,9 @@ static int compare_with_head(struct committing *m, struct pleach_error *error)
 
 		if (r < 0 || !is_same_as_head(m))
 			return r < 0 ? r : 0;
-		r = pl_ref_settle(m->c->ref, m->c->tx, &head, error);
-		if (r >= 0 && head == m->parent && !m->c->is_locked)
-			r = pl_public_restore(m->c->ref, error);
-		if (r < 0 || head == m->parent)
-			return r < 0 ? r : 1;
+		r = confirm_head(m->c->ref, m->c->tx, m->parent, &head, error);
+		if (r != 0)
+			return r;
 		r = take_parent(m, head, error);
 		if (r < 0)
 			return r;
@@ -589,4 +613,16 @@ int pl_commit_run(struct pl_commit *c, struct pleach_publish_result *ret_result,
 		fill_result(&m, !committed, ret_result);
 	clean_up(&m, committed, r >= 0);
 	return r < 0 || committed ? r : 0; /* unchanged is success */
+}
+
+int pl_commit_nothing(struct pl_ref *ref, struct pl_txdir *tx, uint64_t head,
+		      const struct pl_id *tree, struct pleach_publish_result *ret_result,
+		      struct pleach_error *error)
+{
+	uint64_t now;
+	int r = confirm_head(ref, tx, head, &now, error);
+
+	if (r == 1)
+		fill_unchanged(head, tree, ret_result);
+	return r;
 }

@@ -11,6 +11,8 @@
  *     by that to have landed, and does not land twice.
  * L5  After a checkpoint the next merge begins from the transaction's own tree, not from what the head made of
  *     it: what others changed is not undone. The nodes of that tree are kept by claims in tx/<id>.
+ * L6  Nothing to do is an answer about the head as it is now (commit.c), also where the workspace need not be read
+ *     for it.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -258,6 +260,19 @@ static int go_on_from_here(struct landing *l, struct pleach_error *error)
 	return pl_tx_note_write(&l->tx->dir, &l->tx->note, l->tx->is_parked, error);
 }
 
+/* ---- nothing to do ---- */
+
+/* Is the workspace the base, as it was made? That a checkpoint has come between, the head tells. What was parked,
+ * or must say what it has read, takes the long way. */
+static bool has_done_nothing(struct pl_tx *tx)
+{
+	const struct pl_workspace_driver *driver = tx->workspace.driver;
+
+	return !tx->edits && !tx->is_parked && !tx->is_running && !tx->note.is_serializable &&
+	       !tx->note.has_landing && tx->note.base > 0 && driver->is_untouched &&
+	       driver->is_untouched(&tx->workspace, tx->ref.settings.metadata);
+}
+
 /* ---- the whole ---- */
 
 static int run(struct landing *l, bool go_on, struct pleach_error *error)
@@ -281,26 +296,40 @@ static int run(struct landing *l, bool go_on, struct pleach_error *error)
 	return r_after < 0 ? r_after : r;
 }
 
-int pl_tx_commit(struct pl_tx *tx, const struct pleach_commit_options *options, bool go_on,
-		 struct pleach_publish_result *ret_result, struct pleach_error *error)
+/* Reads the workspace, and commits what it holds. */
+static int read_and_land(struct pl_tx *tx, const struct pleach_commit_options *options, bool go_on,
+			 struct pleach_publish_result *ret_result, struct pleach_error *error)
 {
 	struct landing l = {
 		.tx = tx, .options = options, .head_pin = PL_PIN_NONE, .result = ret_result};
 	char what[PLEACH_REF_MAX + 24];
 	int r;
 
-	pl_assert(!tx->is_done);
-	r = pl_tx_must_be_whole(tx, error);
-	if (r >= 0)
-		r = pl_public_must_be_ours(&tx->ref, error);
-	if (r < 0)
-		return r;
 	snprintf(what, sizeof(what), "commit on %.100s", tx->ref.name);
 	r = pl_txdir_begin(tx->store, what, &l.dir, error);
 	if (r < 0)
 		return r;
 	r = run(&l, go_on, error);
 	pl_txdir_end(&l.dir);
+	return r;
+}
+
+int pl_tx_commit(struct pl_tx *tx, const struct pleach_commit_options *options, bool go_on,
+		 struct pleach_publish_result *ret_result, struct pleach_error *error)
+{
+	int r;
+
+	pl_assert(!tx->is_done);
+	r = pl_tx_must_be_whole(tx, error);
+	if (r >= 0)
+		r = pl_public_must_be_ours(&tx->ref, error);
+	if (r >= 0 && !go_on && has_done_nothing(tx))
+		r = pl_commit_nothing(&tx->ref, &tx->dir, tx->note.base, &tx->note.base_tree,
+				      ret_result, error); /* L6 */
+	if (r == 0)
+		r = read_and_land(tx, options, go_on, ret_result, error);
+	else if (r == 1)
+		r = 0;
 	if (r >= 0 && !go_on) {
 		tx->is_done = true;
 		tx->is_parked = false;

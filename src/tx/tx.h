@@ -35,6 +35,15 @@ int pl_commit_run(struct pl_commit *commit, struct pleach_publish_result *ret_re
 		  struct pleach_error *error);
 
 /**
+ * The commit of what is known to be the tree of generation `head`: 1, `unchanged`. 0: that is not the head any more,
+ * and what is to be done must be found out by pl_commit_run(). The ref is not locked. What is attached is left to
+ * whoever settles it next: the end of the transaction, for one.
+ */
+int pl_commit_nothing(struct pl_ref *ref, struct pl_txdir *tx, uint64_t head,
+		      const struct pl_id *tree, struct pleach_publish_result *ret_result,
+		      struct pleach_error *error);
+
+/**
  * What comes behind a commit, under no lock; pl_commit_run() does it unless its caller holds the ref lock.
  * `is_done`: it has not failed. Nothing that fails here matters.
  */

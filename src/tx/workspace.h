@@ -56,6 +56,9 @@ struct pl_workspace_driver {
 	/** Reads what it holds now into a tree, staged (POOL); nothing runs in it. */
 	int (*scan)(struct pl_workspace *ws, struct pl_stage *stage, enum pl_rule rule,
 		    struct pl_scan_result *ret_result, struct pleach_error *error);
+	/** Is it as `make` has left it, and would a scan find the base? False also where that cannot be told by
+	 * much less than a scan. Nothing runs in it. NULL: it never can be. */
+	bool (*is_untouched)(struct pl_workspace *ws, enum pl_rule rule);
 	/** After what it holds was synced: makes sure that it can be shown again. NULL: it can. */
 	int (*settle)(struct pl_workspace *ws);
 	/** Forgets what is remembered of `can`. NULL: nothing is. */

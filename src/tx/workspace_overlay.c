@@ -286,14 +286,14 @@ static int view_as_user(struct pl_workspace *ws, struct pl_strings *room, struct
 
 /* ---- reading ---- */
 
-static int scan(struct pl_workspace *ws, bool as_user, struct pl_stage *stage, enum pl_rule rule,
-		struct pl_scan_result *ret_result, struct pleach_error *error)
+/* Opens what is to be read of it; `stage` is left to the caller. 0 or an error; close_upper() in any case. */
+static int open_upper(struct pl_workspace *ws, bool as_user, enum pl_rule rule,
+		      struct pl_upper *ret_upper)
 {
-	PL_CLOSE int upper = pl_open_dir(ws->fd, UPPER), index = -EBADF;
-	struct pl_upper what = {
+	struct pl_upper upper = {
 		.store = ws->store,
-		.stage = stage,
-		.upper_fd = upper,
+		.upper_fd = pl_open_dir(ws->fd, UPPER),
+		.index_fd = as_user ? -EBADF : pl_open_dir(ws->fd, WORK "/index"),
 		.lower_fd = ws->lower_fd,
 		.base = ws->base,
 		.rule = rule,
@@ -301,14 +301,32 @@ static int scan(struct pl_workspace *ws, bool as_user, struct pl_stage *stage, e
 		.label = "workspace",
 	};
 
-	if (upper < 0)
-		return pl_fail_sys(error, upper, "cannot read the workspace");
-	if (!as_user)
-		index = pl_open_dir(ws->fd, WORK "/index");
-	if (index < 0 && index != -ENOENT && index != -EBADF) /* ENOENT: it was never mounted */
-		return pl_fail_sys(error, index, "cannot read the workspace");
-	what.index_fd = index < 0 ? -EBADF : index;
-	return pl_upper_run(&what, ret_result, error);
+	*ret_upper = upper;
+	if (upper.upper_fd < 0)
+		return upper.upper_fd;
+	if (upper.index_fd < 0 && upper.index_fd != -ENOENT && upper.index_fd != -EBADF)
+		return upper.index_fd;
+	ret_upper->index_fd = upper.index_fd < 0 ? -EBADF : upper.index_fd; /* never mounted */
+	return 0;
+}
+
+static void close_upper(struct pl_upper *upper)
+{
+	pl_closep(&upper->upper_fd);
+	pl_closep(&upper->index_fd);
+}
+
+static int scan(struct pl_workspace *ws, bool as_user, struct pl_stage *stage, enum pl_rule rule,
+		struct pl_scan_result *ret_result, struct pleach_error *error)
+{
+	struct pl_upper upper;
+	int r = open_upper(ws, as_user, rule, &upper);
+
+	upper.stage = stage;
+	r = r < 0 ? pl_fail_sys(error, r, "cannot read the workspace")
+		  : pl_upper_run(&upper, ret_result, error);
+	close_upper(&upper);
+	return r;
 }
 
 static int scan_as_root(struct pl_workspace *ws, struct pl_stage *stage, enum pl_rule rule,
@@ -321,6 +339,25 @@ static int scan_as_user(struct pl_workspace *ws, struct pl_stage *stage, enum pl
 			struct pl_scan_result *ret_result, struct pleach_error *error)
 {
 	return scan(ws, true, stage, rule, ret_result, error);
+}
+
+static bool is_untouched(struct pl_workspace *ws, bool as_user, enum pl_rule rule)
+{
+	struct pl_upper upper;
+	bool is = open_upper(ws, as_user, rule, &upper) >= 0 && pl_upper_is_untouched(&upper);
+
+	close_upper(&upper);
+	return is;
+}
+
+static bool is_untouched_as_root(struct pl_workspace *ws, enum pl_rule rule)
+{
+	return is_untouched(ws, false, rule);
+}
+
+static bool is_untouched_as_user(struct pl_workspace *ws, enum pl_rule rule)
+{
+	return is_untouched(ws, true, rule);
 }
 
 /* ---- what was mounted volatile, and was synced since ---- */
@@ -351,6 +388,7 @@ const struct pl_workspace_driver pl_workspace_overlay = {
 	.open = open_layers,
 	.view = view_as_root,
 	.scan = scan_as_root,
+	.is_untouched = is_untouched_as_root,
 	.settle = settle,
 	.forget = forget_root,
 };
@@ -364,6 +402,7 @@ const struct pl_workspace_driver pl_workspace_user_overlay = {
 	.open = open_layers,
 	.view = view_as_user,
 	.scan = scan_as_user,
+	.is_untouched = is_untouched_as_user,
 	.settle = settle,
 	.forget = forget_user,
 };

@@ -169,12 +169,14 @@ static inline int layers_unmount(struct layers *l)
 	return 0;
 }
 
-/* One reading of the upper layer: keeps what it staged until it is ended. */
+/* One reading of the upper layer: keeps what it staged until it is ended. The law of all of them: what is found
+ * untouched is read as the base. */
 struct reading {
 	struct pl_txdir tx;
 	struct pl_stage stage;
 	struct pl_scan_result result;
 	struct pleach_error error;
+	bool is_untouched;
 	int r; /* of pl_upper_run() */
 };
 
@@ -198,7 +200,9 @@ static inline int reading_begin(struct layers *l, enum pl_rule rule, struct read
 	CHECK(!l->has_index || upper.index_fd >= 0);
 	CHECK(pl_txdir_begin(l->store, "upper", &x->tx, &x->error) == 0);
 	CHECK(pl_stage_begin(l->store, &x->tx, PL_STAGE_POOL, &x->stage, &x->error) == 0);
+	x->is_untouched = pl_upper_is_untouched(&upper);
 	x->r = pl_upper_run(&upper, &x->result, &x->error);
+	CHECK(!x->is_untouched || (x->r == 0 && pl_id_equal(&x->result.tree, &l->base)));
 	close(upper.upper_fd);
 	if (upper.index_fd >= 0)
 		close(upper.index_fd);

@@ -271,6 +271,86 @@ static void what_was_copied_up_and_is_as_it_was_gives_the_base(void **state)
 	IN_CHILD(in_child(unchanged_is_the_base, *state));
 }
 
+/* ---- what nobody was at ---- */
+
+/* Each leaves its trace in the root of the upper layer, if only in its mtime. */
+static const char *const touches[] = {
+	"chmod 711 .",
+	"touch -d @3 .",
+	"setfattr -n user.x -v y .",
+	": > t; rm t",
+	"mkdir t; rmdir t",
+	"mv a t; mv t a",
+	"rm a",
+	"rm -r g; mkdir g",
+	"touch d/e/f/file",
+	"chmod 700 d/e; chmod 755 d/e",
+	"echo more >> l1; rm l1",
+	NULL,
+};
+
+static int is_untouched_after(struct layers *l, const char *script, bool *ret_is)
+{
+	struct reading x;
+	int r;
+
+	CHECK(layers_fresh(l) == 0);
+	r = layers_mount(l);
+	if (r != 0)
+		return r;
+	CHECK(run_script(l->merged, script) == 0);
+	CHECK(layers_unmount(l) == 0);
+	CHECK(reading_begin(l, PL_RULE_EXACT, &x) == 0);
+	*ret_is = x.is_untouched;
+	reading_end(&x);
+	return 0;
+}
+
+static int untouched(struct scratch *s, bool is_user)
+{
+	struct layers l = {.is_user = is_user};
+	bool is = false;
+	int r = settle(s, is_user);
+
+	if (r != 0)
+		return r;
+	CHECK(layers_begin(&l, s, base_script) == 0);
+	r = is_untouched_after(&l, "cat a d/e/mid >/dev/null; ls -lR >/dev/null; chmod 755 .", &is);
+	if (r != 0)
+		return r;
+	CHECK(is);
+	for (size_t i = 0; touches[i]; i++) {
+		CHECK(is_untouched_after(&l, touches[i], &is) == 0);
+		if (is)
+			(void)fprintf(stderr, "# script: %s\n", touches[i]);
+		CHECK(!is);
+	}
+	layers_end(&l);
+	return 0;
+}
+
+static int untouched_as_root(struct scratch *s)
+{
+	return untouched(s, false);
+}
+
+static int untouched_as_user(struct scratch *s)
+{
+	return untouched(s, true);
+}
+
+static void untouched_is_what_nobody_was_at(void **state)
+{
+	if (geteuid() != 0)
+		SKIP("mounting needs root");
+	IN_CHILD(in_child(untouched_as_root, *state));
+}
+
+static void untouched_is_what_no_user_was_at(void **state)
+{
+	IN_CHILD(in_child_as_user(untouched_as_user, *state));
+}
+
 /* ---- random ---- */
 
 struct rng {
@@ -453,6 +533,8 @@ int main(void)
 		TEST(attributes_of_a_user_named_like_marks_are_the_files_own),
 		TEST(attributes_named_like_marks_are_the_files_own),
 		TEST(what_was_copied_up_and_is_as_it_was_gives_the_base),
+		TEST(untouched_is_what_nobody_was_at),
+		TEST(untouched_is_what_no_user_was_at),
 		TEST(random_operations_read_as_the_overlay_showed),
 		TEST(random_operations_of_a_user_read_as_the_overlay_showed),
 	};

@@ -208,6 +208,11 @@ static int scan_is_what_is_there(struct work *w)
 	return 0;
 }
 
+static bool is_untouched(struct work *w)
+{
+	return w->ws.driver->is_untouched && w->ws.driver->is_untouched(&w->ws, w->ws.rule);
+}
+
 static int make_and_attack(struct work *w, const char *driver, const struct pl_id *tree)
 {
 	struct pl_scan_result result;
@@ -229,7 +234,9 @@ static int make_and_attack(struct work *w, const char *driver, const struct pl_i
 		return say(w);
 	CHECK(scan_it(w, &result) == 0);
 	CHECK(pl_id_equal(&result.tree, tree));
+	CHECK(is_untouched(w) == (strstr(driver, "overlay") != NULL)); /* others cannot tell */
 	r = run_inside(w, "--attack", "");
+	CHECK(!is_untouched(w));
 	after = store_text(w->s);
 	CHECK(same_text(before, after) == 0); /* G4 */
 	CHECK(r == 0);
