@@ -15,10 +15,14 @@
  *     by a fork(2) of another thread; where there is none, by the socket. PR_SET_PDEATHSIG tells of the death of a
  *     thread, and is not used. A caller that is stopped, init with it, and then killed leaves an orphaned process
  *     group, which the kernel lets go on.
+ * N5  Until its exec the program runs in init's memory, on a stack of its own, and init stands still: nothing is
+ *     copied for what is thrown away at once. It writes nothing there but what is its own and errno, and no handler
+ *     can run in it.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -107,39 +111,38 @@ static int execute(const struct pl_init *init)
 	return err;
 }
 
-static _Noreturn void be_program(const struct pl_init *init, int say)
-{
-	int err = -take_stdio(init->stdio);
+/* What the program has of its own in init's memory. */
+struct program {
+	const struct pl_init *init;
+	int err; /* why it could not be executed */
+};
 
-	if (!err) {
+static int be_program(void *self)
+{
+	struct program *program = self;
+	const struct pl_init *init = program->init;
+
+	program->err = -take_stdio(init->stdio);
+	if (!program->err) {
 		(void)sigprocmask(SIG_SETMASK, &init->mask, NULL);
-		err = execute(init);
+		program->err = execute(init);
 	}
-	(void)!write(say, &err, sizeof(err));
 	_exit(127);
 }
 
 /* Starts it. 0, or the errno of its exec. */
 static int start(struct running *run)
 {
-	int said[2], err = 0;
-	ssize_t n;
+	struct program program = {.init = run->init};
 
-	if (pipe2(said, O_CLOEXEC) < 0)
-		return errno;
-	run->program = pl_clone(SIGCHLD);
-	if (run->program == 0)
-		be_program(run->init, said[1]);
+	/* N5. It comes back when the program has been executed, or has ended. */
+	run->program = clone(be_program, run->init->stack + PL_INIT_STACK,
+			     CLONE_VM | CLONE_VFORK | SIGCHLD, &program);
 	if (run->program < 0) {
 		run->program = 0;
 		return errno;
 	}
-	close(said[1]);
-	do
-		n = read(said[0], &err, sizeof(err));
-	while (n < 0 && errno == EINTR);
-	close(said[0]);
-	return n == sizeof(err) ? err : 0;
+	return program.err;
 }
 
 /* ---- descriptors (N2) ---- */

@@ -10,6 +10,7 @@
 #include "sys/sys.h"
 
 #define PL_INIT_KEPT_MAX 16
+#define PL_INIT_STACK	 65536 /* bytes: of the program until its exec, which is a few calls deep */
 
 /** Messages of the socket between them, whole ones (SOCK_SEQPACKET). */
 struct pl_init_message {
@@ -46,6 +47,7 @@ struct pl_init {
 	uid_t uid;
 	gid_t gid;
 	sigset_t mask;	  /* of the caller: the program's */
+	char *stack;	  /* PL_INIT_STACK bytes */
 	uint64_t *mounts; /* room for a number for each step of the view */
 };
 /** Never returns: init of the namespaces that it was cloned into, all signals blocked. (init.c) */

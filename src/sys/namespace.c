@@ -34,10 +34,12 @@ struct preparation {
 	struct pl_strings programs;
 	char **shell_argv;
 	uint64_t *mounts;
+	char *stack;
 };
 
 static void preparation_done(struct preparation *p)
 {
+	free(p->stack);
 	free(p->mounts);
 	pl_strings_done(&p->programs);
 	free(p->shell_argv);
@@ -83,7 +85,8 @@ static int prepare(struct preparation *p, const struct pl_view *view, char *cons
 		n++;
 	p->shell_argv = calloc(n + 2, sizeof(*p->shell_argv));
 	p->mounts = calloc(view->n_steps + 1, sizeof(*p->mounts));
-	if (!p->shell_argv || !p->mounts)
+	p->stack = malloc(PL_INIT_STACK);
+	if (!p->shell_argv || !p->mounts || !p->stack)
 		return -ENOMEM;
 	p->shell_argv[0] = (char *)"/bin/sh";
 	for (size_t i = 1; i < n; i++)
@@ -227,6 +230,7 @@ int pl_child_start(const struct pl_view *view, char *const argv[], char *const e
 	init.programs = pl_strings_list(&p.programs);
 	init.shell_argv = p.shell_argv;
 	init.mounts = p.mounts;
+	init.stack = p.stack;
 	init.socket = sockets[1];
 	init.caller = open_self();
 	child->owner = getpid();
@@ -310,13 +314,13 @@ int pl_child_next(struct pl_child *child, struct pl_child_event *ret_event)
 static int say(struct pl_child *child, int what, int value)
 {
 	struct pl_init_message m = {.what = what, .value = value};
+	int r;
 
 	if (child->has_ended)
 		return 0;
-	if (PL_RETRY(send(child->socket, &m, sizeof(m), MSG_NOSIGNAL)) < 0 && errno != EPIPE &&
-	    errno != ECONNRESET)
-		return -errno;
-	return 0; /* gone: there is an event that says so */
+	r = PL_RETRY(send(child->socket, &m, sizeof(m), MSG_NOSIGNAL));
+	/* Gone, maybe with one of ours unread: there is an event that says so. */
+	return r == -EPIPE || r == -ECONNRESET || r >= 0 ? 0 : r;
 }
 
 int pl_child_signal(struct pl_child *child, int signal)
