@@ -8,7 +8,8 @@
  * O2  The metadata of an overlay's root is that of the upper's: it is made to be the base's.
  * O3  `volatile` (no sync at all) is for what does not outlive this process. The kernel refuses to mount
  *     over what it left; once that is synced otherwise, the mark that it refuses by may go.
- * O4  A parked overlay is mounted over the very directory that it was made for: handles in it lead there.
+ * O4  A parked overlay is mounted over the very directory that it was made for: handles in it lead there. Which that
+ *     is, is written down for that alone: when it is made, or when it is kept after all.
  * O5  In a user namespace, where only this user and group have numbers, nothing else can be copied up
  *     (EOVERFLOW): a tree with anything of others' is passed over.
  */
@@ -190,12 +191,12 @@ static int lower_note(const struct pl_workspace *ws, struct pl_buffer *b)
 	return pl_buffer_ok(b) ? 0 : -ENOMEM;
 }
 
-static int write_lower_note(struct pl_workspace *ws)
+static int write_lower_note(struct pl_workspace *ws, bool sync)
 {
 	PL_BUFFER note = {0};
 	int r = lower_note(ws, &note);
 
-	return r < 0 ? r : pl_write_file(ws->fd, LOWER_NOTE, 0600, note.data, note.length, false);
+	return r < 0 ? r : pl_write_file(ws->fd, LOWER_NOTE, 0600, note.data, note.length, sync);
 }
 
 /* O2. */
@@ -229,8 +230,8 @@ static int make(struct pl_workspace *ws, struct pleach_error *error)
 	if (r < 0)
 		return r;
 	r = pl_mkdir(ws->fd, WORK, 0700);
-	if (r >= 0)
-		r = write_lower_note(ws);
+	if (r >= 0 && ws->is_parked)
+		r = write_lower_note(ws, false); /* synced with all of it */
 	return r < 0 ? pl_fail_sys(error, r, "cannot make a workspace") : 0;
 }
 
@@ -360,9 +361,10 @@ static bool is_untouched_as_user(struct pl_workspace *ws, enum pl_rule rule)
 	return is_untouched(ws, true, rule);
 }
 
-/* ---- what was mounted volatile, and was synced since ---- */
+/* ---- parking ---- */
 
-static int settle(struct pl_workspace *ws)
+/* What was mounted volatile was synced since. (O3) */
+static int take_mark_off(struct pl_workspace *ws)
 {
 	PL_CLOSE int work = pl_open_dir(ws->fd, WORK "/work");
 	int r;
@@ -375,8 +377,17 @@ static int settle(struct pl_workspace *ws)
 	}
 	if (work < 0)
 		return work == -ENOENT ? 0 : work;
-	r = pl_erase(work, "incompat", NULL); /* O3 */
+	r = pl_erase(work, "incompat", NULL);
 	return r < 0 ? r : pl_store_sync(ws->store, work);
+}
+
+static int settle(struct pl_workspace *ws)
+{
+	int r = write_lower_note(ws, ws->store->settings.durable); /* O4 */
+
+	if (r >= 0)
+		r = pl_store_sync(ws->store, ws->fd);
+	return r < 0 && r != -EEXIST ? r : take_mark_off(ws);
 }
 
 const struct pl_workspace_driver pl_workspace_overlay = {
