@@ -2,7 +2,7 @@
  * The queue of a ref: tickets, refs/<ref>/queue/<number>, each locked by who has it for as long as he waits
  * and works.
  *
- *      none --link--> waiting --nobody below is locked--> granted --leave--> dead
+ *      none --enter: link--> waiting --nobody below is locked--> granted --leave--> dead
  *
  * Q1  A ticket is locked before it gets its name: one that is seen unlocked is nobody's.
  * Q2  The highest number that was ever given stays in the directory, also when it is dead: so numbers only
@@ -127,8 +127,15 @@ static int wait_turn(struct pl_store *store, const struct pl_ticket *ticket, int
 	}
 }
 
-int pl_queue_enter(struct pl_ref *ref, struct pl_txdir *tx, int64_t wait_ms,
-		   struct pl_ticket *ret_ticket, struct pleach_error *error)
+static int fail_queue(const struct pl_ref *ref, int r, struct pleach_error *error)
+{
+	if (r == -EINTR)
+		return pl_fail(error, PLEACH_INTERRUPTED, r, "interrupted");
+	return pl_fail_sys(error, r, "cannot queue up for '%s'", ref->name);
+}
+
+int pl_queue_enter(struct pl_ref *ref, struct pl_txdir *tx, struct pl_ticket *ret_ticket,
+		   struct pleach_error *error)
 {
 	struct pl_ticket ticket = PL_TICKET_NONE;
 	int r = ticket.queue_fd = pl_open_dir(ref->fd, "queue");
@@ -136,16 +143,26 @@ int pl_queue_enter(struct pl_ref *ref, struct pl_txdir *tx, int64_t wait_ms,
 	if (r >= 0)
 		r = make_ticket(tx, &ticket);
 	if (r >= 0)
-		r = wait_turn(ref->store, &ticket, wait_ms);
-	if (r == 1) {
-		*ret_ticket = ticket;
-		return 0;
+		r = wait_turn(ref->store, &ticket, 0);
+	if (r < 0) {
+		pl_queue_leave(&ticket);
+		return fail_queue(ref, r, error);
 	}
-	pl_queue_leave(&ticket);
-	if (r == -EINTR)
-		return pl_fail(error, PLEACH_INTERRUPTED, r, "interrupted");
+	*ret_ticket = ticket;
+	return r;
+}
+
+int pl_queue_wait(struct pl_ref *ref, const struct pl_ticket *ticket, int64_t wait_ms,
+		  struct pleach_error *error)
+{
+	int r;
+
+	pl_assert(ticket->fd >= 0);
+	r = wait_turn(ref->store, ticket, wait_ms);
 	if (r < 0)
-		return pl_fail_sys(error, r, "cannot queue up for '%s'", ref->name);
+		return fail_queue(ref, r, error);
+	if (r == 1)
+		return 0;
 	pl_fail(error, PLEACH_BUSY, -EBUSY, "another transaction on '%s' is at work", ref->name);
 	pl_hint(error, "wait for it (--wait), or run beside it (--optimistic)");
 	return -EBUSY;

@@ -378,12 +378,14 @@ struct pl_ticket {
 	{                                        \
 		.fd = -EBADF, .queue_fd = -EBADF \
 	}
-/**
- * Queues up, and waits until everybody before is done, `wait_ms` at most (-1: as long as it takes), telling
- * progress of the phase "wait". -EBUSY: not in time; -EINTR. Order of locks: after tx, before the ref.
- */
-int pl_queue_enter(struct pl_ref *ref, struct pl_txdir *tx, int64_t wait_ms,
-		   struct pl_ticket *ret_ticket, struct pleach_error *error);
+/** Queues up. 1: nobody is before. 0: they are to be waited for; also then the ticket is the caller's to leave.
+ * Order of locks: after tx, before the ref. */
+int pl_queue_enter(struct pl_ref *ref, struct pl_txdir *tx, struct pl_ticket *ret_ticket,
+		   struct pleach_error *error);
+/** Waits until everybody before is done, `wait_ms` at most (-1: as long as it takes), telling progress of the phase
+ * "wait". -EBUSY: not in time; -EINTR. */
+int pl_queue_wait(struct pl_ref *ref, const struct pl_ticket *ticket, int64_t wait_ms,
+		  struct pleach_error *error);
 /** Makes room for the next. Fine for none. */
 void pl_queue_leave(struct pl_ticket *ticket);
 /** How many hold a ticket or wait, as far as this user may see. */

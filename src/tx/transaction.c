@@ -6,7 +6,8 @@
  *     (ref/txdir_recover.c). The directory of a checkout is the user's to look at, and stays then.
  * T2  The base is resolved and pinned after the queue was granted. While the handle lives its placing is held
  *     by the pin; while it is parked, see parked.c.
- * T3  The note is made under the ref lock, so that a drop of the ref sees it, or it sees the drop.
+ * T3  The note is made under the ref lock, so that a drop of the ref sees it, or it sees the drop: when there is
+ *     somebody to wait for, when it has the public path made, and in any case before there is a workspace.
  * T4  What is taken away is dead before: killed half-way, it is not taken for a parked one.
  */
 #include <stdio.h>
@@ -16,32 +17,6 @@
 #include "tx/transaction.h"
 
 /* ---- the workspace ---- */
-
-static int make_workspace(struct pl_tx *tx, const char *name, struct pleach_error *error)
-{
-	int r = pl_tx_fill_in_workspace(tx, error);
-
-	if (r < 0)
-		return r;
-	if (name && strcmp(name, "none") == 0) {
-		snprintf(tx->note.workspace, sizeof(tx->note.workspace), "none");
-		return pl_tx_edits_new(tx, &tx->edits, error);
-	}
-	if (tx->note.checkout && !name)
-		name = "copy";
-	r = pl_workspace_make(&tx->workspace, name, &tx->passed_over, error);
-	if (r >= 0) {
-		snprintf(tx->note.workspace, sizeof(tx->note.workspace), "%s",
-			 tx->workspace.driver->name);
-		if (tx->workspace.path && !(tx->note.path = strdup(tx->workspace.path)))
-			r = pl_fail_memory(error);
-	}
-	if (r >= 0 && tx->note.checkout)
-		r = pl_tx_note_checkout(tx, error);
-	return r < 0 ? r : 0;
-}
-
-/* ---- beginning ---- */
 
 /* T3 */
 static int make_note(struct pl_tx *tx, struct pleach_error *error)
@@ -54,6 +29,42 @@ static int make_note(struct pl_tx *tx, struct pleach_error *error)
 	pl_ref_unlock(&tx->ref);
 	return r;
 }
+
+/* What is known of it only now is noted too; of one that is to be parked by that. */
+static int fill_workspace(struct pl_tx *tx, struct pleach_error *error)
+{
+	int r = pl_workspace_make(&tx->workspace, error);
+
+	if (r < 0 || !tx->workspace.path)
+		return r;
+	tx->note.path = strdup(tx->workspace.path);
+	if (!tx->note.path)
+		return pl_fail_memory(error);
+	if (tx->note.checkout)
+		r = pl_tx_note_checkout(tx, error);
+	return r < 0 || tx->is_parked ? r : pl_tx_note_write(&tx->dir, &tx->note, false, error);
+}
+
+static int make_workspace(struct pl_tx *tx, const char *name, struct pleach_error *error)
+{
+	const bool is_none = name && strcmp(name, "none") == 0;
+	int r = pl_tx_fill_in_workspace(tx, error);
+
+	if (tx->note.checkout && !name)
+		name = "copy";
+	if (r >= 0 && !is_none)
+		r = pl_workspace_choose(&tx->workspace, name, &tx->passed_over, error);
+	if (r < 0)
+		return r;
+	snprintf(tx->note.workspace, sizeof(tx->note.workspace), "%s",
+		 is_none ? "none" : tx->workspace.driver->name);
+	r = make_note(tx, error);
+	if (r < 0)
+		return r;
+	return is_none ? pl_tx_edits_new(tx, &tx->edits, error) : fill_workspace(tx, error);
+}
+
+/* ---- beginning ---- */
 
 static int check_options(struct pl_store *store, const struct pleach_tx_options *o,
 			 struct pleach_error *error)
@@ -76,26 +87,41 @@ static int check_options(struct pl_store *store, const struct pleach_tx_options 
 	return pl_store_must_write(store, error);
 }
 
+/* Who waits can be seen meanwhile. (T3) */
+static int take_turn(struct pl_tx *tx, int64_t wait_ms, struct pleach_error *error)
+{
+	int r = pl_queue_enter(&tx->ref, &tx->dir, &tx->ticket, error);
+
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = make_note(tx, error);
+	return r < 0 ? r : pl_queue_wait(&tx->ref, &tx->ticket, wait_ms, error);
+}
+
+/* Where there is no generation, inside it must be there from the start; and that must be known. (T3) */
+static int show_nothing(struct pl_tx *tx, struct pleach_error *error)
+{
+	int r = make_note(tx, error);
+
+	return r < 0 ? r : pl_public_restore(&tx->ref, error);
+}
+
 static int begin(struct pl_tx *tx, const struct pleach_tx_options *o, struct pleach_error *error)
 {
 	int r = pl_ref_must_be_unmasked(&tx->ref, error);
 
-	if (r >= 0)
-		r = make_note(tx, error);
 	if (r >= 0 && !tx->note.is_optimistic)
-		r = pl_queue_enter(&tx->ref, &tx->dir, o->wait_ms, &tx->ticket, error);
+		r = take_turn(tx, o->wait_ms, error);
 	if (r >= 0)
 		r = pl_tx_find_base(tx, error); /* T2 */
 	if (r >= 0 && tx->note.base == 0 && !o->create)
 		return pl_fail_not_found(error, "no ref '%s' in this store", tx->ref.name);
 	if (r >= 0)
 		r = pl_public_must_be_ours(&tx->ref, error);
-	if (r >= 0 && tx->note.base == 0) /* inside it must be there from the start */
-		r = pl_public_restore(&tx->ref, error);
+	if (r >= 0 && tx->note.base == 0)
+		r = show_nothing(tx, error);
 	if (r >= 0)
 		r = make_workspace(tx, o->workspace, error);
-	if (r >= 0)
-		r = pl_tx_note_write(&tx->dir, &tx->note, tx->is_parked, error);
 	if (r >= 0 && tx->is_parked)
 		r = pl_tx_park(tx, error);
 	return r < 0 ? r : 0;

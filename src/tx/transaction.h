@@ -38,7 +38,7 @@ struct pl_tx {
 
 /** Finds the head, or makes an empty directory where there is none, and pins it: the base in tx->note. */
 int pl_tx_find_base(struct pl_tx *tx, struct pleach_error *error);
-/** Fills in all of tx->workspace that pl_workspace_make() and pl_workspace_open() want. The base is pinned. */
+/** Fills in all of tx->workspace that pl_workspace_choose() and pl_workspace_open() want. The base is pinned. */
 int pl_tx_fill_in_workspace(struct pl_tx *tx, struct pleach_error *error);
 
 /* ---- checkout.c: a workspace that the user has named ---- */

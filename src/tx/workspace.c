@@ -1,7 +1,7 @@
 /*
  * Choosing, making and ending the workspace of a transaction. What a single driver does is in its own file.
  *
- *	none --make: the first that can be had--> tx/<id>/w and what the driver has put there
+ *	none --choose: the first that can be had--> tx/<id>/w --make--> what the driver has put there
  *		--close, open by another process--> the same --remove--> none
  *	killed anywhere: tx/<id>/w is erased with tx/<id> by whoever finds it dead
  *
@@ -201,8 +201,8 @@ static int make_dir(struct pl_workspace *ws, struct pleach_error *error)
 		     : 0;
 }
 
-int pl_workspace_make(struct pl_workspace *ws, const char *name, struct pl_strings *passed_over,
-		      struct pleach_error *error)
+int pl_workspace_choose(struct pl_workspace *ws, const char *name, struct pl_strings *passed_over,
+			struct pleach_error *error)
 {
 	int r;
 
@@ -213,13 +213,21 @@ int pl_workspace_make(struct pl_workspace *ws, const char *name, struct pl_strin
 	r = make_dir(ws, error);
 	if (r >= 0)
 		r = name ? take_named(ws, name, error) : choose(ws, passed_over, error);
-	if (r >= 0) {
-		pl_assert(ws->driver);
-		r = ws->driver->make(ws, error); /* W3 */
-	}
-	pl_assert(r < 0 || ws->driver->is_plain == (ws->path != NULL));
+	pl_assert(r < 0 || ws->driver);
 	if (r < 0)
 		(void)pl_workspace_remove(ws); /* what stays goes with tx/<id> */
+	return r;
+}
+
+int pl_workspace_make(struct pl_workspace *ws, struct pleach_error *error)
+{
+	int r;
+
+	pl_assert(ws->driver && ws->fd >= 0 && !ws->path);
+	r = ws->driver->make(ws, error); /* W3 */
+	pl_assert(r < 0 || ws->driver->is_plain == (ws->path != NULL));
+	if (r < 0)
+		(void)pl_workspace_remove(ws);
 	return r;
 }
 

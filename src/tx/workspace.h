@@ -75,18 +75,20 @@ extern const struct pl_workspace_driver pl_workspace_user_overlay; /* "user-over
 extern const struct pl_workspace_driver pl_workspace_copy;	   /* "copy" */
 
 /**
- * Makes a workspace with the driver of this name, or with NULL by the first that can be had and lacks
- * nothing that the tree needs. All of `ws` but driver, fd and path is filled in by the caller.
+ * Chooses the driver of this name, or with NULL the first that can be had and lacks nothing that the tree needs. All
+ * of `ws` but driver, fd and path is filled in by the caller.
  * `passed_over` (may be NULL) gets a line for each driver that was not taken: "overlay: the store lies on
  * an overlay". -EOPNOTSUPP: the one that was asked for cannot be had, with the reason; -EINVAL (USAGE): no such driver.
  */
-int pl_workspace_make(struct pl_workspace *ws, const char *name, struct pl_strings *passed_over,
-		      struct pleach_error *error);
+int pl_workspace_choose(struct pl_workspace *ws, const char *name, struct pl_strings *passed_over,
+			struct pleach_error *error);
+/** Makes one with the driver that was chosen. */
+int pl_workspace_make(struct pl_workspace *ws, struct pleach_error *error);
 /** Opens what pl_workspace_make() of an earlier process has made (driver by name). */
 int pl_workspace_open(struct pl_workspace *ws, const char *name, struct pleach_error *error);
 /** Makes it durable, and such that it can be shown again (parked transactions). */
 int pl_workspace_sync(struct pl_workspace *ws, struct pleach_error *error);
-/** The view of it could not be made after all: the next pl_workspace_make() tries again what can be had. */
+/** The view of it could not be made after all: the next pl_workspace_choose() tries again what can be had. */
 void pl_workspace_forget(struct pl_workspace *ws);
 /** Before tx/<id> is erased. 0 or the first error. */
 int pl_workspace_remove(struct pl_workspace *ws);

@@ -18,11 +18,13 @@ struct waiter {
 static int come(struct pl_store *store, struct waiter *w, int64_t wait_ms)
 {
 	struct pleach_error error = PLEACH_ERROR_INIT;
+	int r;
 
 	w->ticket = (struct pl_ticket)PL_TICKET_NONE;
 	CHECK(pl_txdir_begin(store, "test", &w->tx, &error) == 0);
 	CHECK(pl_ref_open_or_create(&w->tx, "site", &w->ref, &error) == 0);
-	return pl_queue_enter(&w->ref, &w->tx, wait_ms, &w->ticket, &error);
+	r = pl_queue_enter(&w->ref, &w->tx, &w->ticket, &error);
+	return r < 0 ? r : r == 1 ? 0 : pl_queue_wait(&w->ref, &w->ticket, wait_ms, &error);
 }
 
 static void go(struct waiter *w)

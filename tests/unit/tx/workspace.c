@@ -221,7 +221,7 @@ static int make_and_attack(struct work *w, const char *driver, const struct pl_i
 
 	CHECK(work_begin(w, tree) == 0);
 	before = store_text(w->s);
-	r = pl_workspace_make(&w->ws, driver, &w->passed_over, &w->error);
+	r = make_workspace(&w->ws, driver, &w->passed_over, &w->error);
 	if (r == -EOPNOTSUPP) {
 		(void)say(w);
 		return NOT_TO_BE_HAD;

@@ -73,7 +73,7 @@ static int next_is_taken(struct scratch *s)
 
 		CHECK(begin(&w, s, &tree) == 0);
 		pl_seam_disable(cases[i].off);
-		if (pl_workspace_make(&w.ws, NULL, &w.passed_over, &w.error) < 0)
+		if (make_workspace(&w.ws, NULL, &w.passed_over, &w.error) < 0)
 			return say(&w);
 		pl_seam_disable(0);
 		CHECK(strcmp(w.ws.driver->name, cases[i].driver) == 0);
@@ -151,12 +151,12 @@ static int refuses(struct scratch *s)
 		return r;
 	CHECK(odd(&fs, case_now) == 0);
 	CHECK(begin(&w, &fs, &tree) == 0);
-	CHECK(pl_workspace_make(&w.ws, lacks[case_now].driver, NULL, &w.error) == -EOPNOTSUPP);
+	CHECK(make_workspace(&w.ws, lacks[case_now].driver, NULL, &w.error) == -EOPNOTSUPP);
 	if (!strstr(w.error.message, lacks[case_now].reason))
 		return say(&w);
 	CHECK(w.error.code == PLEACH_FAILED && pl_exists(w.tx.fd, "w") == 0);
 	/* Without a name another one is taken, which lacks nothing. */
-	CHECK(pl_workspace_make(&w.ws, NULL, &w.passed_over, &w.error) == 0);
+	CHECK(make_workspace(&w.ws, NULL, &w.passed_over, &w.error) == 0);
 	CHECK(strcmp(w.ws.driver->name, lacks[case_now].driver) != 0);
 	CHECK(case_now > 2 || strstr(reason_of(&w, "overlay"), lacks[case_now].reason));
 	end(&w);
@@ -193,7 +193,7 @@ static int tried_once(struct scratch *s)
 	for (int i = 0; i < 5; i++) {
 		w.ws.is_parked = i == 2; /* other options */
 		pl_seam_arm(&(struct pl_seam_plan){0});
-		if (pl_workspace_make(&w.ws, "overlay", NULL, &w.error) < 0)
+		if (make_workspace(&w.ws, "overlay", NULL, &w.error) < 0)
 			return i == 0 ? NOT_TO_BE_HAD : say(&w);
 		made[i] = pl_seam_count_of(PL_CALL_MKDIR);
 		pl_seam_arm(NULL);
@@ -226,9 +226,9 @@ static void equal_files_that_share_inodes_are_no_overlay_O1(void **state)
 	assert_int_equal(make_source(*state), 0);
 	assert_int_equal(begin(&w, *state, &tree), 0);
 	w.ws.share = PL_SHARE_CONTENT;
-	assert_int_equal(pl_workspace_make(&w.ws, "overlay", NULL, &w.error), -EOPNOTSUPP);
+	assert_int_equal(make_workspace(&w.ws, "overlay", NULL, &w.error), -EOPNOTSUPP);
 	assert_non_null(strstr(w.error.message, "share"));
-	assert_int_equal(pl_workspace_make(&w.ws, "snapshot", NULL, &w.error), -EOPNOTSUPP);
+	assert_int_equal(make_workspace(&w.ws, "snapshot", NULL, &w.error), -EOPNOTSUPP);
 	assert_non_null(strstr(w.error.message, "share"));
 	end(&w);
 }
@@ -240,7 +240,7 @@ static void an_unknown_name_is_a_usage_error(void **state)
 
 	assert_int_equal(make_source(*state), 0);
 	assert_int_equal(begin(&w, *state, &tree), 0);
-	assert_int_equal(pl_workspace_make(&w.ws, "farm", NULL, &w.error), -EINVAL);
+	assert_int_equal(make_workspace(&w.ws, "farm", NULL, &w.error), -EINVAL);
 	assert_int_equal(w.error.code, PLEACH_USAGE);
 	assert_non_null(strstr(w.error.hint, "user-overlay"));
 	assert_int_equal(pl_exists(w.tx.fd, "w"), 0);
@@ -257,7 +257,7 @@ static void a_scan_of_a_copy_reads_what_has_changed_G9(void **state)
 
 	assert_int_equal(make_source(s), 0);
 	assert_int_equal(begin(&w, s, &tree), 0);
-	assert_int_equal(pl_workspace_make(&w.ws, "copy", NULL, &w.error), 0);
+	assert_int_equal(make_workspace(&w.ws, "copy", NULL, &w.error), 0);
 	if (!pl_cache_is_sound(w.ws.fd)) {
 		end(&w);
 		SKIP("the temporary directory is no place for a cache");
@@ -286,8 +286,8 @@ static void a_checkout_is_where_the_user_said_and_stays_G7(void **state)
 	assert_int_equal(begin(&w, s, &tree), 0);
 	w.ws.is_parked = true;
 	w.ws.checkout = (char *)scratch_path(s, "out");
-	assert_int_equal(pl_workspace_make(&w.ws, "overlay", NULL, &w.error), -EOPNOTSUPP);
-	assert_int_equal(pl_workspace_make(&w.ws, NULL, &w.passed_over, &w.error), 0);
+	assert_int_equal(make_workspace(&w.ws, "overlay", NULL, &w.error), -EOPNOTSUPP);
+	assert_int_equal(make_workspace(&w.ws, NULL, &w.passed_over, &w.error), 0);
 	assert_string_equal(w.ws.driver->name, "copy");
 	assert_int_equal(w.passed_over.n, 4);
 	assert_int_equal(scan_it(&w, &result), 0);
@@ -302,7 +302,7 @@ static void a_checkout_is_where_the_user_said_and_stays_G7(void **state)
 	assert_int_equal(pl_workspace_remove(&w.ws), 0);
 	assert_int_equal(pl_exists(s->fd, "out/new"), 1);
 	/* What is in the way is an error, and stays. */
-	assert_int_equal(pl_workspace_make(&w.ws, "copy", NULL, &w.error), -ENOTEMPTY);
+	assert_int_equal(make_workspace(&w.ws, "copy", NULL, &w.error), -ENOTEMPTY);
 	assert_int_equal(pl_exists(s->fd, "out/new"), 1);
 	end(&w);
 }
@@ -317,7 +317,7 @@ static void one_that_is_gone_is_told_by_path(void **state)
 	assert_int_equal(make_source(s), 0);
 	assert_int_equal(begin(&w, s, &tree), 0);
 	w.ws.checkout = (char *)scratch_path(s, "out");
-	assert_int_equal(pl_workspace_make(&w.ws, "copy", NULL, &w.error), 0);
+	assert_int_equal(make_workspace(&w.ws, "copy", NULL, &w.error), 0);
 	assert_int_equal(renameat(s->fd, "out", s->fd, "elsewhere"), 0);
 	assert_int_equal(pl_stage_begin(w.store, &w.tx, PL_STAGE_POOL, &w.stage, &w.error), 0);
 	assert_int_equal(w.ws.driver->scan(&w.ws, &w.stage, w.ws.rule, &result, &w.error), -ENOENT);
@@ -336,7 +336,7 @@ static void each_is_synced_where_there_is_no_barrier(void **state)
 	assert_int_equal(make_source(s), 0);
 	assert_int_equal(begin(&w, s, &tree), 0);
 	w.ws.is_parked = true;
-	assert_int_equal(pl_workspace_make(&w.ws, "copy", NULL, &w.error), 0);
+	assert_int_equal(make_workspace(&w.ws, "copy", NULL, &w.error), 0);
 	pl_seam_disable(PL_CAP_SYNCFS);
 	pl_seam_arm(&(struct pl_seam_plan){0});
 	assert_int_equal(pl_workspace_sync(&w.ws, &w.error), 0);
@@ -361,7 +361,7 @@ static int another_placing(struct scratch *s)
 	CHECK(make_source(s) == 0);
 	CHECK(begin(&w, s, &tree) == 0);
 	w.ws.is_parked = true;
-	r = pl_workspace_make(&w.ws, "overlay", NULL, &w.error);
+	r = make_workspace(&w.ws, "overlay", NULL, &w.error);
 	if (r < 0)
 		return r == -EOPNOTSUPP ? NOT_TO_BE_HAD : say(&w);
 	pl_workspace_close(&w.ws);
@@ -395,7 +395,7 @@ static int make_one(struct scratch *s)
 	if (begin(&w, s, &tree) != 0)
 		return 1;
 	pl_seam_arm(&(struct pl_seam_plan){.exit_at = n});
-	if (pl_workspace_make(&w.ws, "copy", NULL, &w.error) < 0)
+	if (make_workspace(&w.ws, "copy", NULL, &w.error) < 0)
 		return 1;
 	pl_seam_arm(NULL);
 	end(&w);
@@ -440,7 +440,7 @@ static void failed_at_every_call_it_is_an_error_or_a_workspace(void **state)
 		assert_int_equal(begin(&w, s, &tree), 0);
 		fds = count_fds();
 		pl_seam_arm(&(struct pl_seam_plan){.fail_at = n, .fail_errno = ENOSPC});
-		r = pl_workspace_make(&w.ws, "copy", NULL, &w.error);
+		r = make_workspace(&w.ws, "copy", NULL, &w.error);
 		calls = pl_seam_count();
 		pl_seam_arm(NULL);
 		if (r < 0) {

@@ -41,6 +41,14 @@ static inline int say(const struct work *w)
 	return 1;
 }
 
+static inline int make_workspace(struct pl_workspace *ws, const char *name,
+				 struct pl_strings *passed_over, struct pleach_error *error)
+{
+	int r = pl_workspace_choose(ws, name, passed_over, error);
+
+	return r < 0 ? r : pl_workspace_make(ws, error);
+}
+
 /* Everything but the workspace itself. */
 static inline int work_begin(struct work *w, const struct pl_id *tree)
 {
