@@ -9,6 +9,8 @@
  *     that was asked for by name is then an error, and nothing else takes its place.
  * W3  A driver that was chosen and then fails is an error too: what is wrong (no space, something that this
  *     user may not restore) would be found by the next one as well, after more work.
+ * W4  A small tree is copied rather than given to a driver that lacks something and is no cheaper then; one
+ *     that was asked for by name is taken all the same.
  */
 #include <stdlib.h>
 
@@ -138,6 +140,40 @@ static int pass_over(struct pl_strings *passed_over, const char *name, const cha
 	return 0;
 }
 
+/* 1: this user may read every file of the tree, as a copy must. 0: not. */
+static int is_readable(struct pl_workspace *ws)
+{
+	struct pl_node_source nodes = pl_store_nodes(ws->store);
+	struct pl_cursor *cursor;
+	int r = pl_cursor_new(&nodes, &ws->base, false, ws->store->seed, &cursor, NULL);
+	bool is_barred = false;
+
+	if (r < 0)
+		return r;
+	while (!is_barred && (r = pl_cursor_next(cursor, NULL)) > 0) {
+		const struct pl_entry *entry = r == PL_STEP_ENTRY ? pl_cursor_entry(cursor) : NULL;
+
+		is_barred = entry && entry->kind == PLEACH_FILE && !(entry->meta.mode & 0400);
+	}
+	pl_cursor_free(cursor);
+	if (r < 0)
+		return r;
+	return is_barred ? 0 : 1;
+}
+
+/* W4. 1 or 0, or an error. */
+static int is_better_copied(struct pl_workspace *ws, const struct pl_workspace_driver *driver,
+			    struct pleach_error *error)
+{
+	int r;
+
+	if (driver->small.entries == 0 || ws->totals.entries > driver->small.entries ||
+	    ws->totals.bytes > driver->small.bytes)
+		return 0;
+	r = is_readable(ws);
+	return r < 0 ? pl_fail_sys(error, r, "cannot read the tree that a workspace is for") : r;
+}
+
 static int choose(struct pl_workspace *ws, struct pl_strings *passed_over,
 		  struct pleach_error *error)
 {
@@ -147,7 +183,10 @@ static int choose(struct pl_workspace *ws, struct pl_strings *passed_over,
 	for (size_t i = 0; pl_workspace_drivers[i] && r == 0; i++) {
 		const struct pl_workspace_driver *driver = pl_workspace_drivers[i];
 
-		r = consider(ws, driver, &why, error);
+		why = "a small tree is copied";
+		r = is_better_copied(ws, driver, error);
+		if (r >= 0)
+			r = r == 1 ? 0 : consider(ws, driver, &why, error);
 		if (r == 1)
 			ws->driver = driver;
 		else if (r == 0)

@@ -5,6 +5,8 @@
  * W1  No system call that a program makes in a workspace reaches a committed byte (G4): nothing in a
  *     workspace is a hard link of a file of the store, or a name in a placed tree.
  * W2  A driver that lacks what the tree needs is passed over, never weakened.
+ * W4  One that lacks what a program may need of any tree is passed over as well where the tree is so small
+ *     that a copy, which lacks nothing, costs about the same.
  */
 #ifndef PL_TX_WORKSPACE_H
 #define PL_TX_WORKSPACE_H
@@ -44,6 +46,10 @@ struct pl_workspace_driver {
 	const char *name; /* of --workspace= */
 	unsigned lacks;	  /* enum pl_lack */
 	bool is_plain;	  /* ws->path is the directory itself; else it is seen by a view alone */
+	/** A tree of no more than this is better copied: passed over, unless it is asked for. 0: none is. */
+	struct {
+		uint64_t entries, bytes;
+	} small;
 	/** 1: can be had here. 0: not, *ret_why says why. Errors: of asking. */
 	int (*can)(struct pl_workspace *ws, const char **ret_why);
 	/** Makes it in ws->fd; sets ws->path if it is plain. */

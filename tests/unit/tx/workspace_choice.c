@@ -104,6 +104,106 @@ static void of_all_that_can_be_had_the_first_is_taken_W2(void **state)
 	assert_int_equal(r, 0);
 }
 
+/* A file of `bytes`, which is all holes, and `files` empty ones. */
+static int enlarge(struct scratch *s, unsigned bytes, unsigned files)
+{
+	char name[32];
+
+	for (unsigned i = 0; i < files; i++) {
+		(void)snprintf(name, sizeof(name), "src/d/%u", i);
+		CHECK(make_file(s->fd, name, "") == 0);
+	}
+	CHECK(make_file(s->fd, "src/large", "") == 0);
+	return truncate(scratch_path(s, "src/large"), bytes);
+}
+
+/* A copy would have to read it. */
+static int unreadable_is_no_copy(struct scratch *s)
+{
+	struct pleach_tx_options options = PLEACH_TX_OPTIONS_INIT;
+	struct pleach_publish_result result = PLEACH_PUBLISH_RESULT_INIT;
+	struct pleach_metadata metadata = PLEACH_METADATA_INIT;
+	struct pleach_error error = PLEACH_ERROR_INIT;
+	struct pleach_tx_info info = PLEACH_TX_INFO_INIT;
+	struct pleach_commit_options commit = PLEACH_COMMIT_OPTIONS_INIT;
+	struct pleach_store *store;
+	struct pleach_tx *tx;
+
+	CHECK(pleach_store_open(scratch_path(s, "S"), &store, &error) == 0);
+	options.workspace = "none";
+	metadata.set = PLEACH_SET_MODE;
+	CHECK(pleach_tx_begin(store, "site", &options, &tx, &error) == 0);
+	CHECK(pleach_tx_set_metadata(tx, "d/c", &metadata, &error) == 0);
+	CHECK(pleach_tx_commit(tx, &commit, &result, &error) == 0);
+	CHECK(pleach_tx_close(tx, &error) == 0);
+	options.workspace = NULL;
+	CHECK(pleach_tx_begin(store, "site", &options, &tx, &error) == 0);
+	pleach_tx_describe(tx, &info);
+	CHECK(strcmp(info.workspace, "user-overlay") == 0);
+	CHECK(pleach_tx_close(tx, &error) == 0);
+	pleach_store_close(store);
+	return 0;
+}
+
+static int small_is_copied(struct scratch *s)
+{
+	static const struct {
+		unsigned bytes, files;
+		const char *driver;
+	} cases[] = {
+		{0, 0, "copy"},
+		{256 * 1024 - 11, 59, "copy"}, /* beside one, two, three, and five names */
+		{256 * 1024 - 10, 0, "user-overlay"},
+		{0, 60, "user-overlay"},
+	};
+
+	CHECK(prctl(PR_SET_DUMPABLE, 1) == 0);
+	for (size_t i = 0; i < PL_ARRAY_LEN(cases); i++) {
+		struct work w;
+		struct pl_id tree;
+		int r;
+
+		CHECK(pl_erase(s->fd, "src", NULL) == 0 && make_source(s) == 0);
+		CHECK(enlarge(s, cases[i].bytes, cases[i].files) == 0);
+		CHECK(begin(&w, s, &tree) == 0);
+		r = make_workspace(&w.ws, "user-overlay", NULL, &w.error); /* forced */
+		if (r < 0)
+			return r == -EOPNOTSUPP ? NOT_TO_BE_HAD : say(&w);
+		CHECK(pl_workspace_remove(&w.ws) == 0);
+		CHECK(make_workspace(&w.ws, NULL, &w.passed_over, &w.error) == 0);
+		CHECK(strcmp(w.ws.driver->name, cases[i].driver) == 0);
+		CHECK(strcmp(reason_of(&w, "user-overlay"), strcmp(cases[i].driver, "copy") == 0
+								    ? "a small tree is copied"
+								    : "") == 0);
+		end(&w);
+		CHECK(i > 0 || unreadable_is_no_copy(s) == 0);
+	}
+	return 0;
+}
+
+static int small_is_copied_on_ext4(struct scratch *s)
+{
+	struct scratch inner = {.fd = -1};
+
+	if (private_mounts(s) < 0 || mount_image(s, "ext4", "fs", NULL) != 0)
+		return NOT_TO_BE_HAD;
+	CHECK(fchmodat(s->fd, ".", 0755, 0) == 0);
+	(void)snprintf(inner.path, sizeof(inner.path), "%.3900s/fs/of-user", s->path);
+	CHECK(mkdir(inner.path, 0777) == 0 && chmod(inner.path, 0777) == 0);
+	inner.fd = open(inner.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CHECK(inner.fd >= 0);
+	return in_child_as_user(small_is_copied, &inner);
+}
+
+static void a_user_s_small_tree_is_copied_unless_he_says_otherwise_W4(void **state)
+{
+	int r = geteuid() == 0 ? in_child(small_is_copied_on_ext4, *state) : NOT_TO_BE_HAD;
+
+	if (r == NOT_TO_BE_HAD)
+		SKIP("needs root, mkfs.ext4, a loop device and user namespaces");
+	assert_int_equal(r, 0);
+}
+
 /* What a tree or a ref needs, and what it then says of an overlay. */
 static int odd(struct scratch *s, unsigned which)
 {
@@ -465,6 +565,7 @@ int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(of_all_that_can_be_had_the_first_is_taken_W2),
+		TEST(a_user_s_small_tree_is_copied_unless_he_says_otherwise_W4),
 		TEST(what_a_tree_needs_is_never_weakened_W2),
 		TEST(a_mount_is_tried_once_for_all_that_is_the_same_M1),
 		TEST(equal_files_that_share_inodes_are_no_overlay_O1),
