@@ -198,7 +198,8 @@ static int conflict(struct run *run, const struct pleach_error *error)
 	/* R3. What is not parked is aborted by whoever comes next, if this ends us. */
 	(void)print_held(run);
 	status = conflict_fail(run->cli, run->tx, error,
-			       run->verdict->is_kept ? run->verdict->id : NULL);
+			       run->verdict->is_kept ? run->verdict->id : NULL,
+			       &run->verdict->paths);
 	status = close_tx(run, verdict_status(status));
 	tell_kept(run);
 	return status;

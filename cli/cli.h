@@ -204,6 +204,8 @@ void json_name(struct json *json, const char *key, const char *name);
 void json_name_or_null(struct json *json, const char *key, const char *name);
 /* Prose: a string always; what is not UTF-8 becomes U+FFFD. */
 void json_prose(struct json *json, const char *key, const char *text);
+/* What was written on its own: an object or an array, without a key. */
+void json_value(struct json *json, const char *key, const struct json *value);
 /* A string of base64. */
 void json_base64(struct json *json, const char *key, const void *data, size_t length);
 /* RFC 3339 in UTC with nanoseconds. */
@@ -349,6 +351,7 @@ struct verdict {
 	bool has_joined, has_landed, is_kept;
 	struct pleach_publish_result result; /* if it has landed */
 	struct pleach_error error;	     /* of ours, if there is one */
+	struct json paths;		     /* of a conflict: an array */
 };
 /* The exit status of `run` for a failure of ours that is `status` elsewhere. */
 int verdict_status(int status);
@@ -360,6 +363,7 @@ int verdict_fail_client_gone(struct verdict *verdict, int64_t fd);
 int verdict_fail_terminal_gone(struct verdict *verdict);
 /* The line of --status-fd. */
 void verdict_report(const struct verdict *verdict, int fd, int status);
+void verdict_done(struct verdict *verdict);
 
 /* What `run` is asked for. */
 struct run_values {
@@ -385,9 +389,10 @@ void result_json(struct json *json, const char *ref, const struct pleach_publish
 void result_warn(struct cli *cli, const struct pleach_publish_result *result);
 
 /* cli_fail() of a commit that `error` kept from landing; of a conflict each path is named. `stays_as`: id of the
- * transaction if it is there to be looked at, or NULL. Returns the exit status. */
+ * transaction if it is there to be looked at, or NULL. `ret_paths` (may be NULL, else empty) gets what each side
+ * did, of a conflict; json_free(). Returns the exit status. */
 int conflict_fail(struct cli *cli, struct pleach_tx *tx, const struct pleach_error *error,
-		  const char *stays_as);
+		  const char *stays_as, struct json *ret_paths);
 
 /* ---- operand.c, entry.c, patch.c ------------------------------------------------------------ */
 

@@ -68,7 +68,7 @@ static int commit(struct cli *cli, const struct values *v, struct pleach_tx *tx)
 	commit_options.is_resolved = v->is_resolved;
 	r = pleach_tx_commit(tx, &commit_options, &result, &error);
 	if (r < 0)
-		return conflict_fail(cli, tx, &error, id);
+		return conflict_fail(cli, tx, &error, id, NULL);
 	return print(cli, ref, &result, r > 0 ? &error : NULL);
 }
 

@@ -221,6 +221,15 @@ void json_prose(struct json *json, const char *key, const char *text)
 	put_string(json, text);
 }
 
+void json_value(struct json *json, const char *key, const struct json *value)
+{
+	begin(json, key);
+	if (value->has_failed)
+		json->has_failed = true;
+	else
+		put(json, value->text, value->length);
+}
+
 void json_base64(struct json *json, const char *key, const void *data, size_t length)
 {
 	begin(json, key);

@@ -178,6 +178,7 @@ static int run(struct cli *cli, const void *values)
 		status = run_checked(cli, v, &verdict);
 	if (v->status_fd >= 0)
 		verdict_report(&verdict, (int)v->status_fd, status);
+	verdict_done(&verdict);
 	return status;
 }
 
@@ -204,6 +205,7 @@ const struct command command_run = {
 		"line at the end: {\"by\":\"command\" or "
 		"\"pleach\",\"status\",\"ref\",\"tx\",\"base\",\n"
 		"\"generation\",\"tree\",\"unchanged\",\"joined\",\"kept\",\"error\"}.\n"
+		"The error of a conflict has its paths, as that of 'pleach --json commit'.\n"
 		"\n"
 		"With --retry, output is held back until it is known which run is the last. Each\n"
 		"run is given the same input, also that of a pipe; a terminal asks anew.\n"

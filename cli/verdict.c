@@ -70,6 +70,20 @@ static void generation_json(struct json *json, const struct verdict *verdict)
 	json_name(json, "tree", is_new ? verdict->result.tree : NULL);
 }
 
+static void error_json(struct json *json, const struct verdict *verdict)
+{
+	if (verdict->error.code == PLEACH_OK) {
+		json_null(json, "error");
+		return;
+	}
+	json_error_begin(json, "error", &verdict->error);
+	if (verdict->paths.length > 0) {
+		json_value(json, "paths", &verdict->paths);
+		json_name(json, "tx", verdict->is_kept ? verdict->id : NULL);
+	}
+	json_object_end(json);
+}
+
 void verdict_report(const struct verdict *verdict, int fd, int status)
 {
 	struct json json = {0};
@@ -84,14 +98,16 @@ void verdict_report(const struct verdict *verdict, int fd, int status)
 	json_bool(&json, "unchanged", verdict->has_landed && verdict->result.unchanged);
 	json_bool(&json, "joined", verdict->has_joined);
 	json_bool(&json, "kept", verdict->is_kept);
-	if (verdict->error.code != PLEACH_OK)
-		json_error(&json, "error", &verdict->error);
-	else
-		json_null(&json, "error");
+	error_json(&json, verdict);
 	json_object_end(&json);
 	r = json_write(&json, fd);
 	if (r < 0) /* it has ended all the same, and as it has */
 		cli_warn(verdict->cli, "cannot tell the status to descriptor %d: %s", fd,
 			 strerror(-r));
 	json_free(&json);
+}
+
+void verdict_done(struct verdict *verdict)
+{
+	json_free(&verdict->paths);
 }

@@ -57,6 +57,8 @@ nothing_remains() {
 	json .error.tx null
 	output=$(cat line)
 	json '[.by, .status, .error.code, .kept]' '["pleach",12,"conflict",false]'
+	json '[.error.path, .error.paths, .error.tx]' \
+		'["a",[{"path":"a","head":"modified","tx":"removed"}],null]'
 	it 12 --json -q run site -- sh -c "$MEDDLE"'rm "$PLEACH_PATH/a"' sh again
 	same "$stderr" ""
 	json .error.paths '[{"path":"a","head":"modified","tx":"removed"}]'
@@ -82,7 +84,8 @@ nothing_remains() {
 	like "$tx" '^[0-9a-f]{24}$'
 	like "$stderr" "kept as transaction $tx"
 	output=$(cat line)
-	json '[.by, .status, .kept, .tx]' "[\"pleach\",12,true,\"$tx\"]"
+	json '[.by, .status, .kept, .tx, .error.tx]' "[\"pleach\",12,true,\"$tx\",\"$tx\"]"
+	json '.error.paths' '[{"path":"a","head":"modified","tx":"modified"}]'
 	it 0 diff "$tx"
 	same "$output" $'M a\nA free'
 	it 12 commit "$tx"
