@@ -869,8 +869,9 @@ struct pleach_spawn_options {
 	size_t size;
 	const char *
 		directory; /**< where it starts; NULL: the caller's, in the workspace if it lies there */
-	const char *const
-		*env; /**< "NAME=VALUE", NULL ends; NULL: the caller's. PLEACH_... are added */
+	/** "NAME=VALUE", NULL ends; NULL: the caller's. PLEACH_STORE (absolute), PLEACH_REF, PLEACH_TX,
+	 * PLEACH_PATH and PLEACH_BASE are set in it. */
+	const char *const *env;
 	int stdio[3]; /**< descriptors for its 0, 1 and 2; negative: the caller's */
 };
 #define PLEACH_SPAWN_OPTIONS_INIT                                \

@@ -310,7 +310,7 @@ static int find_directory(struct view *v, const char *wanted, char **ret_directo
 static bool is_ours(const char *setting)
 {
 	static const char *const names[] = {
-		"PLEACH_TX=", "PLEACH_REF=", "PLEACH_PATH=", "PLEACH_BASE="};
+		"PLEACH_STORE=", "PLEACH_TX=", "PLEACH_REF=", "PLEACH_PATH=", "PLEACH_BASE="};
 
 	for (size_t i = 0; i < PL_ARRAY_LEN(names); i++)
 		if (strncmp(setting, names[i], strlen(names[i])) == 0)
@@ -344,6 +344,9 @@ static int make_environment(struct view *v, const char *const *given, const char
 		r = pl_strings_add(&v->env, *given);
 	}
 	snprintf(base, sizeof(base), "%llu", (unsigned long long)v->tx->note.base);
+	if (r >=
+	    0) /* absolute, and also where it was named otherwise: the program may go elsewhere */
+		r = add_setting(&v->env, "PLEACH_STORE", v->tx->store->path);
 	if (r >= 0)
 		r = add_setting(&v->env, "PLEACH_TX", v->tx->dir.id);
 	if (r >= 0)

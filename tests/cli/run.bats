@@ -157,6 +157,20 @@ nothing_remains() {
 	same "${lines[4]}" "$(hostname)"
 }
 
+@test "the store is named so that a program finds it from anywhere" {
+	two_generations
+	local show='cd / && echo "$PLEACH_STORE" && "$PLEACH" status --json'
+	PLEACH_STORE=store it 0 run site -- sh -c "$show"
+	same "${lines[0]}" "$PWD/store"
+	like "${lines[1]}" '"refs":\['
+	unset PLEACH_STORE
+	it 0 --store ./store run site -- sh -c "$show"
+	same "${lines[0]}" "$PWD/store"
+	cd store
+	PLEACH_STORE='' it 0 run site -- sh -c "$show"
+	same "${lines[0]}" "$PWD"
+}
+
 @test "a working directory inside leads to the workspace, any other stays" {
 	put sub/dir/f one
 	"$PLEACH" publish -q site ./src
