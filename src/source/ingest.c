@@ -50,6 +50,15 @@ static const char *shown(struct pl_ingest *ingest, const char *path)
 	return pl_buffer_ok(&ingest->shown) ? pl_buffer_string(&ingest->shown) : path;
 }
 
+/* "cannot read" or the like, and what of it failed; `where` stands behind the path. */
+static int fail_at(struct pl_ingest *ingest, int r, const char *what, const char *path,
+		   const char *where, struct pleach_error *error)
+{
+	pl_fail_sys(error, r, "%s '%s'%s", what, shown(ingest, path), where);
+	pl_error_path(error, path);
+	return r;
+}
+
 static int refuse(struct pl_ingest *ingest, const char *path, const char *why,
 		  struct pleach_error *error)
 {
@@ -126,25 +135,23 @@ static int finish_file(struct pl_ingest *ingest, int fd, const char *path, const
 
 	if (r == -EPERM || r == -E2BIG)
 		return refuse(ingest, path, why ? why : "not permitted", error);
-	if (r < 0) {
-		pl_fail_sys(error, r, "cannot set the metadata of '%s' in the store", path);
-		pl_error_path(error, path);
-		return r;
-	}
-	return pl_stage_keep(ingest->stage, path, fd, object, e->size, error);
+	if (r < 0)
+		return fail_at(ingest, r, "cannot set the metadata of", path, " in the store",
+			       error);
+	r = pl_stage_keep(ingest->stage, path, fd, object, e->size);
+	return r < 0 ? fail_at(ingest, r, "cannot write", path, " into the store", error) : 0;
 }
 
 static int write_small(struct pl_ingest *ingest, const char *path, const struct pl_entry *e,
 		       const struct pl_id *object, struct pleach_error *error)
 {
 	PL_CLOSE int fd = -EBADF;
-	int r = pl_stage_create(ingest->stage, path, &fd, error);
+	int r = pl_stage_create(ingest->stage, path, &fd);
 
+	if (r >= 0)
+		r = pl_write_full(fd, ingest->content.data, ingest->content.length);
 	if (r < 0)
-		return r;
-	r = pl_write_full(fd, ingest->content.data, ingest->content.length);
-	if (r < 0)
-		return pl_fail_sys(error, r, "cannot write '%s' into the store", path);
+		return fail_at(ingest, r, "cannot write", path, " into the store", error);
 	return finish_file(ingest, fd, path, e, object, error);
 }
 
@@ -162,7 +169,7 @@ static int read_small(struct pl_ingest *ingest, int fd, const struct stat *st, c
 		return pl_fail_memory(error);
 	n = pl_read_full(fd, content->data, e->size + 1);
 	if (n < 0)
-		return pl_fail_sys(error, (int)n, "cannot read '%s'", shown(ingest, path));
+		return fail_at(ingest, (int)n, "cannot read", path, "", error);
 	if ((uint64_t)n != e->size)
 		return -EAGAIN;
 	content->length = (size_t)n;
@@ -230,9 +237,9 @@ static int read_large(struct pl_ingest *ingest, int fd, const struct stat *st, c
 	if (!pl_buffer_reserve(&ingest->content, CHUNK))
 		return pl_fail_memory(error);
 	if (store)
-		r = pl_stage_create(ingest->stage, path, &to, error);
+		r = pl_stage_create(ingest->stage, path, &to);
 	if (r < 0)
-		return r;
+		return fail_at(ingest, r, "cannot write", path, " into the store", error);
 	if (store && is_sparse(st))
 		r = copy_sparse(ingest, fd, to, e->size);
 	else
@@ -241,7 +248,7 @@ static int read_large(struct pl_ingest *ingest, int fd, const struct stat *st, c
 	if (r >= 0)
 		r = unchanged_since(ingest, fd, st);
 	if (r < 0 && r != -EAGAIN)
-		pl_fail_sys(error, r, "cannot copy '%s' into the store", shown(ingest, path));
+		fail_at(ingest, r, "cannot copy", path, " into the store", error);
 	if (r >= 0 && store) {
 		pl_entry_object(e, &object);
 		r = pl_stage_has_object(ingest->stage, &object, error);
@@ -252,7 +259,8 @@ static int read_large(struct pl_ingest *ingest, int fd, const struct stat *st, c
 		int discarded = pl_stage_discard(ingest->stage, path);
 
 		if (r >= 0 && discarded < 0)
-			return pl_fail_sys(error, discarded, "cannot remove a copy of '%s'", path);
+			return fail_at(ingest, discarded, "cannot remove a copy of", path, "",
+				       error);
 	}
 	return r < 0 ? r : 0;
 }
@@ -282,11 +290,8 @@ static int read_file_once(struct pl_ingest *ingest, int dirfd, const char *name,
 		r = shape(ingest, PLEACH_FILE, &e->meta);
 	if (r == -EAGAIN)
 		return r;
-	if (r < 0) {
-		pl_fail_sys(error, r, "cannot read '%s'", shown(ingest, path));
-		pl_error_path(error, path);
-		return r;
-	}
+	if (r < 0)
+		return fail_at(ingest, r, "cannot read", path, "", error);
 	r = may_restore(ingest, &e->meta, PLEACH_FILE, path, error); /* I3 */
 	if (r < 0)
 		return r;
@@ -314,8 +319,7 @@ static int read_other_once(struct pl_ingest *ingest, int dirfd, const char *name
 		if (r == -ENOENT)
 			return 1;
 		if (r < 0)
-			return pl_fail_sys(error, r, "cannot read the link '%s'",
-					   shown(ingest, path));
+			return fail_at(ingest, r, "cannot read the link", path, "", error);
 		if (ingest->target.length == 0 || ingest->target.length > PL_TARGET_MAX)
 			return pl_fail(error, PLEACH_FAILED, -ENAMETOOLONG,
 				       "the target of the link '%s' is too long",
@@ -332,11 +336,8 @@ static int read_other_once(struct pl_ingest *ingest, int dirfd, const char *name
 		return 1;
 	if (r == -EAGAIN)
 		return r;
-	if (r < 0) {
-		pl_fail_sys(error, r, "cannot read the metadata of '%s'", shown(ingest, path));
-		pl_error_path(error, path);
-		return r;
-	}
+	if (r < 0)
+		return fail_at(ingest, r, "cannot read the metadata of", path, "", error);
 	return may_restore(ingest, &e->meta, e->kind, path, error); /* I3 */
 }
 
@@ -381,11 +382,8 @@ int pl_ingest_directory(struct pl_ingest *ingest, int fd, const char *path, cons
 
 	if (r >= 0)
 		r = shape(ingest, PLEACH_DIR, &meta);
-	if (r < 0) {
-		pl_fail_sys(error, r, "cannot read the metadata of '%s'", shown(ingest, path));
-		pl_error_path(error, path);
-		return r;
-	}
+	if (r < 0)
+		return fail_at(ingest, r, "cannot read the metadata of", path, "", error);
 	r = may_restore(ingest, &meta, PLEACH_DIR, path, error); /* I3 */
 	if (r == 0)
 		*ret_meta = meta;

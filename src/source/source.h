@@ -50,13 +50,13 @@ int pl_stage_has_object(struct pl_stage *stage, const struct pl_id *object,
 			struct pleach_error *error);
 /**
  * A new empty file for a content that is about to be written: at `path` (IN_PLACE), or under a
- * temporary name in o/ (POOL). Directories are made on the way. The descriptor is the caller's.
+ * temporary name in o/ (POOL). Directories are made on the way. The descriptor is the caller's, and the
+ * text of an error, here and in pl_stage_keep(): the caller knows how its user names the file.
  */
-int pl_stage_create(struct pl_stage *stage, const char *path, int *ret_fd,
-		    struct pleach_error *error);
+int pl_stage_create(struct pl_stage *stage, const char *path, int *ret_fd);
 /** The file made last is complete (content and metadata): it is `object`. fsyncs it where that is the way. */
 int pl_stage_keep(struct pl_stage *stage, const char *path, int fd, const struct pl_id *object,
-		  uint64_t size, struct pleach_error *error);
+		  uint64_t size);
 /** Takes a file that is complete, content and metadata, as the object: by a second name (POOL). It must never be
  * written to again. */
 int pl_stage_adopt(struct pl_stage *stage, int dirfd, const char *name, const struct pl_id *object,

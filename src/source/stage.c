@@ -266,8 +266,7 @@ static int stage_goto(struct pl_stage *stage, const char *path, const char **ret
 	return pl_walk_goto(&stage->walk, pl_buffer_string(&dir), true, 0700);
 }
 
-int pl_stage_create(struct pl_stage *stage, const char *path, int *ret_fd,
-		    struct pleach_error *error)
+int pl_stage_create(struct pl_stage *stage, const char *path, int *ret_fd)
 {
 	const char *name = "incoming";
 	int dirfd = stage->objects_fd, r = 0;
@@ -280,7 +279,7 @@ int pl_stage_create(struct pl_stage *stage, const char *path, int *ret_fd,
 	if (r >= 0)
 		r = pl_create(dirfd, name, 0600); /* I3 */
 	if (r < 0)
-		return pl_fail_sys(error, r, "cannot make a file for '%s' in the store", path);
+		return r;
 	*ret_fd = r;
 	return 0;
 }
@@ -305,7 +304,7 @@ static int spool_add(struct pl_stage *stage, const struct pl_id *object, const c
 }
 
 int pl_stage_keep(struct pl_stage *stage, const char *path, int fd, const struct pl_id *object,
-		  uint64_t size, struct pleach_error *error)
+		  uint64_t size)
 {
 	char hex[PL_ID_HEX + 1];
 	int r = pl_txdir_must_fsync(stage->tx) ? pl_fsync(fd) : 0;
@@ -316,7 +315,7 @@ int pl_stage_keep(struct pl_stage *stage, const char *path, int fd, const struct
 	else if (r >= 0)
 		r = spool_add(stage, object, path);
 	if (r < 0)
-		return pl_fail_sys(error, r, "cannot write '%s' into the store", path);
+		return r;
 	stage->bytes_new += size;
 	stage->files_new++;
 	return 0;

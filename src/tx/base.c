@@ -140,6 +140,7 @@ int pl_tx_fill_in_workspace(struct pl_tx *tx, struct pleach_error *error)
 	if (r < 0)
 		return r;
 	ws->store = tx->store;
+	ws->name = tx->ref.name;
 	ws->base = tx->note.base_tree;
 	ws->rule = tx->ref.settings.metadata;
 	ws->is_parked = tx->is_parked;

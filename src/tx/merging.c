@@ -158,6 +158,13 @@ static int add_content(int from, uint64_t at, int to, struct pl_hash *hash, uint
 	}
 }
 
+static int fail_write(struct merging *m, int r, const char *path, struct pleach_error *error)
+{
+	pl_fail_sys(error, r, "cannot write '%s/%s' into the store", m->ref->name, path);
+	pl_error_path(error, path);
+	return r;
+}
+
 static void take_later_mtime(struct pl_meta *meta, const struct pl_meta *other)
 {
 	if (other->mtime_s > meta->mtime_s ||
@@ -177,12 +184,14 @@ static int keep(struct merging *m, const char *path, int fd, struct pl_entry *en
 
 	if (r < 0) {
 		pl_stage_discard(m->stage, path);
-		return pl_fail_sys(error, r, "cannot write '%s' into the store", path);
+		return fail_write(m, r, path, error);
 	}
 	pl_entry_object(entry, &object);
 	r = pl_stage_has_object(m->stage, &object, error);
-	if (r == 0)
-		return pl_stage_keep(m->stage, path, fd, &object, entry->size, error);
+	if (r == 0) {
+		r = pl_stage_keep(m->stage, path, fd, &object, entry->size);
+		return r < 0 ? fail_write(m, r, path, error) : 0;
+	}
 	pl_stage_discard(m->stage, path);
 	return r < 0 ? r : 0;
 }
@@ -192,10 +201,10 @@ static int join(struct merging *m, const char *path, int head, int tx, uint64_t 
 {
 	PL_CLOSE int fd = -EBADF;
 	struct pl_hash *hash = NULL;
-	int r = pl_stage_create(m->stage, path, &fd, error);
+	int r = pl_stage_create(m->stage, path, &fd);
 
 	if (r < 0)
-		return r;
+		return fail_write(m, r, path, error);
 	entry->size = 0;
 	r = pl_hash_new(&hash);
 	if (r >= 0)
@@ -207,7 +216,7 @@ static int join(struct merging *m, const char *path, int head, int tx, uint64_t 
 	pl_hash_free(hash);
 	if (r < 0) {
 		pl_stage_discard(m->stage, path);
-		return pl_fail_sys(error, r, "cannot write '%s' into the store", path);
+		return fail_write(m, r, path, error);
 	}
 	return keep(m, path, fd, entry, error);
 }

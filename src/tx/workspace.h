@@ -30,7 +30,8 @@ struct pl_workspace {
 	const struct pl_workspace_driver *driver;
 	struct pl_store *store;
 	struct pl_txdir *tx;
-	int fd; /* tx/<id>/w, all of the driver's; -EBADF before it is made */
+	const char *name; /* of the ref: what stands in front of paths in messages */
+	int fd;		  /* tx/<id>/w, all of the driver's; -EBADF before it is made */
 	struct pl_id base;
 	struct pl_totals totals; /* of the base */
 	enum pl_share share;	 /* of the base's placing */

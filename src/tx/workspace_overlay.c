@@ -299,7 +299,7 @@ static int open_upper(struct pl_workspace *ws, bool as_user, enum pl_rule rule,
 		.base = ws->base,
 		.rule = rule,
 		.is_user = as_user,
-		.label = "workspace",
+		.label = ws->name,
 	};
 
 	*ret_upper = upper;

@@ -10,7 +10,6 @@
 #include "tx/workspace_plain.h"
 
 #define CACHE_NAME "scan"
-#define LABEL	   "workspace"
 
 int pl_plain_set_path(struct pl_workspace *ws, int fd, struct pleach_error *error)
 {
@@ -69,7 +68,7 @@ int pl_plain_scan(struct pl_workspace *ws, struct pl_stage *stage, enum pl_rule 
 		.store = ws->store,
 		.stage = stage,
 		.fd = fd,
-		.label = ws->checkout ? ws->checkout : LABEL,
+		.label = ws->checkout ? ws->checkout : ws->name,
 		.prefix = "",
 		.rule = rule,
 		.base = &ws->base,

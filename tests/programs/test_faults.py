@@ -70,6 +70,13 @@ def test_G2_a_program_that_fills_the_disk_commits_nothing(place, workspace):
                            cwd=place.public())["error"]
         assert error["code"] == "no-space"
         assert_as_before(place)
+        # Room for the beginning of a commit, and not for the file.
+        error = place.json("run", option, "site", "--", "sh", "-c", "dd if=/dev/zero of=spare bs=1M count=2; "
+                           "mkdir dir; dd if=/dev/zero of=dir/big bs=64k; rm spare", status=14,
+                           cwd=place.public())["error"]
+        assert (error["code"], error["path"]) == ("no-space", "dir/big")
+        assert "'site/dir/big'" in error["message"]
+        assert_as_before(place)
         run(place, "dd if=/dev/zero of=small bs=64k count=16 2>/dev/null", option)
         assert os.path.getsize(place.public() + b"/small") == MIB
         place.assert_sound()

@@ -60,6 +60,7 @@ static inline int work_begin(struct work *w, const struct pl_id *tree)
 	CHECK(pl_txdir_begin(w->store, "test", &w->tx, &w->error) == 0);
 	CHECK(pl_pin_wait(w->store, tree, &w->pin, &w->error) == PL_PIN_TAKEN && w->pin.k > 0);
 	w->ws = (struct pl_workspace){.store = w->store, .tx = &w->tx, .base = *tree, .fd = -EBADF};
+	w->ws.name = "site";
 	w->ws.share = w->store->settings.share;
 	w->ws.rule = w->store->settings.metadata;
 	w->ws.lower_fd = pl_placing_open(w->pin.treedir_fd, w->pin.k);
