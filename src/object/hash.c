@@ -52,6 +52,29 @@ void pl_hash_end(struct pl_hash *hash, struct pl_id *ret_id)
 #endif
 }
 
+struct counting {
+	struct pl_hash *hash;
+	uint64_t size;
+};
+
+static void add_piece(void *self, const void *data, size_t length)
+{
+	struct counting *counting = self;
+
+	pl_hash_add(counting->hash, data, length);
+	counting->size += length;
+}
+
+int pl_hash_copy(struct pl_hash *hash, int from_fd, uint64_t at, int to_fd, uint64_t *size)
+{
+	struct counting counting = {.hash = hash};
+	const struct pl_copy_watcher watcher = {.saw = add_piece, .self = &counting};
+	int r = pl_copy_rest(from_fd, at, to_fd, &watcher);
+
+	*size += counting.size;
+	return r;
+}
+
 void pl_hash_of(const void *data, size_t length, struct pl_id *ret_id)
 {
 	struct pl_hash hash;

@@ -16,6 +16,8 @@ int pl_hash_new(struct pl_hash **ret_hash); /* 0 or -ENOMEM; use pl_hash_free() 
 void pl_hash_free(struct pl_hash *hash);
 void pl_hash_add(struct pl_hash *hash, const void *data, size_t length);
 void pl_hash_end(struct pl_hash *hash, struct pl_id *ret_id); /* and begins anew */
+/** pl_copy_rest() of what is hashed as well; *size grows by what was copied. */
+int pl_hash_copy(struct pl_hash *hash, int from_fd, uint64_t at, int to_fd, uint64_t *size);
 /** In one call. */
 void pl_hash_of(const void *data, size_t length, struct pl_id *ret_id);
 /** H(""), the content of every empty file. */

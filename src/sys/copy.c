@@ -7,6 +7,9 @@
  *      at the end too, is one in the copy. Zeros that the source stores are stored.
  *  C2  A fast way that is refused is followed by the next one, for what is left. What the next one
  *      would meet as well (a full disk, a bad one) is an error at once.
+ *
+ * Where each byte has to be looked at on the way, or the source may be a pipe, there is reading and writing
+ * alone: pl_copy_rest().
  */
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -178,5 +181,28 @@ int pl_copy_content(int from_fd, int to_fd, uint64_t length)
 	if (r == 0)
 		r = copy_segments(&c, length);
 	free(c.buffer);
+	return r;
+}
+
+int pl_copy_rest(int from_fd, uint64_t at, int to_fd, const struct pl_copy_watcher *watcher)
+{
+	unsigned char *buffer = malloc(BUFFER_SIZE);
+	int r;
+
+	if (!buffer)
+		return -ENOMEM;
+	for (;;) {
+		ssize_t n = at == PL_COPY_HERE ? pl_read_full(from_fd, buffer, BUFFER_SIZE)
+					       : pl_pread_full(from_fd, buffer, BUFFER_SIZE, at);
+
+		r = n > 0 ? pl_write_full(to_fd, buffer, (size_t)n) : (int)n;
+		if (n <= 0 || r < 0)
+			break;
+		if (watcher)
+			watcher->saw(watcher->self, buffer, (size_t)n);
+		if (at != PL_COPY_HERE)
+			at += (uint64_t)n;
+	}
+	free(buffer);
 	return r;
 }

@@ -263,6 +263,15 @@ int pl_erase(int dirfd, const char *name, const char *spare);
 int pl_copy_content(int from_fd, int to_fd, uint64_t length);
 /** By reflink alone: 1, or 0 if it cannot be had here. `length` is not 0; -EAGAIN as above. */
 int pl_clone_content(int from_fd, int to_fd, uint64_t length);
+/** Sees what is copied, in order and without a gap, once it is written. */
+struct pl_copy_watcher {
+	void (*saw)(void *self, const void *data, size_t length);
+	void *self;
+};
+#define PL_COPY_HERE UINT64_MAX /* where the descriptor stands; for pipes the only place */
+/** Copies what `from_fd` has from offset `at` to its end to where `to_fd` stands, by reading and writing; holes
+ * become zeros. `watcher`: NULL, nobody. */
+int pl_copy_rest(int from_fd, uint64_t at, int to_fd, const struct pl_copy_watcher *watcher);
 
 /* ---- lock.c ---- */
 

@@ -13,8 +13,6 @@
 
 #include "tx/edits.h"
 
-#define CHUNK (128u << 10)
-
 /* ---- metadata ---- */
 
 /* "new7": a name of e/ that was not there before. */
@@ -117,29 +115,11 @@ static int keep_content(struct pl_tx_edits *edits, const char *name, int fd,
 static int copy_call(const struct pl_edit_call *call, int to, struct pl_hash *hash,
 		     uint64_t *ret_size)
 {
-	PL_BUFFER b = {0};
-	unsigned char *room;
-
-	if (call->content_fd < 0) {
-		*ret_size = call->length;
-		pl_hash_add(hash, call->data, call->length);
-		return pl_write_full(to, call->data, call->length);
-	}
-	room = pl_buffer_reserve(&b, CHUNK);
-	if (!room)
-		return -ENOMEM;
-	for (;;) {
-		ssize_t n = pl_read_full(call->content_fd, room, CHUNK);
-		int r;
-
-		if (n <= 0)
-			return (int)n;
-		pl_hash_add(hash, room, (size_t)n);
-		r = pl_write_full(to, room, (size_t)n);
-		if (r < 0)
-			return r;
-		*ret_size += (uint64_t)n;
-	}
+	if (call->content_fd >= 0)
+		return pl_hash_copy(hash, call->content_fd, PL_COPY_HERE, to, ret_size);
+	*ret_size = call->length;
+	pl_hash_add(hash, call->data, call->length);
+	return pl_write_full(to, call->data, call->length);
 }
 
 /* Takes in the content of a call, for an entry whose metadata are complete. */

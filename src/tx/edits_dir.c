@@ -11,8 +11,6 @@
 
 #include "tx/edits.h"
 
-#define CHUNK (128u << 10)
-
 /* ---- places in the workspace ---- */
 
 /* Where a path is: the directory that holds it, and the name in it. */
@@ -124,25 +122,6 @@ static int new_meta(struct pl_tx *tx, char kind, const struct pl_edit_call *call
 	return r < 0 ? pl_edit_fail_meta(r, why, call->path, error) : 0;
 }
 
-static int copy_in(int from, int to)
-{
-	PL_BUFFER b = {0};
-	unsigned char *room = pl_buffer_reserve(&b, CHUNK);
-
-	if (!room)
-		return -ENOMEM;
-	for (;;) {
-		ssize_t n = pl_read_full(from, room, CHUNK);
-		int r;
-
-		if (n <= 0)
-			return (int)n;
-		r = pl_write_full(to, room, (size_t)n);
-		if (r < 0)
-			return r;
-	}
-}
-
 static int make_file(int dirfd, const struct pl_edit_call *call, const struct pl_meta *meta,
 		     struct pleach_error *error)
 {
@@ -151,7 +130,7 @@ static int make_file(int dirfd, const struct pl_edit_call *call, const struct pl
 	int r = fd;
 
 	if (r >= 0)
-		r = call->content_fd >= 0 ? copy_in(call->content_fd, fd)
+		r = call->content_fd >= 0 ? pl_copy_rest(call->content_fd, PL_COPY_HERE, fd, NULL)
 					  : pl_write_full(fd, call->data, call->length);
 	if (r < 0)
 		return pl_edit_fail(r, "write", call->path, error);

@@ -135,29 +135,6 @@ static int begin_alike(int a, int b, uint64_t length)
 	return 1;
 }
 
-/* Copies from `at` to the end of `from` behind what is in `to`, and into the hash. */
-static int add_content(int from, uint64_t at, int to, struct pl_hash *hash, uint64_t *ret_size)
-{
-	PL_BUFFER buffer = {0};
-	unsigned char *room = pl_buffer_reserve(&buffer, CHUNK) ? buffer.data : NULL;
-
-	if (!room)
-		return -ENOMEM;
-	for (;;) {
-		ssize_t n = pl_pread_full(from, room, CHUNK, at);
-		int r;
-
-		if (n <= 0)
-			return (int)n;
-		r = pl_write_full(to, room, (size_t)n);
-		if (r < 0)
-			return r;
-		pl_hash_add(hash, room, (size_t)n);
-		at += (uint64_t)n;
-		*ret_size += (uint64_t)n;
-	}
-}
-
 static int fail_write(struct merging *m, int r, const char *path, struct pleach_error *error)
 {
 	pl_fail_sys(error, r, "cannot write '%s/%s' into the store", m->ref->name, path);
@@ -208,9 +185,9 @@ static int join(struct merging *m, const char *path, int head, int tx, uint64_t 
 	entry->size = 0;
 	r = pl_hash_new(&hash);
 	if (r >= 0)
-		r = add_content(head, 0, fd, hash, &entry->size);
+		r = pl_hash_copy(hash, head, 0, fd, &entry->size);
 	if (r >= 0)
-		r = add_content(tx, common, fd, hash, &entry->size);
+		r = pl_hash_copy(hash, tx, common, fd, &entry->size);
 	if (r >= 0)
 		pl_hash_end(hash, &entry->hash);
 	pl_hash_free(hash);

@@ -3,7 +3,9 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -66,10 +68,48 @@ static void a_hash_does_not_depend_on_the_pieces_and_begins_anew(void **state)
 	free(text);
 }
 
+/* From where a pipe stands, then the end of a file, behind each other. */
+static void what_is_copied_is_hashed_and_counted(void **state)
+{
+	FILE *source = tmpfile(), *copy = tmpfile();
+	struct pl_id found, expected;
+	struct pl_hash *hash;
+	uint64_t size = 2;
+	char text[300003];
+	int ends[2];
+
+	(void)state;
+	assert_non_null(source);
+	assert_non_null(copy);
+	for (size_t i = 0; i < sizeof(text); i++)
+		text[i] = (char)(i * 7 / 3);
+	assert_int_equal(pl_write_full(fileno(source), text, sizeof(text)), 0);
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(pl_write_full(ends[1], text, 3), 0);
+	close(ends[1]);
+	assert_int_equal(pl_hash_new(&hash), 0);
+	assert_int_equal(pl_hash_copy(hash, ends[0], PL_COPY_HERE, fileno(copy), &size), 0);
+	assert_int_equal(pl_hash_copy(hash, fileno(source), 3, fileno(copy), &size), 0);
+	assert_int_equal(size, 2 + sizeof(text));
+	pl_hash_end(hash, &found);
+	pl_hash_of(text, sizeof(text), &expected);
+	assert_true(pl_id_equal(&found, &expected));
+	assert_int_equal(pl_hash_copy(hash, fileno(copy), 0, ends[0], &size), -EBADF);
+	pl_hash_free(hash);
+	memset(text, 0, sizeof(text));
+	assert_int_equal(pl_pread_full(fileno(copy), text, sizeof(text), 0), sizeof(text));
+	pl_hash_of(text, sizeof(text), &found);
+	assert_true(pl_id_equal(&found, &expected));
+	close(ends[0]);
+	fclose(source);
+	fclose(copy);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_published_vectors_hold),
+		cmocka_unit_test(what_is_copied_is_hashed_and_counted),
 		cmocka_unit_test(a_hash_does_not_depend_on_the_pieces_and_begins_anew),
 	};
 
