@@ -57,6 +57,19 @@ static int note_checkout(void *self, int root_fd, struct pleach_error *error)
 	return pl_plain_note(self, root_fd, error);
 }
 
+/* What is advised for `pleach checkout`, to update what is there, cannot be done here. */
+static int fail_checkout(int r, const struct pleach_error *why, struct pleach_error *error)
+{
+	bool is_in_the_way = r == -ENOTEMPTY || r == -EBUSY || (r == -EACCES && why->hint[0]);
+
+	pl_fail(error, why->code, r, "%s", why->message);
+	pl_error_path(error, why->path);
+	pl_hint(error, "%s",
+		is_in_the_way ? "name one that is new or empty, in a directory that you may write"
+			      : why->hint);
+	return r;
+}
+
 /* The note is made while nobody else can reach the files: a change after it shows by its time. */
 static int make_checkout(struct pl_workspace *ws, struct pleach_error *error)
 {
@@ -69,11 +82,12 @@ static int make_checkout(struct pl_workspace *ws, struct pleach_error *error)
 		.self = ws,
 	};
 	struct pl_findings findings = {0};
-	int r = pl_checkout_run(&checkout, &findings, error);
+	struct pleach_error why = PLEACH_ERROR_INIT;
+	int r = pl_checkout_run(&checkout, &findings, &why);
 
 	pl_assert(r <= 0 && findings.n == 0);
 	pl_findings_done(&findings);
-	return r;
+	return r < 0 ? fail_checkout(r, &why, error) : 0;
 }
 
 static int make_tree(struct pl_workspace *ws, bool trusts_clones, struct pleach_error *error)

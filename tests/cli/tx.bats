@@ -281,6 +281,11 @@ nothing_remains() {
 	mkdir full
 	: >full/of
 	it 1 begin --checkout full site
+	like "$stderr" "'full' is not empty"
+	like "$stderr" 'hint: name one that is new or empty'
+	unlike "$stderr" '--update'
+	it 1 --json begin --checkout full site
+	json '[.error.code, .error.path]' '["failed","full"]'
 	same "$(ls full)" of
 	nothing_remains
 }
