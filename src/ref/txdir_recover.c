@@ -7,7 +7,10 @@
  * R2  A parked one is held by nobody and not dead until its time is over, by the file system's clock.
  *     What cannot be told counts as parked.
  * R3  Names that are not of our making stay (G7).
+ * R4  The directory of a checkout lies where its user named it and holds his work: no clock takes that away. It
+ *     stays, and the event says where.
  */
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -87,10 +90,29 @@ static bool withdraw_public(struct pl_store *store, const char *id, int fd)
 	return r != 0;
 }
 
+/* R4. Where the checkout of a dead one still lies, or NULL; the caller's to free. */
+static char *find_checkout(const char *id, int fd)
+{
+	struct pl_identity identity;
+	struct pl_tx_note note;
+	char *path = NULL;
+	struct stat st;
+
+	if (pl_tx_note_read(fd, id, &note, NULL) < 0)
+		return NULL;
+	if (note.checkout && pl_lstat(AT_FDCWD, note.checkout, &st) >= 0 &&
+	    pl_identity_of_dir(AT_FDCWD, note.checkout, st.st_dev, &identity) == 1 &&
+	    pl_identity_equal(&identity, &note.checkout_identity))
+		path = strdup(note.checkout);
+	pl_tx_note_done(&note);
+	return path;
+}
+
 /* Removes one if it is dead: 1. 0 if not, if it was empty, or could not be removed. Errors: of locking. */
 static int recover_one(struct pl_store *store, const char *name)
 {
 	struct pl_lockdir dir;
+	PL_FREE char *checkout = NULL;
 	bool is_begun;
 	char what[256];
 	int r = pl_lockdir_take(store->tx_fd, name, &dir); /* R1 */
@@ -110,6 +132,7 @@ static int recover_one(struct pl_store *store, const char *name)
 	/* Without it nothing else is there: its maker may live, and begins again (lockdir.c). */
 	is_begun = pl_exists(dir.fd, "what") == 1;
 	read_what(dir.fd, what);
+	checkout = find_checkout(name, dir.fd);
 	r = pl_lockdir_erase(store->tx_fd, name, &dir);
 	if (r < 0 || !is_begun)
 		return 0; /* the next one tries again; or nobody has lost anything */
@@ -117,6 +140,8 @@ static int recover_one(struct pl_store *store, const char *name)
 		pl_event_add(store, "removed \"%s\", whose time was over", what);
 	else
 		pl_event_add(store, "removed what a killed \"%s\" had left", what);
+	if (checkout)
+		pl_event_add(store, "kept: %s, where somebody may have worked on it", checkout);
 	return 1;
 }
 

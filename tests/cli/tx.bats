@@ -200,6 +200,31 @@ nothing_remains() {
 	nothing_remains
 }
 
+@test "the directory of an expired --checkout stays, and status says so (G7)" {
+	two_generations
+	begin --checkout work --timeout 1s
+	echo by hand >work/a
+	it 0 status
+	like "$output" "parked +$tx +on site@2, copy, expires"
+	like "$output" "$PWD/work"
+	until ! "$PLEACH" status --json "$tx" >status.json 2>/dev/null ||
+		jq -e '.transactions[0].kind == "expired"' status.json >/dev/null; do :; done
+	it 10 commit "$tx"
+	same "$(cat work/a)" "by hand"
+	nothing_remains
+	it 0 status
+	like "$output" "kept: $PWD/work"
+	# Another one at its place is none of its.
+	begin --checkout other --timeout 1s
+	mv other moved
+	mkdir other
+	until ! "$PLEACH" status --json "$tx" >status.json 2>/dev/null ||
+		jq -e '.transactions[0].kind == "expired"' status.json >/dev/null; do :; done
+	it 10 commit "$tx"
+	it 0 status
+	unlike "$output" "kept: $PWD/other"
+}
+
 @test "diff TX shows what it has changed so far, in every form" {
 	two_generations
 	begin
