@@ -388,6 +388,107 @@ static void G5_what_a_killed_collection_holds_is_found(void **state)
 	}
 }
 
+/* ---- directed interleavings of processes ---- */
+
+/* A child that stops at a call, says so, and waits to be let go. */
+struct paused {
+	pid_t pid;
+	int said[2], go[2];
+	uint64_t at, exit_at;
+};
+
+static void pause_at(uint64_t number, enum pl_call call, void *userdata)
+{
+	struct paused *p = userdata;
+	char c = 'x';
+
+	(void)call;
+	if (number == p->at && (write(p->said[1], &c, 1) != 1 || read(p->go[0], &c, 1) != 1))
+		_exit(3);
+}
+
+static void close_all(struct paused *p)
+{
+	close(p->said[0]);
+	close(p->said[1]);
+	close(p->go[0]);
+	close(p->go[1]);
+}
+
+/* Starts it, and waits until it stands there: true; or has ended: false. */
+static bool start_paused(const struct scene *s, struct paused *p, void (*what)(struct beside *b))
+{
+	char c;
+
+	if (pipe2(p->said, O_CLOEXEC) < 0 || pipe2(p->go, O_CLOEXEC) < 0)
+		abort();
+	p->pid = fork();
+	if (p->pid == 0) {
+		struct beside b = {.s = s};
+
+		close(p->said[0]);
+		close(p->go[1]);
+		pl_seam_arm(&(struct pl_seam_plan){
+			.stop = pause_at, .userdata = p, .exit_at = p->exit_at});
+		what(&b);
+		_exit(b.r < 0 ? 1 : 0);
+	}
+	if (p->pid < 0)
+		abort();
+	close(p->said[1]);
+	p->said[1] = -1;
+	return read(p->said[0], &c, 1) == 1;
+}
+
+/* Lets it go, and gives its exit status. */
+static int end_paused(struct paused *p)
+{
+	int status = -1;
+
+	(void)!write(p->go[1], "x", 1);
+	if (waitpid(p->pid, &status, 0) != p->pid || !WIFEXITED(status))
+		abort();
+	close_all(p);
+	return WEXITSTATUS(status);
+}
+
+static void note_first_rename(uint64_t number, enum pl_call call, void *userdata)
+{
+	uint64_t *first = userdata;
+
+	if (call == PL_CALL_RENAME && *first == 0)
+		*first = number;
+}
+
+/* 1. a collection has marked, 2. a publish finds things and relies on them, 3. the collection takes them out and is
+ * killed, 4. the next one comes, 5. the publish goes on. (model/gc.pml, TRASH_BLIND) */
+static void G5_what_a_dead_collection_has_taken_out_is_put_back(void **state)
+{
+	struct scene s = make_scene(*state);
+	uint64_t first = 0, last = 0, k = 1;
+
+	pl_seam_arm(&(struct pl_seam_plan){.stop = note_first_rename, .userdata = &first});
+	must_collect(s.store, 0);
+	fresh(&s);
+	pl_seam_arm(&(struct pl_seam_plan){.stop = note_last_rename, .userdata = &last});
+	must_collect(s.store, 0);
+	pl_seam_arm(NULL);
+	assert_true(first > 0 && last > first);
+	for (bool is_through = false; !is_through; k++) {
+		struct paused collection = {.at = first, .exit_at = last + 1};
+		struct paused publish = {.at = k};
+
+		fresh(&s);
+		assert_true(start_paused(&s, &collection, collect_all));
+		is_through = !start_paused(&s, &publish, publish_first);
+		assert_int_equal(end_paused(&collection), 99);
+		(void)must_collect(s.store, 0);
+		assert_int_equal(end_paused(&publish), 0);
+		must_be_well(&s, s.sources[0]);
+	}
+	print_message("# %u moments\n", (unsigned)k);
+}
+
 /* ---- faults ---- */
 
 static void a_call_that_fails_loses_nothing(void **state)
@@ -425,6 +526,7 @@ int main(void)
 		yard_test(of_two_at_once_the_second_is_told),
 		yard_test(G6_killed_anywhere_the_next_one_goes_on),
 		yard_test(G5_what_a_killed_collection_holds_is_found),
+		yard_test(G5_what_a_dead_collection_has_taken_out_is_put_back),
 		yard_test(a_call_that_fails_loses_nothing),
 	};
 
