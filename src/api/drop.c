@@ -45,15 +45,39 @@ static int drop_all(struct pl_txdir *tx, const char *name,
 	return r;
 }
 
+struct dropping {
+	struct pl_store *store;
+	const char *rev;
+	const struct pleach_drop_options *options;
+	struct pleach_drop_result result;
+};
+
+static int drop(void *self, struct pleach_error *error)
+{
+	struct dropping *d = self;
+	char what[PLEACH_REF_MAX + 40];
+	struct pl_txdir tx;
+	unsigned n;
+	int r;
+
+	pl_txdir_recover(d->store, NULL, &n, NULL); /* it makes room */
+	snprintf(what, sizeof(what), "drop %.120s", d->rev);
+	r = pl_txdir_begin(d->store, what, &tx, error);
+	if (r < 0)
+		return r;
+	d->result = (struct pleach_drop_result)PLEACH_DROP_RESULT_INIT;
+	r = strchr(d->rev, '@') ? drop_one(&tx, d->rev, d->options, &d->result, error)
+				: drop_all(&tx, d->rev, d->options, &d->result, error);
+	pl_txdir_end(&tx);
+	return r;
+}
+
 int pleach_drop(struct pleach_store *store, const char *rev,
 		const struct pleach_drop_options *options, struct pleach_drop_result *ret_result,
 		struct pleach_error *error)
 {
 	struct pleach_drop_options o = PLEACH_DROP_OPTIONS_INIT;
-	struct pleach_drop_result result = PLEACH_DROP_RESULT_INIT;
-	struct pl_txdir tx;
-	char what[PLEACH_REF_MAX + 40];
-	unsigned n;
+	struct dropping d = {.store = store->inner, .rev = rev, .options = &o};
 	int r;
 
 	pl_assert(store && rev);
@@ -63,15 +87,8 @@ int pleach_drop(struct pleach_store *store, const char *rev,
 		return r;
 	if (strchr(rev, ':') || rev[0] == '@')
 		return fail_form(rev, error);
-	snprintf(what, sizeof(what), "drop %.120s", rev);
-	r = pl_txdir_begin(store->inner, what, &tx, error);
-	if (r < 0)
-		return r;
-	pl_txdir_recover(store->inner, &tx, &n, NULL);
-	r = strchr(rev, '@') ? drop_one(&tx, rev, &o, &result, error)
-			     : drop_all(&tx, rev, &o, &result, error);
-	pl_txdir_end(&tx);
+	r = pl_store_with_reserve(store->inner, drop, &d, error);
 	if (r >= 0)
-		PL_GIVE(ret_result, result);
+		PL_GIVE(ret_result, d.result);
 	return r < 0 ? r : 0;
 }

@@ -18,9 +18,8 @@
 
 #include "ref/ref.h"
 
-#define DIR_NAME     ".pleach"
-#define STORE_NAME   "store"
-#define RESERVE_SIZE ((size_t)1 << 20)
+#define DIR_NAME   ".pleach"
+#define STORE_NAME "store"
 
 /* What is being made. */
 struct making {
@@ -117,29 +116,6 @@ static int make_part(int fd, const char *name, mode_t mode)
 	if (r == 0)
 		r = pl_chmod_at(fd, name, mode); /* I2 */
 	return r < 0 ? r : pl_fsync_at(fd, name);
-}
-
-int pl_store_make_reserve(int dirfd)
-{
-	unsigned char block[65536];
-	PL_CLOSE int fd = pl_create(dirfd, "reserve", 0600);
-	int r = 0;
-
-	if (fd < 0)
-		return fd;
-	/* Random, so that no file system compresses it, or keeps one block for all. */
-	for (size_t done = 0; r == 0 && done < RESERVE_SIZE; done += sizeof(block)) {
-		r = pl_random(block, sizeof(block));
-		if (r == 0)
-			r = pl_write_full(fd, block, sizeof(block));
-	}
-	if (r == 0)
-		r = pl_chmod(fd, 0600);
-	if (r == 0)
-		r = pl_fsync(fd);
-	if (r < 0)
-		(void)pl_unlink(dirfd, "reserve");
-	return r;
 }
 
 /* Everything below `.pleach`, each synced; then the directory itself. */

@@ -136,6 +136,13 @@ void pl_store_progress(struct pl_store *store, const char *phase, uint64_t done,
  * taken out, linked back, and looked for once more when no batch is out. -ENOENT: it is missing. (lookup.c)
  */
 int pl_store_find(struct pl_store *store, char kind, const struct pl_id *id);
+/**
+ * Does `work`, which takes things away; where the disk is full the reserve is given up for it, and it is done once
+ * more. What `work` answers. (reserve.c)
+ */
+int pl_store_with_reserve(struct pl_store *store,
+			  int (*work)(void *self, struct pleach_error *error), void *self,
+			  struct pleach_error *error);
 /** The store's nodes. `self` is the store. Reads nodes/, verified, or from the store's memory. */
 struct pl_node_source pl_store_nodes(struct pl_store *store);
 /** Writes the store's values back to config, atomically and durably. Must hold nothing. */

@@ -119,6 +119,31 @@ def test_G2_a_disk_without_inodes_left_is_full(place):
 
 
 @needs_root
+def test_a_disk_that_is_full_to_the_last_block_can_be_made_room_on(place):
+    with ext4(place) as disk:
+        place.pleach("init", "-q")
+        place.pleach("config", "grace=0s", "keep-placed=1", "spares=0")
+        for number in (1, 2, 3):
+            fill_source(place, number, large=2 * MIB)
+            place.pleach("publish", "-q", "site", place.source)
+        with filled(disk, 0):
+            place.refused("publish", "site", place.source, "-m", "again", "--if-head", "2",
+                          status=(12, 14))
+            assert "dropped" in place.pleach("drop", "--now", "site@1").out
+            before = os.statvfs(disk).f_bfree
+            result = place.json("gc")
+            assert result["objects"] > 0 and result["complete"]
+            assert (os.statvfs(disk).f_bfree - before) * os.statvfs(disk).f_frsize > MIB
+            assert os.stat(place.inner("reserve")).st_size == MIB
+            fill_source(place, 4)
+            os.unlink(place.source + b"/large")
+            place.pleach("publish", "-q", "site", place.source)
+        assert get(place.public() + b"/number") == b"4\n"
+        place.assert_nothing_unfinished()
+        place.assert_sound()
+
+
+@needs_root
 def test_a_full_disk_under_a_checkout_leaves_nothing_of_it(place):
     fill_source(place, 1, large=10 * MIB)
     place.pleach("init", "-q")
