@@ -5,6 +5,7 @@
 
 struct values {
 	bool dry_run;
+	const char *why;
 	int64_t max_time_ms;
 };
 
@@ -14,6 +15,11 @@ static const struct option options[] = {
 	 .type = OPTION_FLAG,
 	 .help = "print what would go, take nothing",
 	 .offset = offsetof(struct values, dry_run)},
+	{.name = "why",
+	 .argument = "WHAT",
+	 .type = OPTION_TEXT,
+	 .help = "who has WHAT: REV, or a path in .pleach",
+	 .offset = offsetof(struct values, why)},
 	{.name = "max-time",
 	 .argument = "D",
 	 .type = OPTION_DURATION,
@@ -65,6 +71,65 @@ static int print_text(struct cli *cli, const struct values *v,
 	return output_end(cli, false);
 }
 
+/* ---- why ---- */
+
+static void reason_json(struct json *json, const struct pleach_finding *reason)
+{
+	json_object(json, NULL);
+	json_prose(json, "kind", reason->kind);
+	json_name_or_null(json, "ref", reason->ref);
+	if (reason->generation)
+		json_number(json, "generation", reason->generation);
+	else
+		json_null(json, "generation");
+	json_prose(json, "message", reason->message);
+	json_object_end(json);
+}
+
+static int print_reasons(struct cli *cli, const char *what, struct pleach_report *report)
+{
+	struct pleach_finding reason = PLEACH_FINDING_INIT;
+	struct pleach_error error = PLEACH_ERROR_INIT;
+	struct json json = {0};
+	int result, status = 0;
+	size_t n = 0;
+
+	json_object(&json, NULL);
+	json_name(&json, "what", what);
+	json_array(&json, "reasons");
+	while (status == 0 && (result = pleach_report_next(report, &reason, &error)) > 0) {
+		n++;
+		if (cli->json) {
+			reason_json(&json, &reason);
+			continue;
+		}
+		output_text(reason.message);
+		status = output_end(cli, false);
+	}
+	json_array_end(&json);
+	json_bool(&json, "stays", n > 0);
+	json_object_end(&json);
+	if (status == 0 && cli->json)
+		status = json_print(cli, &json);
+	else if (status == 0 && n == 0)
+		cli_warn(cli, "nobody has '%s': the next gc takes it, if it is there", what);
+	json_free(&json);
+	return status;
+}
+
+static int explain(struct cli *cli, const char *what)
+{
+	struct pleach_error error = PLEACH_ERROR_INIT;
+	struct pleach_report *report;
+	int status;
+
+	if (pleach_why(cli->store, what, &report, &error) < 0)
+		return cli_fail(cli, &error);
+	status = print_reasons(cli, what, report);
+	pleach_report_close(report);
+	return status;
+}
+
 static int run(struct cli *cli, const void *values)
 {
 	const struct values *v = values;
@@ -75,6 +140,8 @@ static int run(struct cli *cli, const void *values)
 
 	if (status != 0)
 		return status;
+	if (v->why)
+		return explain(cli, v->why);
 	gc.dry_run = v->dry_run;
 	gc.max_time_ms = v->max_time_ms;
 	if (pleach_gc(cli->store, &gc, &result, &error) < 0)

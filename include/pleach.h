@@ -719,6 +719,16 @@ struct pleach_gc_result {
 PLEACH_API int pleach_gc(struct pleach_store *store, const struct pleach_gc_options *options,
 			 struct pleach_gc_result *ret_result, struct pleach_error *error);
 
+/**
+ * Why something is not collected. `what`: a revision (`ref@N`, `tree:HEX`), or a path with a '/' that leads into
+ * `.pleach/trees`, `objects` or `nodes`. *ret_report lists who has it: a generation, a tag, an attachment, a
+ * transaction, a pin, a holder (`kind`, with `ref`, `generation`, `message`); for an object or a node the trees that
+ * name it, each followed by who has it. Empty: nobody, the next gc takes it, or it is not there. Close the report
+ * with pleach_report_close(). -ENOENT (NOT_FOUND): no such revision; -EINVAL (USAGE): no such path.
+ */
+PLEACH_API int pleach_why(struct pleach_store *store, const char *what,
+			  struct pleach_report **ret_report, struct pleach_error *error);
+
 /* ---- transactions --------------------------------------------------------------------------- */
 
 /**

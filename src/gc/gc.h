@@ -59,6 +59,15 @@ int pl_drop_ref(struct pl_txdir *tx, struct pl_ref *ref, const struct pleach_dro
 int pl_gc_run(struct pl_txdir *tx, const struct pleach_gc_options *options,
 	      struct pleach_gc_result *ret_result, struct pleach_error *error);
 
+/* ---- why.c ---- */
+
+/** Who has the tree: a finding each, none a fault; none at all: nobody. */
+int pl_why_tree(struct pl_store *store, const struct pl_id *tree, struct pl_findings *findings,
+		struct pleach_error *error);
+/** Which trees name an object, or a node (group blocks too), and who has these. */
+int pl_why_file(struct pl_store *store, bool is_node, const struct pl_id *id,
+		struct pl_findings *findings, struct pleach_error *error);
+
 /* ---- check.c ---- */
 
 struct pl_check {

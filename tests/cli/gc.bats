@@ -78,3 +78,40 @@ objects() {
 	wait
 	it 0 gc
 }
+
+@test "gc --why says who has a generation" {
+	two_generations
+	it 0 gc --why site
+	same "$output" "the head: generation 2 of 'site', placed"
+	it 0 gc --why site@1
+	same "$output" "generation 1 of 'site', placed"
+	"$PLEACH" tag site keep @1
+	"$PLEACH" attach -q site@1 there
+	like "$("$PLEACH" gc --why site@1)" "tag 'keep' of 'site'"
+	like "$("$PLEACH" gc --why site@1)" "attached at .*/there"
+	it 0 pin site@1 -- "$PLEACH" gc --why site@1
+	like "$output" "pinned by process"
+	it 0 --json gc --why site@1
+	same "$(jq -r '[.reasons[].kind] | sort | join(" ")' <<<"$output")" "attached generation tag"
+	same "$(jq .stays <<<"$output")" true
+	it 10 gc --why site@7
+	it 2 gc --why some/path
+}
+
+@test "gc --why of a file of the store says which trees name it" {
+	two_generations
+	tree=$("$PLEACH" --json log site | jq -r 'select(.generation == 1).tree')
+	it 0 gc --why "store/.pleach/trees/$tree/1/tree/a"
+	same "$output" "generation 1 of 'site', placed"
+	it 0 gc --why "store/.pleach/nodes/${tree:0:2}/${tree:2}"
+	same "${lines[0]}" "tree:${tree:0:12} has it, as '.'"
+	same "${lines[1]}" "generation 1 of 'site', placed"
+	object=$("$PLEACH" --json ls site@1 | jq -r 'select(.path == "a").object')
+	it 0 gc --why "store/.pleach/objects/${object:0:2}/${object:2}"
+	same "${lines[0]}" "tree:${tree:0:12} has it, as 'a'"
+	"$PLEACH" drop -q --now site@1
+	it 0 gc --why "store/.pleach/objects/${object:0:2}/${object:2}"
+	like "$stderr" "nobody has"
+	it 0 --json gc --why "store/.pleach/objects/${object:0:2}/${object:2}"
+	same "$(jq -c '[.stays, .reasons]' <<<"$output")" "[false,[]]"
+}
