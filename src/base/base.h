@@ -160,6 +160,20 @@ int pl_parse_duration(const char *s, uint64_t *ret_ms);
 /** `512K 10M 2G 1T` or bytes. 0 or -EINVAL. */
 int pl_parse_size(const char *s, uint64_t *ret_bytes);
 
+/* ---- date.c ---- */
+
+/** A date of the Gregorian calendar, of the years 1 to 9999. */
+struct pl_date {
+	int64_t year, month, day;
+};
+/** Days since 1970-01-01, and back. */
+int64_t pl_date_days(const struct pl_date *date);
+struct pl_date pl_date_of_days(int64_t days);
+/** Which week a day is in, weeks being numbered from that of 1970-01-01, which is 0. */
+int64_t pl_date_week(int64_t days);
+/** The same week by ISO 8601: year and week, 1 to 53. */
+void pl_date_iso_week(int64_t week, int64_t *ret_year, unsigned *ret_week);
+
 /* ---- map.c ---- */
 
 /**

@@ -65,6 +65,9 @@ void pl_text_add(struct pl_buffer *b, const char *key, const char *value);
 void pl_text_add_number(struct pl_buffer *b, const char *key, uint64_t value);
 void pl_text_add_id(struct pl_buffer *b, const char *key, const struct pl_id *id);
 void pl_text_add_time(struct pl_buffer *b, const char *key, int64_t s, uint32_t ns);
+/** The first and the last second that a text can say: of the years 1 and 9999. */
+#define PL_TIME_MIN INT64_C(-62135596800)
+#define PL_TIME_MAX INT64_C(253402300799)
 /** "YYYY-MM-DDThh:mm:ss.nnnnnnnnnZ"; times before the year 1 or after 9999 become these ends. */
 #define PL_TIME_TEXT 31
 void pl_time_text(int64_t s, uint32_t ns, char ret_text[PL_TIME_TEXT]);

@@ -26,42 +26,7 @@ static bool is_escaped(unsigned char c)
 /* ---- times ---- */
 
 #define YEAR_MAX 9999
-#define TIME_MIN INT64_C(-62135596800) /* 0001-01-01T00:00:00Z */
-#define TIME_MAX INT64_C(253402300799) /* 9999-12-31T23:59:59Z */
 #define DAY_S	 INT64_C(86400)
-
-struct civil {
-	int64_t year, month, day;
-};
-
-/* Days since 1970-01-01, in the Gregorian calendar, by the algorithm of H. Hinnant
- * ("chrono-compatible low-level date algorithms"): years begin in March, eras have 400 of them. */
-static int64_t days_of(const struct civil *c)
-{
-	int64_t year = c->year - (c->month <= 2);
-	int64_t era = year / 400, year_of_era = year % 400;
-	int64_t day_of_year = (153 * (c->month + (c->month > 2 ? -3 : 9)) + 2) / 5 + c->day - 1;
-
-	pl_assert(year >= 0);
-	return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 +
-	       day_of_year - 719468;
-}
-
-static struct civil civil_of(int64_t days)
-{
-	int64_t day = days + 719468, era = day / 146097, day_of_era = day % 146097;
-	int64_t year_of_era =
-		(day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-	int64_t day_of_year =
-		day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-	int64_t month = (5 * day_of_year + 2) / 153; /* 0 is March */
-	struct civil c = {.day = day_of_year - (153 * month + 2) / 5 + 1};
-
-	pl_assert(day >= 0);
-	c.month = month < 10 ? month + 3 : month - 9;
-	c.year = year_of_era + era * 400 + (c.month <= 2);
-	return c;
-}
 
 static int64_t days_in_month(int64_t year, int64_t month)
 {
@@ -75,15 +40,15 @@ static int64_t days_in_month(int64_t year, int64_t month)
 void pl_time_text(int64_t s, uint32_t ns, char ret_text[PL_TIME_TEXT])
 {
 	int64_t days, second;
-	struct civil c;
+	struct pl_date c;
 	int n;
 
 	pl_assert(ns < 1000000000);
-	if (s < TIME_MIN || s > TIME_MAX)
-		s = s < TIME_MIN ? TIME_MIN : TIME_MAX;
-	days = (s - TIME_MIN) / DAY_S + TIME_MIN / DAY_S; /* rounded down, also before 1970 */
-	second = (s - TIME_MIN) % DAY_S;
-	c = civil_of(days);
+	if (s < PL_TIME_MIN || s > PL_TIME_MAX)
+		s = s < PL_TIME_MIN ? PL_TIME_MIN : PL_TIME_MAX;
+	days = (s - PL_TIME_MIN) / DAY_S + PL_TIME_MIN / DAY_S; /* rounded down, also before 1970 */
+	second = (s - PL_TIME_MIN) % DAY_S;
+	c = pl_date_of_days(days);
 	pl_assert(c.year >= 1 && c.year <= YEAR_MAX);
 	n = snprintf(ret_text, PL_TIME_TEXT, "%04d-%02d-%02dT%02d:%02d:%02d.%09" PRIu32 "Z",
 		     (int)c.year, (int)c.month, (int)c.day, (int)(second / 3600),
@@ -107,7 +72,7 @@ static int parse_time(const char *text, int64_t *ret_s, uint32_t *ret_ns)
 {
 	static const char form[] = "yyyy-MM-ddThh:mm:ss.nnnnnnnnnZ";
 	int64_t hour, minute, second;
-	struct civil c;
+	struct pl_date c;
 
 	if (strlen(text) != sizeof(form) - 1)
 		return -EBADMSG;
@@ -127,7 +92,7 @@ static int parse_time(const char *text, int64_t *ret_s, uint32_t *ret_ns)
 	if (c.year < 1 || c.month < 1 || c.month > 12 || c.day < 1 ||
 	    c.day > days_in_month(c.year, c.month) || hour > 23 || minute > 59 || second > 59)
 		return -EBADMSG;
-	*ret_s = days_of(&c) * DAY_S + hour * 3600 + minute * 60 + second;
+	*ret_s = pl_date_days(&c) * DAY_S + hour * 3600 + minute * 60 + second;
 	*ret_ns = (uint32_t)field(text, form, 'n');
 	return 0;
 }
