@@ -21,7 +21,10 @@ enum pl_recycle { PL_RECYCLE_MOVE, PL_RECYCLE_EDIT, PL_RECYCLE_OFF };
 /** What the settings of a ref (or the store's defaults) come to. */
 struct pl_settings {
 	uint64_t keep; /* UINT64_MAX: all */
+	uint64_t keep_for_ms, keep_hourly, keep_daily, keep_weekly,
+		keep_monthly; /* 0: keep nothing */
 	uint64_t keep_placed, spares, grace_ms;
+	uint64_t max_size; /* bytes; UINT64_MAX: no limit. Of the store's own settings alone */
 	enum pl_recycle recycle;
 	enum pl_rule metadata;
 	enum pl_share share; /* already as `metadata` has it where it is not set */
@@ -339,6 +342,53 @@ int pl_record_encode(const struct pl_record *record, struct pl_buffer *b);
 int pl_record_decode(const void *data, size_t length, struct pl_record *ret_record);
 /** Time now, uid, user name and host of this process. */
 void pl_record_stamp(struct pl_record *record);
+
+/* ---- retention.c: which generations the settings keep; pure ---- */
+
+/** Why a generation is kept; the numbers are bits of pl_retained.rules. */
+enum pl_retention_rule {
+	PL_RETAIN_HEAD,
+	PL_RETAIN_TAG,
+	PL_RETAIN_KEEP, /* of the newest N, or `all` */
+	PL_RETAIN_FOR,
+	PL_RETAIN_HOURLY, /* this and the rest: the newest of one of the last N */
+	PL_RETAIN_DAILY,
+	PL_RETAIN_WEEKLY,
+	PL_RETAIN_MONTHLY,
+	PL_RETAIN_N
+};
+/** A generation that is there, as far as retention needs to know it. */
+struct pl_retained {
+	uint64_t generation;
+	int64_t time_s; /* of its record */
+	uint32_t time_ns;
+	bool is_dropped;     /* counts for nothing, and no rule keeps it */
+	const char *tags;    /* "v1, v2"; NULL: none. The caller's */
+	unsigned char rules; /* what pl_retention_decide() says: those that keep it; 0: it may go */
+};
+/**
+ * Says of each of `items`, which are sorted by number, by which rules of `settings` it is kept. `head` is the
+ * number of the head, `now` what the clock says. 0, or -ENOMEM.
+ */
+int pl_retention_decide(struct pl_retained *items, size_t n, uint64_t head,
+			const struct pl_settings *settings, const struct timespec *now);
+/** Appends the rules for people: "head, tag v1, keep=10, keep-daily=7: newest of 2026-11-20"; or "no rule
+ * keeps it", "dropped". */
+void pl_retention_explain(const struct pl_retained *item, const struct pl_settings *settings,
+			  struct pl_buffer *b);
+/** May any generation be dropped at all by these settings? */
+static inline bool pl_retention_may_drop(const struct pl_settings *settings)
+{
+	return settings->keep != UINT64_MAX;
+}
+/** A generation that could go to make room. */
+struct pl_evictable {
+	uint64_t generation, ref; /* `ref`: whatever the caller counts refs by */
+	struct timespec used;	  /* when it was replaced or used last, whichever was later */
+};
+/** Sorts them in the order in which they go: what was replaced or used longest ago first; of equal times
+ * lower numbers first, then lower refs. */
+void pl_retention_order(struct pl_evictable *items, size_t n);
 
 /* ---- refs.c ---- */
 

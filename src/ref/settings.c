@@ -143,12 +143,25 @@ static int validate_merge(const char *value)
 /* ---- the table ---- */
 
 const struct pl_setting_key pl_setting_keys[] = {
-	{"keep", "all", "generations kept at least, newest first: a number, or all", validate_keep},
-	{"keep-for", "", "also kept: generations younger than this", validate_duration},
-	{"keep-hourly", "", "also kept: the newest of each of the last N hours", validate_number},
-	{"keep-daily", "", "also kept: the newest of each of the last N days", validate_number},
-	{"keep-weekly", "", "also kept: the newest of each of the last N weeks", validate_number},
-	{"keep-monthly", "", "also kept: the newest of each of the last N months", validate_number},
+	{"keep", "all",
+	 "generations kept at least, newest first: a number, or all; only with a number does gc "
+	 "drop "
+	 "those that nothing else keeps",
+	 validate_keep},
+	{"keep-for", "", "also kept, once keep is a number: generations younger than this",
+	 validate_duration},
+	{"keep-hourly", "",
+	 "also kept, once keep is a number: the newest of each of the last N hours (UTC)",
+	 validate_number},
+	{"keep-daily", "",
+	 "also kept, once keep is a number: the newest of each of the last N days (UTC)",
+	 validate_number},
+	{"keep-weekly", "",
+	 "also kept, once keep is a number: the newest of each of the last N weeks (UTC)",
+	 validate_number},
+	{"keep-monthly", "",
+	 "also kept, once keep is a number: the newest of each of the last N months (UTC)",
+	 validate_number},
 	{"keep-placed", "2", "newest generations that stay placed", validate_number},
 	{"spares", "4", "retired placed trees kept for recycling, at most", validate_number},
 	{"grace", "5m", "how long a replaced generation stays whole for unpinned readers",
@@ -164,7 +177,10 @@ const struct pl_setting_key pl_setting_keys[] = {
 	 "for portable and canonical)",
 	 validate_share},
 	{"merge", "", "what becomes of conflicts: GLOB:POLICY, blanks between", validate_merge},
-	{"max-size", "", "bytes of the store; what was replaced or used longest ago goes first",
+	{"max-size", "",
+	 "bytes of the whole store; what was replaced or used longest ago goes first, never heads, "
+	 "tags "
+	 "or what is pinned",
 	 validate_size},
 	{"durability", "full", "full, or none: a power cut may then cost the store",
 	 validate_durability},
@@ -374,14 +390,40 @@ static const char *effective_or_default(const struct pl_values *store, const str
 	return value ? value : known->fallback;
 }
 
-/* Each parses, since it was let in (V1), or is a default. */
-static void resolve_numbers(const struct pl_values *store, const struct pl_values *ref,
-			    struct pl_settings *s)
+/* The number that is set; 0 where none is. */
+static uint64_t number_of(const struct pl_values *store, const struct pl_values *ref,
+			  const char *key, int (*parse)(const char *value, uint64_t *ret))
+{
+	const char *value = effective(store, ref, key);
+	uint64_t number = 0;
+	int r = value ? parse(value, &number) : 0;
+
+	pl_assert(r == 0); /* V1 */
+	return number;
+}
+
+static void resolve_retention(const struct pl_values *store, const struct pl_values *ref,
+			      struct pl_settings *s)
 {
 	int r = parse_keep(effective_or_default(store, ref, "keep"), &s->keep);
 
 	pl_assert(r == 0);
-	r = parse_number(effective_or_default(store, ref, "keep-placed"), &s->keep_placed);
+	s->keep_for_ms = number_of(store, ref, "keep-for", pl_parse_duration);
+	s->keep_hourly = number_of(store, ref, "keep-hourly", parse_number);
+	s->keep_daily = number_of(store, ref, "keep-daily", parse_number);
+	s->keep_weekly = number_of(store, ref, "keep-weekly", parse_number);
+	s->keep_monthly = number_of(store, ref, "keep-monthly", parse_number);
+	s->max_size = store && pl_values_get(store, "max-size")
+			      ? number_of(store, NULL, "max-size", pl_parse_size)
+			      : UINT64_MAX;
+}
+
+/* Each parses, since it was let in (V1), or is a default. */
+static void resolve_numbers(const struct pl_values *store, const struct pl_values *ref,
+			    struct pl_settings *s)
+{
+	int r = parse_number(effective_or_default(store, ref, "keep-placed"), &s->keep_placed);
+
 	pl_assert(r == 0);
 	r = parse_number(effective_or_default(store, ref, "spares"), &s->spares);
 	pl_assert(r == 0);
@@ -415,6 +457,7 @@ int pl_settings_resolve(const struct pl_values *store, const struct pl_values *r
 {
 	struct pl_settings s = {0};
 
+	resolve_retention(store, ref, &s);
 	resolve_numbers(store, ref, &s);
 	resolve_words(store, ref, &s);
 	if (s.recycle == PL_RECYCLE_EDIT && s.grace_ms != 0) {

@@ -140,6 +140,21 @@ static void nothing_set_comes_to_the_defaults(void **state)
 	assert_true(s.grace_ms == 300000 && s.recycle == PL_RECYCLE_MOVE);
 	assert_true(s.metadata == PL_RULE_EXACT && s.share == PL_SHARE_NAMES);
 	assert_true(s.durable && s.auto_gc);
+	assert_true(s.keep_for_ms == 0 && s.keep_hourly == 0 && s.keep_daily == 0 &&
+		    s.keep_weekly == 0 && s.keep_monthly == 0 && s.max_size == UINT64_MAX);
+}
+
+static void retention_comes_to_numbers_each_key_for_itself(void **state)
+{
+	struct pl_settings s =
+		resolved(VALUES("keep", "3", "keep-for", "4w", "keep-daily", "7", "keep-weekly",
+				"5", "max-size", "2G"),
+			 VALUES("keep-for", "90s", "keep-hourly", "24", "keep-weekly", "0",
+				"keep-monthly", "12", "max-size", "1K"));
+
+	assert_true(s.keep == 3 && s.keep_for_ms == 90000 && s.keep_hourly == 24);
+	assert_true(s.keep_daily == 7 && s.keep_weekly == 0 && s.keep_monthly == 12);
+	assert_true(s.max_size == UINT64_C(2) << 30); /* of the store, whatever a ref says */
 }
 
 static void a_ref_stands_over_its_store_over_the_defaults(void **state)
@@ -248,6 +263,7 @@ int main(void)
 		cmocka_unit_test(each_key_takes_its_values_and_no_others),
 		cmocka_unit_test(values_are_sorted_replaced_and_removed),
 		cmocka_unit_test(nothing_set_comes_to_the_defaults),
+		cmocka_unit_test(retention_comes_to_numbers_each_key_for_itself),
 		cmocka_unit_test(a_ref_stands_over_its_store_over_the_defaults),
 		cmocka_unit_test(sharing_follows_the_metadata_rule_where_it_is_not_set),
 		cmocka_unit_test(editing_in_place_needs_no_grace),
