@@ -17,34 +17,49 @@ static void name_of(uint64_t n, char ret_name[24])
 	snprintf(ret_name, 24, "%llu", (unsigned long long)n);
 }
 
-static int refuse(struct pleach_error *error, const char *what, const char *by, const char *hint)
+/* ---- who has it ---- */
+
+/* Who has it, as what follows "it is", and what one could do. Those who look for one say 1 if there is. */
+struct holder {
+	struct pl_buffer by;
+	const char *hint;
+};
+static void holder_donep(struct holder *holder)
 {
-	pl_fail(error, PLEACH_BUSY, -EBUSY, "cannot drop %s: it is %s", what, by);
-	pl_hint(error, "%s", hint);
+	pl_buffer_done(&holder->by);
+}
+#define HOLDER PL_CLEANUP(holder_donep) struct holder
+
+static int refuse(struct pleach_error *error, const char *what, struct holder *holder)
+{
+	if (!pl_buffer_ok(&holder->by))
+		return pl_fail_memory(error);
+	pl_fail(error, PLEACH_BUSY, -EBUSY, "cannot drop %s: it is %s", what,
+		pl_buffer_string(&holder->by));
+	pl_hint(error, "%s", holder->hint);
 	return -EBUSY;
 }
 
-/* ---- who has it ---- */
-
-/* The tags of a generation (0: any of the ref) refuse. */
-static int check_tags(struct pl_ref *ref, uint64_t n, const char *what, struct pleach_error *error)
+/* The tags of a generation (0: any of the ref). */
+static int find_tags(struct pl_ref *ref, uint64_t n, struct holder *holder,
+		     struct pleach_error *error)
 {
 	struct pl_strings tags = {0};
-	PL_BUFFER by = {0};
+	bool found = false;
 	int r = pl_tag_list(ref, &tags, error);
 
 	for (size_t i = 0; r >= 0 && i < tags.n; i++) {
 		struct pl_tag tag;
 
 		r = pl_tag_read(ref, tags.items[i], &tag, error);
-		if (r >= 0 && (n == 0 || tag.generation == n))
-			pl_buffer_add_format(&by, "%s%s", by.length ? ", " : "tagged ", tag.name);
+		if (r < 0 || (n > 0 && tag.generation != n))
+			continue;
+		pl_buffer_add_format(&holder->by, "%s%s", found ? ", " : "tagged ", tag.name);
+		found = true;
 	}
 	pl_strings_done(&tags);
-	if (r >= 0 && by.length > 0)
-		r = refuse(error, what, pl_buffer_string(&by),
-			   "delete the tags first (pleach tag --delete REF NAME), or use --force");
-	return r < 0 ? r : 0;
+	holder->hint = "delete the tags first (pleach tag --delete REF NAME), or use --force";
+	return r < 0 ? r : found;
 }
 
 /* Those of a generation that was dropped all the same. */
@@ -64,43 +79,38 @@ static int delete_tags(struct pl_ref *ref, uint64_t n, struct pleach_error *erro
 	return r < 0 ? r : 0;
 }
 
-static int check_attachments(struct pl_ref *ref, uint64_t n, const char *what,
-			     struct pleach_error *error)
+static int find_attachments(struct pl_ref *ref, uint64_t n, struct holder *holder,
+			    struct pleach_error *error)
 {
 	struct pl_attachment *list = NULL;
-	size_t n_list = 0;
+	size_t n_list = 0, at = 0;
 	int r = pl_attachment_list(ref, &list, &n_list, error);
 
-	for (size_t i = 0; r >= 0 && i < n_list; i++) {
-		PL_BUFFER by = {0};
-
-		if (n > 0 && list[i].generation != n)
-			continue;
-		pl_buffer_add_format(&by, "attached at %s", list[i].path);
-		r = refuse(error, what, pl_buffer_string(&by),
-			   "detach it first: pleach detach PATH");
-	}
+	while (r >= 0 && at < n_list && n > 0 && list[at].generation != n)
+		at++;
+	if (r >= 0 && at < n_list)
+		pl_buffer_add_format(&holder->by, "attached at %s", list[at].path);
+	r = r < 0 ? r : at < n_list;
 	pl_attachments_free(list, n_list);
-	return r < 0 ? r : 0;
+	holder->hint = "detach it first: pleach detach PATH";
+	return r;
 }
 
-static int check_pin(struct pl_store *store, const struct pl_id *tree, const char *what,
-		     struct pleach_error *error)
+static int find_pin(struct pl_store *store, const struct pl_id *tree, struct holder *holder,
+		    struct pleach_error *error)
 {
 	int r = pl_pin_is_held(store, tree);
 
 	if (r > 0) {
 		PL_CLOSE int treedir = pl_treedir_open(store, tree);
-		PL_BUFFER by = {0};
 		struct stat st;
 
-		pl_buffer_add_string(&by, "pinned");
+		pl_buffer_add_string(&holder->by, "pinned");
 		if (treedir >= 0 && pl_lstat(treedir, "pin", &st) >= 0)
-			pl_file_holders(&st, &by);
-		return refuse(error, what, pl_buffer_ok(&by) ? pl_buffer_string(&by) : "pinned",
-			      "wait until the pin is released");
+			pl_file_holders(&st, &holder->by);
 	}
-	return r < 0 ? pl_fail_sys(error, r, "cannot look at the pins of %s", what) : 0;
+	holder->hint = "wait until the pin is released";
+	return r < 0 ? pl_fail_sys(error, r, "cannot look at the pins of a tree") : r;
 }
 
 /* ---- what it frees ---- */
@@ -167,8 +177,8 @@ static int is_freed(struct pl_ref *ref, uint64_t n, const struct pl_id *tree,
 
 /* ---- a generation ---- */
 
-static int drop_user(struct pl_txdir *tx, struct pl_ref *ref, uint64_t n, const struct pl_id *tree,
-		     bool now, struct pleach_error *error)
+int pl_drop_release(struct pl_txdir *tx, struct pl_ref *ref, uint64_t n, const struct pl_id *tree,
+		    bool now, struct pleach_error *error)
 {
 	PL_CLOSE int treedir = pl_treedir_open(tx->store, tree);
 	char user[128];
@@ -183,37 +193,70 @@ static int drop_user(struct pl_txdir *tx, struct pl_ref *ref, uint64_t n, const 
 	return pl_tree_take(tx, tree, ref, error);
 }
 
+static int find_holder(struct pl_ref *ref, uint64_t n, uint64_t head, const struct pl_id *tree,
+		       bool but_tags, struct holder *holder, struct pleach_error *error)
+{
+	int r;
+
+	if (n == head) {
+		pl_buffer_add_string(&holder->by, "the head");
+		holder->hint = "publish something else first, or drop the ref";
+		return 1;
+	}
+	r = find_attachments(ref, n, holder, error);
+	if (r == 0)
+		r = find_pin(ref->store, tree, holder, error);
+	return r != 0 || but_tags ? r : find_tags(ref, n, holder, error);
+}
+
+int pl_drop_find_holder(struct pl_ref *ref, uint64_t n, uint64_t head, const struct pl_id *tree,
+			struct pl_buffer *by, struct pleach_error *error)
+{
+	HOLDER holder = {0};
+	int r = find_holder(ref, n, head, tree, false, &holder, error);
+
+	if (r > 0) {
+		pl_buffer_add(by, holder.by.data, holder.by.length);
+		if (!pl_buffer_ok(&holder.by))
+			by->failed = true;
+	}
+	return r;
+}
+
 static int check_generation(struct pl_ref *ref, uint64_t n, uint64_t head, const struct pl_id *tree,
 			    const struct pleach_drop_options *options, struct pleach_error *error)
 {
 	char what[PLEACH_REF_MAX + 40];
-	int r;
+	HOLDER holder = {0};
+	int r = find_holder(ref, n, head, tree, options->force, &holder, error);
 
 	snprintf(what, sizeof(what), "generation %llu of '%s'", (unsigned long long)n, ref->name);
-	if (n == head)
-		return refuse(error, what, "the head",
-			      "publish something else first, or drop the ref");
-	r = check_attachments(ref, n, what, error);
-	if (r >= 0)
-		r = check_pin(ref->store, tree, what, error);
-	return r < 0 || options->force ? r : check_tags(ref, n, what, error);
+	return r > 0 ? refuse(error, what, &holder) : r;
 }
 
-static int mark_dropped(struct pl_ref *ref, uint64_t n, struct pleach_error *error)
+int pl_drop_mark(struct pl_ref *ref, const uint64_t *numbers, size_t n, struct pleach_error *error)
 {
 	PL_CLOSE int dropped = pl_open_dir(ref->fd, "dropped");
+	int r = dropped, synced = 0;
+	size_t at = 0;
 	char name[24];
-	int r = dropped;
 
-	name_of(n, name);
-	if (r >= 0)
+	pl_assert(pl_ref_is_locked(ref) && n > 0);
+	while (r >= 0 && at < n) {
+		name_of(numbers[at], name);
 		r = pl_write_file(dropped, name, 0644, "", 0, false); /* I2 */
-	if (r == -EEXIST)
-		r = 0;
+		if (r == -EEXIST)
+			r = 0;
+		if (r >= 0)
+			at++;
+	}
+	if (dropped >= 0 && at > 0) /* what is marked may be taken away by others from now on */
+		synced = pl_store_sync(ref->store, dropped);
+	r = r < 0 ? r : synced;
 	if (r >= 0)
-		r = pl_store_sync(ref->store, dropped);
-	return r < 0 ? pl_fail_sys(error, r, "cannot drop generation %s of '%s'", name, ref->name)
-		     : 0;
+		return 0;
+	name_of(numbers[at < n ? at : 0], name);
+	return pl_fail_sys(error, r, "cannot drop generation %s of '%s'", name, ref->name);
 }
 
 /* Another one may have dropped it since it was found. */
@@ -254,14 +297,14 @@ int pl_drop_generation(struct pl_txdir *tx, struct pl_ref *ref, uint64_t n,
 	if (r > 0)
 		r = count_tree(tx->store, &tree, &result, error);
 	if (r >= 0 && !options->dry_run)
-		r = mark_dropped(ref, n, error);
+		r = pl_drop_mark(ref, &n, 1, error);
 	if (r >= 0 && !options->dry_run && options->force)
 		r = delete_tags(ref, n, error);
 	pl_ref_unlock(ref);
 	if (r < 0)
 		return r;
 	*ret_result = result;
-	return options->dry_run ? 0 : drop_user(tx, ref, n, &tree, options->now, error);
+	return options->dry_run ? 0 : pl_drop_release(tx, ref, n, &tree, options->now, error);
 }
 
 /* ---- a ref ---- */
@@ -270,10 +313,12 @@ int pl_drop_generation(struct pl_txdir *tx, struct pl_ref *ref, uint64_t n,
 static int check_tree(struct pl_ref *ref, const struct pl_id *tree, const char *what,
 		      struct pleach_drop_result *result, struct pleach_error *error)
 {
-	int r = check_pin(ref->store, tree, what, error);
+	HOLDER holder = {0};
+	int r = find_pin(ref->store, tree, &holder, error);
 
-	if (r >= 0)
-		r = is_freed(ref, 0, tree, error);
+	if (r != 0)
+		return r < 0 ? r : refuse(error, what, &holder);
+	r = is_freed(ref, 0, tree, error);
 	return r > 0 ? count_tree(ref->store, tree, result, error) : r;
 }
 
@@ -282,12 +327,15 @@ static int check_ref(struct pl_ref *ref, uint64_t head, const struct pleach_drop
 		     struct pleach_drop_result *result, struct pleach_error *error)
 {
 	char what[PLEACH_REF_MAX + 8];
+	HOLDER holder = {0};
 	struct pl_map counted;
 	int r;
 
 	snprintf(what, sizeof(what), "'%s'", ref->name);
 	pl_map_init(&counted, sizeof(struct pl_id), ref->store->seed);
-	r = check_attachments(ref, 0, what, error);
+	r = find_attachments(ref, 0, &holder, error);
+	if (r > 0)
+		r = refuse(error, what, &holder);
 	for (uint64_t n = 1; r >= 0 && n <= head; n++) {
 		struct pl_record record;
 
@@ -303,7 +351,10 @@ static int check_ref(struct pl_ref *ref, uint64_t head, const struct pleach_drop
 		pl_record_done(&record);
 	}
 	pl_map_done(&counted);
-	return r < 0 || options->force ? r : check_tags(ref, 0, what, error);
+	if (r < 0 || options->force)
+		return r;
+	r = find_tags(ref, 0, &holder, error);
+	return r > 0 ? refuse(error, what, &holder) : r;
 }
 
 static int link_last_record(struct pl_txdir *tx, struct pl_ref *ref, uint64_t head,

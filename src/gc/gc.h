@@ -52,6 +52,64 @@ int pl_drop_generation(struct pl_txdir *tx, struct pl_ref *ref, uint64_t n,
 		       struct pleach_drop_result *ret_result, struct pleach_error *error);
 int pl_drop_ref(struct pl_txdir *tx, struct pl_ref *ref, const struct pleach_drop_options *options,
 		struct pleach_drop_result *ret_result, struct pleach_error *error);
+/* The same of a generation in steps, so that many can be dropped at once. */
+/** 1: somebody has it, appended to `by` as what follows "it is": "pinned by process 12 (sh)"; 0: nobody. The
+ * answer holds as long as the ref lock does, but for pins. */
+int pl_drop_find_holder(struct pl_ref *ref, uint64_t n, uint64_t head, const struct pl_id *tree,
+			struct pl_buffer *by, struct pleach_error *error);
+/** The commit point, under the ref lock: from then on they are dropped; durable. After an error some may be. */
+int pl_drop_mark(struct pl_ref *ref, const uint64_t *numbers, size_t n, struct pleach_error *error);
+/** Takes its tree away if nobody else has it; not `now`, only if its grace is over. No lock needed. */
+int pl_drop_release(struct pl_txdir *tx, struct pl_ref *ref, uint64_t n, const struct pl_id *tree,
+		    bool now, struct pleach_error *error);
+
+/* ---- retain.c: drops the generations that no setting keeps ---- */
+
+/** A generation that is there, or was when this began. */
+struct pl_retain_item {
+	struct pl_retained r; /* r.rules: what keeps it; r.tags is the item's own */
+	enum pl_retain_fate {
+		PL_FATE_STAYS, /* a rule keeps it */
+		PL_FATE_HELD, /* no rule does, but `held_by` has it: so it stays, which is no error */
+		PL_FATE_GOES, /* dropped; with dry_run: would be */
+	} fate;
+	char *held_by;	   /* "pinned by process 12 (sh)", "attached at /srv/www"; else NULL */
+	struct pl_id tree; /* only of one that goes */
+};
+/** What was found and done. All zero before; pl_retain_done() after, whatever came of it. */
+struct pl_retain {
+	struct pl_settings settings; /* of the ref, that decided */
+	struct pl_retain_item
+		*items; /* by number; none if nothing can go and not everything was asked for */
+	size_t n, capacity;
+	uint64_t n_dropped; /* of fate GOES */
+	bool is_busy; /* somebody has the ref lock: what is not done yet is left for the next time */
+};
+void pl_retain_done(struct pl_retain *retain);
+struct pl_retain_options {
+	bool dry_run; /* nothing is dropped, nor a hint written, nor a lock taken */
+	bool list;    /* every generation that is there is told of, also where all are kept */
+};
+/**
+ * Drops what the ref's settings keep no longer, as pl_drop_generation() does, but that what is held is
+ * told in the items and passed over. The ref lock is tried, and let go every PL_RETAIN_BATCH generations; it must
+ * not be held. Each generation is dropped or not, whatever ends this. 0; a ref that was dropped has no
+ * items, and is none to wonder about. A tag, record or attachment that cannot be read is an error: then
+ * nothing more of this ref goes. Trees within their grace, or that others have, stay in trees/.
+ *
+ * Costs a look at the settings where keep=all; else a few looks, the records that are new since the last time (the
+ * times of the others are remembered in cache/), and what is dropped.
+ */
+int pl_retain_run(struct pl_txdir *tx, struct pl_ref *ref, const struct pl_retain_options *options,
+		  struct pl_retain *ret, struct pleach_error *error);
+#define PL_RETAIN_BATCH 256
+/** Appends for people why it stays, or that no rule keeps it: "head, keep=10"; "no rule keeps it, but it is
+ * pinned". */
+void pl_retain_explain(const struct pl_retain *retain, const struct pl_retain_item *item,
+		       struct pl_buffer *b);
+/** Is users/<user> a generation of `ref` that goes by `retain`? For what a dry run would free. */
+bool pl_retain_takes_user(const struct pl_retain *retain, const struct pl_ref *ref,
+			  const char *user);
 
 /* ---- collect.c ---- */
 

@@ -139,8 +139,8 @@ static void what_is_younger_is_kept(void **state)
 	size_t n = history(items, november);
 
 	KEPT(NOON, "9", .keep_for_ms = 1);
-	KEPT(NOON, "9", .keep_for_ms = 7200 * 1000); /* just as old is not younger */
-	KEPT(NOON, "8 9", .keep_for_ms = 7202 * 1000);
+	KEPT(NOON, "9", .keep_for_ms = 7201 * 1000); /* just as old is not younger */
+	KEPT(NOON, "8 9", .keep_for_ms = 7201 * 1000 + 1);
 	KEPT(NOON, "6 7 8 9", .keep_for_ms = 36 * 3600 * 1000);
 	KEPT(NOON, "1 2 3 4 5 6 7 8 9", .keep_for_ms = INT64_MAX);
 	KEPT("9999-12-31T23:59:59", "1 2 3 4 5 6 7 8 9", .keep_for_ms = INT64_MAX);
