@@ -29,6 +29,8 @@ int pleach_checkout(struct pleach_store *store, const char *rev, const char *dir
 	checkout.delete_others = o.delete_others != 0;
 	if (r >= 0)
 		r = pl_checkout_run(&checkout, &findings, error);
+	if (r >= 0 && target.rev.has_ref && target.rev.generation > 0)
+		pl_use_note(&target.rev.ref, target.rev.generation);
 	pl_target_close(&target);
 	if (r >= 0 && ret_report) {
 		int r_report = pl_report_new(&findings, ret_report, error);

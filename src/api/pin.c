@@ -61,6 +61,8 @@ void pleach_pin_close(struct pleach_pin *pin)
 {
 	if (!pin)
 		return;
+	if (pin->placed.rev.has_ref && pin->placed.rev.generation > 0)
+		pl_use_note(&pin->placed.rev.ref, pin->placed.rev.generation);
 	pl_placed_close(&pin->placed);
 	free(pin);
 }

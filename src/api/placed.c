@@ -139,6 +139,9 @@ int pl_placed_open(struct pl_store *store, const char *spec, bool hold,
 		pl_error_clear(error);
 		r = open_once(store, spec, hold, ret_placed, error);
 	}
+	/* The head is in use until it is replaced, which is later than now. */
+	if (r >= 0 && ret_placed->rev.has_ref && ret_placed->rev.generation < ret_placed->rev.head)
+		pl_use_note(&ret_placed->rev.ref, ret_placed->rev.generation);
 	return r;
 }
 

@@ -183,6 +183,7 @@ int pl_drop_release(struct pl_txdir *tx, struct pl_ref *ref, uint64_t n, const s
 	PL_CLOSE int treedir = pl_treedir_open(tx->store, tree);
 	char user[128];
 
+	pl_use_forget(ref, n);
 	if (treedir == -ENOENT)
 		return 0;
 	/* Without --now the generation stays a user until its grace is over: whoever retires it then

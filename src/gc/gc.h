@@ -126,6 +126,23 @@ int pl_why_tree(struct pl_store *store, const struct pl_id *tree, struct pl_find
 int pl_why_file(struct pl_store *store, bool is_node, const struct pl_id *id,
 		struct pl_findings *findings, struct pleach_error *error);
 
+/* ---- evict.c: generations that make room where a store is over its max-size ---- */
+
+/**
+ * Appends those of `ref` that could go, with `ref_number` as their .ref: not the head, none that is tagged, and
+ * none within its grace at `now` (the file system's clock), whose tree would stay. pl_retention_order()
+ * over those of all refs says in which order they go. Whether somebody holds one is seen when it is
+ * dropped. The rules of retention do not count here. Takes no lock. 0; -ENOENT (NOT_FOUND): the ref was dropped.
+ */
+int pl_evict_list(struct pl_ref *ref, uint64_t ref_number, const struct timespec *now,
+		  struct pl_evictable **items, size_t *n, size_t *capacity,
+		  struct pleach_error *error);
+/**
+ * Drops one, durably, and takes its tree into tx if nobody else has it. 1; 0: it stays, since it is head,
+ * tagged or held by now, was dropped by another, or the ref is busy. The ref lock is tried and let go.
+ */
+int pl_evict_run(struct pl_txdir *tx, struct pl_ref *ref, uint64_t n, struct pleach_error *error);
+
 /* ---- check.c ---- */
 
 struct pl_check {

@@ -28,4 +28,7 @@ void pl_live_save(struct pl_live *live);
 struct pl_retain_item *pl_live_find(const struct pl_live *live, uint64_t generation);
 void pl_live_done(struct pl_live *live);
 
+/** 1: a transaction is parked on this tree, appended to `by` as what follows "it is"; 0: none. (retain.c) */
+int pl_retain_find_parked(struct pl_store *store, const struct pl_id *tree, struct pl_buffer *by);
+
 #endif

@@ -88,7 +88,7 @@ static int decide(struct retaining *t, struct pleach_error *error)
 /* ---- who holds them ---- */
 
 /* A transaction that is parked on this tree (I2). 1: there is one. */
-static int find_parked(struct pl_store *store, const struct pl_id *tree, struct pl_buffer *by)
+int pl_retain_find_parked(struct pl_store *store, const struct pl_id *tree, struct pl_buffer *by)
 {
 	PL_CLOSE int treedir = pl_treedir_open(store, tree);
 	PL_CLOSE int users = treedir < 0 ? treedir : pl_open_dir(treedir, "users");
@@ -125,7 +125,7 @@ static int look_at(struct retaining *t, struct pl_retain_item *item, struct plea
 	if (r < 0)
 		return r;
 	if (r == 0) {
-		r = find_parked(t->ref->store, &item->tree, &by);
+		r = pl_retain_find_parked(t->ref->store, &item->tree, &by);
 		if (r < 0)
 			return pl_fail_sys(error, r, "cannot look at the users of a tree");
 	}

@@ -528,6 +528,24 @@ int pl_users_need(struct pl_store *store, const struct pl_id *tree, int treedir_
 		  const struct timespec *now, const struct pl_ref *own, uint64_t *ret_generation,
 		  struct pleach_error *error);
 
+/**
+ * 1 and when the public path had moved on from generation n, by the file system's clock; 0: it has not yet.
+ * -ENOENT where nothing was ever shown.
+ */
+int pl_generation_replaced(struct pl_ref *ref, uint64_t n, uint64_t head,
+			   struct timespec *ret_when);
+
+/* ---- use.c: when a generation was used last, cache/used/<ref id>.<n>; hints ---- */
+
+/**
+ * It is used now, by the owner, in a store that has a max-size: others have no use for the note. At most once
+ * an hour for each; best effort.
+ */
+void pl_use_note(struct pl_ref *ref, uint64_t n);
+/** 1 and when, by the file system's clock, an hour too early at most; 0: nobody knows. */
+int pl_use_time(struct pl_ref *ref, uint64_t n, struct timespec *ret_when);
+void pl_use_forget(struct pl_ref *ref, uint64_t n);
+
 /** Hints: which trees are placed for a ref, in cache/placed/<ref id or "none">/<tree id>. */
 void pl_placed_hint_add(struct pl_store *store, const char *ref_id, const struct pl_id *tree);
 void pl_placed_hint_remove(struct pl_store *store, const char *ref_id, const struct pl_id *tree);

@@ -133,15 +133,13 @@ static void add_ms(struct timespec *t, uint64_t ms)
 	}
 }
 
-/* 1: the grace of generation n, which is not the head, is not over. (I3) */
-static int grace_holds(struct pl_ref *ref, uint64_t n, uint64_t head, const struct timespec *now)
+int pl_generation_replaced(struct pl_ref *ref, uint64_t n, uint64_t head, struct timespec *ret_when)
 {
 	PL_CLOSE int shown = pl_open_dir(ref->fd, "shown");
 
 	if (shown < 0)
 		return shown;
 	for (uint64_t m = n + 1; m <= head; m++) {
-		struct timespec end;
 		struct stat st;
 		char name[24];
 		int r;
@@ -152,11 +150,22 @@ static int grace_holds(struct pl_ref *ref, uint64_t n, uint64_t head, const stru
 			continue;
 		if (r < 0)
 			return r;
-		end = st.st_ctim;
-		add_ms(&end, ref->settings.grace_ms);
-		return is_before(now, &end);
+		*ret_when = st.st_ctim;
+		return 1;
 	}
-	return 1; /* the public path has not moved on yet */
+	return 0;
+}
+
+/* 1: the grace of generation n, which is not the head, is not over. (I3) */
+static int grace_holds(struct pl_ref *ref, uint64_t n, uint64_t head, const struct timespec *now)
+{
+	struct timespec end;
+	int r = pl_generation_replaced(ref, n, head, &end);
+
+	if (r <= 0)
+		return r < 0 ? r : 1; /* the public path has not moved on yet */
+	add_ms(&end, ref->settings.grace_ms);
+	return is_before(now, &end);
 }
 
 /* 1: public/tree names this tree. */
