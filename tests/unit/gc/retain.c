@@ -185,12 +185,12 @@ static void rewrite(const struct store *s, unsigned n, int64_t time_s)
 	assert_int_equal(pl_write_file(AT_FDCWD, path, 0644, new.data, new.length, false), 0);
 }
 
-static void damage(const struct store *s, const char *name)
+static void damage(const struct store *s, const char *name, off_t at)
 {
 	TEXT *path = text_of("%s/.pleach/%s", s->path, name);
 	int fd = open(path, O_WRONLY | O_CLOEXEC);
 
-	assert_true(fd >= 0 && pwrite(fd, "#", 1, 20) == 1);
+	assert_true(fd >= 0 && pwrite(fd, "#", 1, at) == 1);
 	close(fd);
 }
 
@@ -456,7 +456,7 @@ static void what_cannot_be_read_stops_it(void **state)
 	assert_int_equal(pleach_tag_set(store, "site", "v1", "@1", 0, &o.error), 0);
 	pleach_store_close(store);
 	config(&s, "keep", "1");
-	damage(&s, "refs/site/tags/v1");
+	damage(&s, "refs/site/tags/v1", 20);
 	assert_int_equal(retain(&s, &n), -EBADMSG);
 	DROPPED(&s, "");
 }
@@ -468,7 +468,7 @@ static void a_record_that_does_not_verify_stops_it(void **state)
 
 	publish(&s, 4);
 	config(&s, "keep", "1");
-	damage(&s, "refs/site/gen/2");
+	damage(&s, "refs/site/gen/2", 20);
 	assert_int_equal(retain(&s, &n), -EBADMSG);
 	DROPPED(&s, "");
 }
@@ -487,7 +487,7 @@ static void records_are_read_once(void **state)
 	config(&s, "keep-daily", "3");
 	assert_int_equal(retain(&s, &n), 0);
 	assert_int_equal(n, 1);
-	damage(&s, "refs/site/gen/7");
+	damage(&s, "refs/site/gen/7", 20);
 	assert_int_equal(retain(&s, &n), 0);
 	publish(&s, 1);
 	assert_int_equal(retain(&s, &n), 0);
@@ -507,7 +507,7 @@ static void what_is_remembered_is_not_believed_if_it_is_of_another_history(void 
 	publish(&s, ENOUGH);
 	config(&s, "keep", "1000");
 	assert_int_equal(retain(&s, &n), 0);
-	damage(&s, "refs/site/gen/7");
+	damage(&s, "refs/site/gen/7", 20);
 	assert_int_equal(retain(&s, &n), 0);
 	rewrite(&s, ENOUGH, 1600000000);
 	assert_int_equal(retain(&s, &n), -EBADMSG);
@@ -524,8 +524,8 @@ static void what_is_remembered_is_verified(void **state)
 	assert_int_equal(retain(&s, &n), 0);
 	cache = names_in(s.path, "cache");
 	name = text_of("cache/%.29s", strstr(cache, "live-"));
-	damage(&s, name);
-	damage(&s, "refs/site/gen/7");
+	damage(&s, name, 55); /* a time */
+	damage(&s, "refs/site/gen/7", 20);
 	assert_int_equal(retain(&s, &n), -EBADMSG);
 	rewrite(&s, ENOUGH, 1600000000);
 	path = text_of("%s/.pleach/%s", s.path, name);
@@ -552,6 +552,49 @@ static void marks_are_always_looked_at(void **state)
 	config(&s, "keep", "10");
 	assert_int_equal(retain(&s, &n), 0);
 	assert_int_equal(n, 8); /* 2 to 9: 10 is among the ten newest */
+	assert_sound(&s);
+}
+
+/* ---- side by side ---- */
+
+static void G5_beside_publishers_and_others_like_it_nothing_goes_that_is_kept(void **state)
+{
+	enum { TIMES = 25, OTHERS = 2 };
+	struct store s = make(*state, without_grace);
+	TEXT *dropped = NULL;
+	pid_t others[OTHERS];
+	uint64_t n;
+
+	publish(&s, 3);
+	config(&s, "keep", "3");
+	for (unsigned i = 0; i < OTHERS; i++) {
+		others[i] = fork();
+		if (others[i] == 0) {
+			int r = 0;
+
+			while (r >= 0 && access(s.path, F_OK) == 0 && s.next++ < 4 * TIMES)
+				r = retain(&s, &n);
+			_exit(r < 0);
+		}
+	}
+	for (unsigned i = 0; i < TIMES; i++) {
+		publish(&s, 1);
+		(void)retain(&s, &n);
+	}
+	for (unsigned i = 0; i < OTHERS; i++) {
+		int status = -1;
+
+		assert_int_equal(waitpid(others[i], &status, 0), others[i]);
+		assert_int_equal(status, 0);
+	}
+	assert_int_equal(retain(&s, &n), 0);
+	dropped = names_in(s.path, "refs/site/dropped");
+	n = 0;
+	for (const char *c = dropped; *c; c++)
+		n += *c == ' ';
+	assert_int_equal(n, TIMES);
+	assert_null(strstr(dropped, "26 "));
+	assert_int_equal(count_trees(&s), 3);
 	assert_sound(&s);
 }
 
@@ -667,6 +710,7 @@ int main(void)
 		yard_test(what_is_remembered_is_not_believed_if_it_is_of_another_history),
 		yard_test(what_is_remembered_is_verified),
 		yard_test(marks_are_always_looked_at),
+		yard_test(G5_beside_publishers_and_others_like_it_nothing_goes_that_is_kept),
 		yard_test(G2_killed_anywhere_each_generation_is_dropped_or_not),
 		yard_test(G2_where_any_call_fails_each_generation_is_dropped_or_not),
 		yard_test(a_full_disk_anywhere_is_told_and_mended),
