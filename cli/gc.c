@@ -1,6 +1,8 @@
 /*
  * gc.c - `pleach gc`: collect what nobody needs.
  */
+#include <string.h>
+
 #include "cli.h"
 
 struct values {
@@ -29,8 +31,50 @@ static const struct option options[] = {
 	{0},
 };
 
+/* ---- generations ---- */
+
+static void generations_json(struct json *json, struct pleach_report *report)
+{
+	struct pleach_finding item = PLEACH_FINDING_INIT;
+
+	json_array(json, "generations");
+	while (pleach_report_next(report, &item, NULL) > 0) {
+		json_object(json, NULL);
+		json_name(json, "ref", item.ref);
+		json_number(json, "generation", item.generation);
+		json_prose(json, "fate", item.kind);
+		json_prose(json, "why", item.message);
+		json_object_end(json);
+	}
+	json_array_end(json);
+}
+
+/* With a dry run all of them; else those that went, for who wants to know more. */
+static int print_generations(struct cli *cli, const struct values *v, struct pleach_report *report)
+{
+	struct pleach_finding item = PLEACH_FINDING_INIT;
+	int status = 0;
+
+	if (!v->dry_run && !cli->verbose)
+		return 0;
+	progress_clear();
+	while (status == 0 && pleach_report_next(report, &item, NULL) > 0) {
+		bool goes = strcmp(item.kind, "goes") == 0;
+
+		printf("%s@%llu %s: ", item.ref, (unsigned long long)item.generation,
+		       !goes	    ? "stays"
+		       : v->dry_run ? "would go"
+				    : "dropped");
+		output_text(item.message);
+		status = output_end(cli, false);
+	}
+	return status;
+}
+
+/* ---- what was done ---- */
+
 static int print_json(struct cli *cli, const struct values *v,
-		      const struct pleach_gc_result *result)
+		      const struct pleach_gc_result *result, struct pleach_report *report)
 {
 	struct json json = {0};
 	int status;
@@ -38,6 +82,8 @@ static int print_json(struct cli *cli, const struct values *v,
 	json_object(&json, NULL);
 	json_bool(&json, "dry_run", v->dry_run);
 	json_bool(&json, "complete", result->is_complete);
+	json_number(&json, "dropped", result->generations);
+	generations_json(&json, report);
 	json_number(&json, "trees", result->trees);
 	json_number(&json, "objects", result->objects);
 	json_number(&json, "nodes", result->nodes);
@@ -59,15 +105,19 @@ static int print_text(struct cli *cli, const struct values *v,
 	if (cli->quiet && !v->dry_run)
 		return 0;
 	progress_clear();
-	if (result->trees + result->objects + result->nodes == 0) {
+	if (result->generations + result->trees + result->objects + result->nodes == 0) {
 		printf("nothing to collect");
 		return output_end(cli, false);
 	}
-	printf("%s%llu %s, %llu %s, %llu %s: %s%s", v->dry_run ? "would go: " : "",
-	       (unsigned long long)result->trees, result->trees == 1 ? "tree" : "trees",
-	       (unsigned long long)result->objects, result->objects == 1 ? "object" : "objects",
-	       (unsigned long long)result->nodes, result->nodes == 1 ? "node" : "nodes",
-	       size_human(result->bytes, size), v->dry_run ? "" : " freed");
+	fputs(v->dry_run ? "would go: " : "", stdout);
+	if (result->generations > 0)
+		printf("%llu %s, ", (unsigned long long)result->generations,
+		       result->generations == 1 ? "generation" : "generations");
+	printf("%llu %s, %llu %s, %llu %s: %s%s", (unsigned long long)result->trees,
+	       result->trees == 1 ? "tree" : "trees", (unsigned long long)result->objects,
+	       result->objects == 1 ? "object" : "objects", (unsigned long long)result->nodes,
+	       result->nodes == 1 ? "node" : "nodes", size_human(result->bytes, size),
+	       v->dry_run ? "" : " freed");
 	return output_end(cli, false);
 }
 
@@ -135,6 +185,7 @@ static int run(struct cli *cli, const void *values)
 	const struct values *v = values;
 	struct pleach_gc_options gc = PLEACH_GC_OPTIONS_INIT;
 	struct pleach_gc_result result = PLEACH_GC_RESULT_INIT;
+	struct pleach_report *report = NULL;
 	struct pleach_error error = PLEACH_ERROR_INIT;
 	int status = cli_open(cli);
 
@@ -144,11 +195,21 @@ static int run(struct cli *cli, const void *values)
 		return explain(cli, v->why);
 	gc.dry_run = v->dry_run;
 	gc.max_time_ms = v->max_time_ms;
-	if (pleach_gc(cli->store, &gc, &result, &error) < 0)
+	if (pleach_gc(cli->store, &gc, &result, &report, &error) < 0)
 		return cli_fail(cli, &error);
-	status = cli->json ? print_json(cli, v, &result) : print_text(cli, v, &result);
+	if (cli->json)
+		status = print_json(cli, v, &result, report);
+	else
+		status = print_generations(cli, v, report);
+	if (status == 0 && !cli->json)
+		status = print_text(cli, v, &result);
+	pleach_report_close(report);
 	if (status == 0 && !result.is_complete)
 		cli_warn(cli, "not all was looked at: the next gc does the rest");
+	if (status == 0 && result.busy_refs > 0)
+		cli_warn(cli, "%llu %s busy: the next gc looks at the generations",
+			 (unsigned long long)result.busy_refs,
+			 result.busy_refs == 1 ? "ref was" : "refs were");
 	return status;
 }
 
@@ -158,10 +219,11 @@ const struct command command_gc = {
 	.summary = "collect what nobody needs",
 	.operands = "",
 	.details =
-		"Trees that no generation, tag, attachment, pin or open transaction has go, and\n"
-		"then the objects and nodes that no tree names. It may run at any time, beside\n"
-		"everything else; killed, nothing is lost. A second one at once is refused (11).\n"
-		"Generations are given up with 'pleach drop'.\n",
+		"Generations that the settings (keep, keep-for, keep-daily...) keep no longer are\n"
+		"dropped; trees that no generation, tag, attachment, pin or open transaction has\n"
+		"go, and then the objects and nodes that no tree names. It may run at any time,\n"
+		"beside everything else; killed, nothing is lost. A second one at once is\n"
+		"refused (11).\n",
 	.options = options,
 	.values_size = sizeof(struct values),
 	.least = 0,

@@ -694,31 +694,38 @@ struct pleach_gc_options {
 	}
 struct pleach_gc_result {
 	size_t size;
-	uint64_t trees;	       /**< that nobody has any more; taken away with their placings */
-	uint64_t objects;      /**< files' contents erased, or with dry_run to be erased */
-	uint64_t nodes;	       /**< directories' descriptions, likewise */
+	uint64_t
+		generations; /**< that no setting keeps: dropped, or with dry_run to be dropped; like all of these */
+	uint64_t trees;	       /**< that nobody has any more, with their placings */
+	uint64_t objects;      /**< files' contents */
+	uint64_t nodes;	       /**< directories' descriptions */
 	uint64_t bytes;	       /**< of the disk, in objects that nothing else held */
 	uint64_t kept_objects; /**< that trees or open transactions need */
 	uint64_t kept_nodes;
 	uint64_t
 		put_back; /**< taken out by a collection that was killed, or needed again meanwhile */
+	uint64_t
+		busy_refs; /**< whose generations were left alone, since somebody was at work on them */
 	int is_complete; /**< the time sufficed */
 };
-#define PLEACH_GC_RESULT_INIT                                           \
-	{                                                               \
-		sizeof(struct pleach_gc_result), 0, 0, 0, 0, 0, 0, 0, 0 \
+#define PLEACH_GC_RESULT_INIT                                                 \
+	{                                                                     \
+		sizeof(struct pleach_gc_result), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
 	}
 /**
- * Erases what no generation, tag, attachment, pin or open transaction needs: trees that are nobody's, and the
- * objects and nodes that no tree that is left names. Safe beside everything else at any time; it waits for nobody,
- * and who looks for something while a batch is out waits for that batch alone. Killed, what it had taken out is put
- * back by the next one. Memory: 16 bytes for each object and node.
+ * Drops the generations that the refs' settings (keep, keep-for, keep-daily, ...) keep no longer, and erases what no
+ * generation, tag, attachment, pin or open transaction needs: trees that are nobody's, and the objects and nodes that
+ * no tree that is left names. Safe beside everything else at any time; it waits for nobody, and who looks for
+ * something while a batch is out waits for that batch alone. Killed, what it had taken out is put back by the next
+ * one. Memory: 16 bytes for each object and node.
+ * *ret_report (may be NULL) lists generations, by `ref` and `generation`: `kind` "goes", and with dry_run all the others
+ * too: "stays", by the rule that is in `message`, or "held", by whom no rule keeps. Close it.
  * -EBUSY (BUSY): another one is at work. -EBADMSG (CORRUPT): a node is missing or damaged, and nothing was taken;
  * check the store first. -EINTR: cancelled, between batches.
  */
 PLEACH_API int pleach_gc(struct pleach_store *store, const struct pleach_gc_options *options,
-			 struct pleach_gc_result *ret_result, struct pleach_error *error);
-
+			 struct pleach_gc_result *ret_result, struct pleach_report **ret_report,
+			 struct pleach_error *error);
 /**
  * Why something is not collected. `what`: a revision (`ref@N`, `tree:HEX`), or a path with a '/' that leads into
  * `.pleach/trees`, `objects` or `nodes`. *ret_report lists who has it: a generation, a tag, an attachment, a

@@ -8,6 +8,7 @@ struct collection {
 	struct pl_store *store;
 	const struct pleach_gc_options *options;
 	struct pleach_gc_result result;
+	struct pl_findings findings;
 };
 
 static int collect(void *self, struct pleach_error *error)
@@ -22,13 +23,15 @@ static int collect(void *self, struct pleach_error *error)
 	if (r < 0)
 		return r;
 	c->result = (struct pleach_gc_result)PLEACH_GC_RESULT_INIT;
-	r = pl_gc_run(&tx, c->options, &c->result, error);
+	pl_findings_done(&c->findings);
+	r = pl_gc_run(&tx, c->options, &c->result, &c->findings, error);
 	pl_txdir_end(&tx);
 	return r;
 }
 
 int pleach_gc(struct pleach_store *store, const struct pleach_gc_options *options,
-	      struct pleach_gc_result *ret_result, struct pleach_error *error)
+	      struct pleach_gc_result *ret_result, struct pleach_report **ret_report,
+	      struct pleach_error *error)
 {
 	struct pleach_gc_options o = PLEACH_GC_OPTIONS_INIT;
 	struct collection c = {.store = store->inner, .options = &o};
@@ -39,6 +42,9 @@ int pleach_gc(struct pleach_store *store, const struct pleach_gc_options *option
 	r = pl_store_must_write(store->inner, error);
 	if (r >= 0)
 		r = pl_store_with_reserve(store->inner, collect, &c, error);
+	if (r >= 0 && ret_report)
+		r = pl_report_new(&c.findings, ret_report, error);
+	pl_findings_done(&c.findings);
 	if (r >= 0)
 		PL_GIVE(ret_result, c.result);
 	return r < 0 ? r : 0;

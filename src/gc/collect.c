@@ -1,26 +1,38 @@
 /*
  * Collecting garbage (DESIGN.md, "Collecting"; model/gc.pml).
  *
- *	trees of nobody go --> what is there is listed --> what trees reach is marked --> batch by batch: taken out,
- *	looked at again, put back or erased
+ *	generations that no setting keeps are dropped --> trees of nobody go --> what is there is listed
+ *	--> what trees reach is marked --> batch by batch: taken out, looked at again, put back or erased
  *
  * C1  What a tree that is there reaches is never taken: it is marked, or, of a tree that came meanwhile, put back.
  * C2  What an unfinished commit relies on is never erased: it has claimed it before it looked, and claims are read
  *     after the batch was taken out, before the trees (control NO_SECOND_LOOK), and once more after them.
  * C3  A batch is bounded, so that who misses something that is out waits for that much.
  * C4  If anything of the marking fails, nothing is taken out; what is out when something fails is put back.
+ * C5  Nothing is erased by a drop that is not durable: a power cut would bring the generation back without its tree.
  */
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "gc/collecting.h"
 
 #define BATCH 2000 /* names */
+
+/* A ref, and what retention says of its generations. */
+struct kept {
+	struct pl_ref ref;
+	struct pl_retain retain;
+};
 
 struct collecting {
 	struct pl_txdir *tx;
 	struct pl_store *store;
 	const struct pleach_gc_options *options;
 	struct pleach_gc_result *result;
+	struct pl_findings *findings; /* of generations; NULL: nobody asks */
+	struct kept *refs;	      /* with a dry run */
+	size_t n_refs, refs_capacity;
 	struct pl_needed needed;
 	struct pl_trash trash;
 	struct pl_trash_counts counts;
@@ -29,23 +41,133 @@ struct collecting {
 	bool is_over; /* the time is */
 };
 
+/* ---- generations ---- */
+
+static int tell(struct collecting *c, const struct kept *kept, struct pleach_error *error)
+{
+	static const char *const fates[] = {
+		[PL_FATE_STAYS] = "stays", [PL_FATE_HELD] = "held", [PL_FATE_GOES] = "goes"};
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && c->findings && i < kept->retain.n; i++) {
+		const struct pl_retain_item *item = &kept->retain.items[i];
+		PL_BUFFER why = {0};
+		struct pl_finding *last;
+
+		if (item->fate != PL_FATE_GOES && !c->options->dry_run)
+			continue;
+		pl_retain_explain(&kept->retain, item, &why);
+		if (!pl_buffer_ok(&why))
+			return pl_fail_memory(error);
+		r = pl_findings_add(c->findings, false, fates[item->fate], "", "%s",
+				    pl_buffer_string(&why));
+		if (r < 0)
+			return pl_fail_memory(error);
+		last = &c->findings->items[c->findings->n - 1];
+		snprintf(last->ref, sizeof(last->ref), "%s", kept->ref.name);
+		last->generation = item->r.generation;
+	}
+	return r;
+}
+
+/* What the settings of a ref keep no longer is dropped; with a dry run it is remembered. */
+static int retain_ref(struct collecting *c, const char *name, struct pleach_error *error)
+{
+	const struct pl_retain_options options = {
+		.dry_run = c->options->dry_run, .list = c->options->dry_run && c->findings != NULL};
+	struct kept kept = {.retain = {.n = 0}};
+	int r = pl_ref_open(c->store, name, &kept.ref, error);
+
+	if (r == -ENOENT) { /* dropped meanwhile */
+		pl_error_clear(error);
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	r = pl_retain_run(c->tx, &kept.ref, &options, &kept.retain, error);
+	if (r >= 0)
+		r = tell(c, &kept, error);
+	c->result->generations += kept.retain.n_dropped;
+	c->result->busy_refs += kept.retain.is_busy;
+	if (r >= 0 && c->options->dry_run && kept.retain.n_dropped > 0) {
+		r = PL_ARRAY_GROW(c->refs, c->refs_capacity, c->n_refs);
+		if (r >= 0) {
+			c->refs[c->n_refs++] = kept;
+			return 0;
+		}
+		pl_fail_memory(error);
+	}
+	pl_retain_done(&kept.retain);
+	pl_ref_close(&kept.ref);
+	return r;
+}
+
+static int retain_all(struct collecting *c, struct pleach_error *error)
+{
+	struct pl_strings names = {0};
+	int r = pl_ref_list(c->store, &names, error);
+
+	for (size_t i = 0; r >= 0 && i < names.n; i++) {
+		r = retain_ref(c, names.items[i], error);
+		if (r >= 0)
+			r = pl_store_check_cancel(c->store, error);
+	}
+	pl_strings_done(&names);
+	return r < 0 ? r : 0;
+}
+
 /* ---- trees ---- */
+
+/* A tree stays for its grace, though its generation is dropped. */
+static bool is_grace_over(struct pl_ref *ref, const char *user, const struct timespec *now)
+{
+	struct timespec replaced;
+	uint64_t n, head;
+	int64_t ms;
+
+	if (pl_parse_u64(user + 27, UINT64_MAX / 4, &n) < 0 ||
+	    pl_head_number(ref, &head, NULL) < 0 ||
+	    pl_generation_replaced(ref, n, head, &replaced) != 1)
+		return false;
+	ms = (int64_t)(now->tv_sec - replaced.tv_sec) * 1000 +
+	     (now->tv_nsec - replaced.tv_nsec) / 1000000;
+	return ms >= 0 && (uint64_t)ms >= ref->settings.grace_ms;
+}
+
+/* Is it a generation that would be dropped, and leave its tree? */
+static bool would_go(struct collecting *c, const char *user, const struct timespec *now)
+{
+	for (size_t i = 0; i < c->n_refs; i++)
+		if (pl_retain_takes_user(&c->refs[i].retain, &c->refs[i].ref, user))
+			return is_grace_over(&c->refs[i].ref, user, now);
+	return false;
+}
 
 /* Would it go? Without the lock: an answer for people. */
 static int is_nobodys(struct collecting *c, const struct pl_id *tree, struct pleach_error *error)
 {
 	PL_CLOSE int treedir = pl_treedir_open(c->store, tree);
+	PL_CLOSE int users = treedir < 0 ? treedir : pl_open_dir(treedir, "users");
+	struct pl_listing listing = {0};
 	struct timespec now;
-	uint64_t n;
-	int r = treedir == -ENOENT ? 0 : treedir;
+	int r = users;
 
-	if (treedir >= 0)
+	if (treedir == -ENOENT || pl_pin_is_held(c->store, tree) != 0)
+		return 0;
+	if (r >= 0)
+		r = pl_list(users, &listing);
+	if (r >= 0)
 		r = pl_fs_clock(c->tx->fd, &now);
 	if (r < 0)
-		return pl_fail_sys(error, r, "cannot look at a tree");
-	if (treedir < 0 || pl_pin_is_held(c->store, tree) != 0)
-		return 0;
-	r = pl_users_need(c->store, tree, treedir, &now, NULL, &n, error);
+		pl_fail_sys(error, r, "cannot look at a tree");
+	for (size_t i = 0; r == 0 && i < listing.n; i++) {
+		uint64_t n;
+
+		if (!would_go(c, listing.entries[i].name, &now))
+			r = pl_user_need(c->store, tree, listing.entries[i].name, &now, NULL, &n,
+					 error);
+	}
+	pl_listing_done(&listing);
 	return r < 0 ? r : r == PL_NEED_NOTHING;
 }
 
@@ -66,7 +188,7 @@ static int take_trees(struct collecting *c, struct pleach_error *error)
 			r = is_nobodys(c, &tree, error);
 		else
 			r = pl_tree_take(c->tx, &tree, NULL, error);
-		if (r == 1)
+		if (r == 1 && c->options->dry_run)
 			c->result->trees++;
 		if (r == 0 && c->options->dry_run)
 			r = pl_needed_add_tree(&c->needed, &tree, error);
@@ -77,15 +199,38 @@ static int take_trees(struct collecting *c, struct pleach_error *error)
 	return r < 0 ? r : 0;
 }
 
-/* Before the objects are looked at: files of a placing are further names of them. */
+/* Of whoever has dropped something that was seen to be dropped. (C5) */
+static int sync_drops(struct collecting *c, struct pleach_error *error)
+{
+	struct pl_strings names = {0};
+	int r = pl_ref_list(c->store, &names, error);
+
+	for (size_t i = 0; r >= 0 && i < names.n; i++) {
+		PL_CLOSE int fd = pl_open_dir(c->store->refs_fd, names.items[i]);
+		int r_sync = fd < 0 ? fd : 0;
+
+		if (r_sync >= 0 && c->store->settings.durable)
+			r_sync = pl_fsync_at(fd, "dropped");
+		if (r_sync < 0 && r_sync != -ENOENT)
+			r = pl_fail_sys(error, r_sync, "cannot sync what was dropped of '%s'",
+					names.items[i]);
+	}
+	pl_strings_done(&names);
+	return r < 0 ? r : 0;
+}
+
+/* By this or by the drops; before the objects are looked at: files of a placing are further names of them. */
 static int erase_taken(struct collecting *c, struct pleach_error *error)
 {
 	struct pl_listing listing = {0};
-	int r = c->result->trees > 0 ? pl_list(c->tx->fd, &listing) : 0;
+	int r = pl_list(c->tx->fd, &listing);
 
-	for (size_t i = 0; r >= 0 && i < listing.n; i++)
-		if (strncmp(listing.entries[i].name, "tree", 4) == 0)
-			r = pl_erase(c->tx->fd, listing.entries[i].name, NULL);
+	for (size_t i = 0; r >= 0 && i < listing.n; i++) {
+		if (strncmp(listing.entries[i].name, "tree", 4) != 0)
+			continue;
+		r = pl_erase(c->tx->fd, listing.entries[i].name, NULL);
+		c->result->trees++;
+	}
 	pl_listing_done(&listing);
 	return r < 0 ? pl_fail_sys(error, r, "cannot erase a tree that nobody has") : 0;
 }
@@ -216,15 +361,23 @@ static int collect(struct collecting *c, struct pleach_error *error)
 {
 	int r;
 
+	if (!c->options->dry_run) {
+		r = pl_trash_begin(c->store, &c->trash, &c->counts.back, error);
+		if (r < 0)
+			return r;
+	}
+	r = retain_all(c, error);
+	if (r < 0)
+		return r;
 	/* What is listed is older than what is marked (pool_index.c, P1). */
 	if (c->options->dry_run) {
 		r = pl_needed_begin(c->store, &c->needed, error);
 		if (r >= 0)
 			r = take_trees(c, error);
 	} else {
-		r = pl_trash_begin(c->store, &c->trash, &c->counts.back, error);
+		r = take_trees(c, error);
 		if (r >= 0)
-			r = take_trees(c, error);
+			r = sync_drops(c, error);
 		if (r >= 0)
 			r = erase_taken(c, error);
 		if (r >= 0)
@@ -237,19 +390,31 @@ static int collect(struct collecting *c, struct pleach_error *error)
 	return r < 0 ? r : sweep_all(c, error); /* C4 */
 }
 
+static void done(struct collecting *c)
+{
+	pl_trash_end(&c->trash);
+	pl_needed_done(&c->needed);
+	for (size_t i = 0; i < c->n_refs; i++) {
+		pl_retain_done(&c->refs[i].retain);
+		pl_ref_close(&c->refs[i].ref);
+	}
+	free(c->refs);
+}
+
 int pl_gc_run(struct pl_txdir *tx, const struct pleach_gc_options *options,
-	      struct pleach_gc_result *ret_result, struct pleach_error *error)
+	      struct pleach_gc_result *ret_result, struct pl_findings *ret_findings,
+	      struct pleach_error *error)
 {
 	struct collecting c = {.tx = tx,
 			       .store = tx->store,
 			       .options = options,
 			       .result = ret_result,
+			       .findings = ret_findings,
 			       .trash = PL_TRASH_NONE};
 	int r;
 
 	c.began_ms = pl_clock_monotonic_ms();
 	r = collect(&c, error);
-	pl_trash_end(&c.trash);
 	ret_result->objects = c.counts.objects;
 	ret_result->nodes = c.counts.nodes;
 	ret_result->bytes = c.counts.bytes;
@@ -257,6 +422,6 @@ int pl_gc_run(struct pl_txdir *tx, const struct pleach_gc_options *options,
 	ret_result->kept_objects = c.needed.objects.n_marked;
 	ret_result->kept_nodes = c.needed.nodes.n_marked;
 	ret_result->is_complete = r >= 0 && !c.is_over;
-	pl_needed_done(&c.needed);
+	done(&c);
 	return r;
 }

@@ -113,9 +113,10 @@ bool pl_retain_takes_user(const struct pl_retain *retain, const struct pl_ref *r
 
 /* ---- collect.c ---- */
 
-/** As pleach_gc(). `tx` is the caller's, with recovery done. */
+/** As pleach_gc(). `tx` is the caller's, with recovery done. Findings (NULL: none): of generations. */
 int pl_gc_run(struct pl_txdir *tx, const struct pleach_gc_options *options,
-	      struct pleach_gc_result *ret_result, struct pleach_error *error);
+	      struct pleach_gc_result *ret_result, struct pl_findings *ret_findings,
+	      struct pleach_error *error);
 
 /* ---- why.c ---- */
 

@@ -28,10 +28,11 @@ objects() {
 	garbage
 	before=$(objects)
 	it 0 gc -n
-	like "$output" "^would go: 0 trees, [0-9]+ objects?"
+	same "${lines[0]}" "site@2 stays: head, keep=all"
+	like "${lines[1]}" "^would go: 0 trees, [0-9]+ objects?"
 	same "$(objects)" "$before"
 	it 0 -q gc -n
-	like "$output" "^would go: "
+	like "${lines[1]}" "^would go: "
 	it 0 --json gc -n
 	same "$(jq -c '[.dry_run, .complete, .trees, .put_back]' <<<"$output")" "[true,true,0,0]"
 	[ "$(jq .objects <<<"$output")" -gt 0 ]
@@ -114,4 +115,37 @@ objects() {
 	like "$stderr" "nobody has"
 	it 0 --json gc --why "store/.pleach/objects/${object:0:2}/${object:2}"
 	same "$(jq -c '[.stays, .reasons]' <<<"$output")" "[false,[]]"
+}
+
+@test "gc drops what the settings keep no longer" {
+	"$PLEACH" init -q store
+	"$PLEACH" config -q grace=0 keep-placed=1 spares=0
+	for i in 1 2 3 4 5; do
+		put a "text $i"
+		"$PLEACH" publish -q site ./src
+	done
+	"$PLEACH" tag site keep @2
+	it 0 gc -n
+	unlike "$output" "would go"
+	"$PLEACH" config -q --ref site keep=2
+	it 0 gc -n
+	same "${lines[0]}" "site@1 would go: no rule keeps it"
+	same "${lines[1]}" "site@2 stays: tag keep"
+	same "${lines[2]}" "site@3 would go: no rule keeps it"
+	same "${lines[4]}" "site@5 stays: head, keep=2"
+	like "${lines[5]}" "^would go: 2 generations, 2 trees, 2 objects, 2 nodes: "
+	it 0 --json gc -n
+	same "$(jq -c '[.dropped, .trees, .objects, .nodes, [.generations[].fate]]' <<<"$output")" \
+		'[2,2,2,2,["goes","stays","goes","stays","stays"]]'
+	it 0 pin site@3 -- "$PLEACH" gc -n
+	like "$output" "site@3 stays: .*pinned"
+	it 0 -v gc
+	same "${lines[0]}" "site@1 dropped: no rule keeps it"
+	same "${lines[1]}" "site@3 dropped: no rule keeps it"
+	like "${lines[2]}" "^2 generations, 2 trees, 2 objects, 2 nodes: .* freed$"
+	it 10 path site@1
+	it 0 path site@2
+	it 0 gc
+	same "$output" "nothing to collect"
+	it 0 check
 }

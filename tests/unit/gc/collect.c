@@ -75,7 +75,7 @@ static int collect(const char *path, int dry_run, struct pleach_gc_result *resul
 
 	options.dry_run = dry_run;
 	*result = (struct pleach_gc_result)PLEACH_GC_RESULT_INIT;
-	r = pleach_gc(store, &options, result, error);
+	r = pleach_gc(store, &options, result, NULL, error);
 	pleach_store_close(store);
 	return r;
 }
