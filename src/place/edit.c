@@ -44,26 +44,34 @@ static bool may_edit(struct pl_laying *l, const char *path, const struct stat *s
 	       !reach_below(pl_cursor_membership(l->cursor), path);
 }
 
-/* Its owner may work in it. Its own mode comes when it is left. */
-static int widen(int dirfd, const char *name, const struct stat *st)
-{
-	if ((st->st_mode & S_IRWXU) == S_IRWXU)
-		return 0;
-	return pl_chmod_at(dirfd, name, (st->st_mode & 07777) | S_IRWXU);
-}
-
 /* ---- taking directories ---- */
 
-/* The root is renamed from the one wrapper to the other; an empty one stays for the skeleton. (E1) */
-bool pl_edit_take_root(struct pl_laying *l)
+/*
+ * It is in its place: its owner may work in it (its own mode comes when it is left), or it goes again, for what is
+ * found there is taken for what the scan wrote. 1: it is to be edited.
+ */
+static int begin_in(int dirfd, const char *name, const struct stat *st, struct pleach_error *error)
 {
-	int from = l->layout->spare_wrapper_fd, to = l->layout->wrapper_fd, fd;
+	int r = 0;
+
+	if ((st->st_mode & S_IRWXU) != S_IRWXU)
+		r = pl_chmod_at(dirfd, name, (st->st_mode & 07777) | S_IRWXU);
+	if (r >= 0)
+		return 1;
+	r = pl_erase(dirfd, name, NULL);
+	return r < 0 ? pl_fail_sys(error, r, "cannot remove '%s' again", name) : 0;
+}
+
+/* The root is renamed from the one wrapper to the other; an empty one stays for the skeleton. (E1) */
+int pl_edit_take_root(struct pl_laying *l, struct pleach_error *error)
+{
+	int from = l->layout->spare_wrapper_fd, to = l->layout->wrapper_fd, fd, r = 0;
 	struct pl_origin *spare = &l->origins[PL_ORIGIN_SPARE];
 	struct stat st;
 
 	if (!l->layout->may_edit || pl_fstat(pl_walk_fd(&spare->walk), &st) < 0 ||
-	    !may_edit(l, "", &st) || pl_recycle_rename_out(from, to, "tree") < 0)
-		return false;
+	    !may_edit(l, "", &st) || pl_recycle_rename_out(from, to, "tree", &st) < 0)
+		return 0;
 	pl_walk_done(&spare->walk);
 	fd = pl_mkdir(from, "tree", 0700);
 	if (fd >= 0)
@@ -72,9 +80,10 @@ bool pl_edit_take_root(struct pl_laying *l)
 		fd = pl_walk_init_take(&spare->walk, fd);
 	pl_origin_top(l, PL_ORIGIN_SPARE)->is_walked = fd >= 0;
 	/* Or a power cut could bring it back where the spare is erased. */
-	if (pl_txdir_must_fsync(l->layout->tx) && pl_fsync(from) < 0)
-		return false;
-	return widen(to, "tree", &st) >= 0;
+	if (pl_txdir_must_fsync(l->layout->tx))
+		r = pl_fsync(from);
+	return r < 0 ? pl_fail_sys(error, r, "cannot sync a spare tree")
+		     : begin_in(to, "tree", &st, error);
 }
 
 /* The walk of the spare goes to where the destination's is, in the skeleton. */
@@ -90,24 +99,25 @@ static bool go_along(struct pl_laying *l)
 	return true;
 }
 
-bool pl_edit_take(struct pl_laying *l, const char *path, const char *name)
+int pl_edit_take(struct pl_laying *l, const char *path, const char *name,
+		 struct pleach_error *error)
 {
 	struct pl_origin_level *parent = &l->levels[l->n_levels - 2].origins[PL_ORIGIN_SPARE];
 	int from = pl_origin_fd(l, PL_ORIGIN_SPARE, parent), to = pl_walk_fd(&l->walk);
 	struct stat st;
 
 	if (!l->layout->may_edit || pl_lstat(from, name, &st) < 0)
-		return false;
+		return 0;
 	if (may_edit(l, path, &st)) {
-		if (!parent->is_here && pl_recycle_rename_out(from, to, name) < 0)
-			return false;
+		if (!parent->is_here && pl_recycle_rename_out(from, to, name, &st) < 0)
+			return 0;
 		parent->has_lost |= !parent->is_here;
-		return widen(to, name, &st) >= 0;
+		return begin_in(to, name, &st, error);
 	}
 	if (parent->is_here && go_along(l))
-		(void)pl_recycle_rename_out(to, pl_walk_fd(&l->origins[PL_ORIGIN_SPARE].walk),
-					    name);
-	return false;
+		(void)pl_recycle_rename_out(to, pl_walk_fd(&l->origins[PL_ORIGIN_SPARE].walk), name,
+					    &st);
+	return 0;
 }
 
 /* ---- names ---- */

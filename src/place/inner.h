@@ -88,18 +88,19 @@ int pl_recycle_directory(struct pl_laying *l, const struct pl_entry *entry,
 int pl_recycle_widen(int dirfd, const char *name);
 /** Has a directory the mode and the mtime of its node? Then it has the names that it says. */
 bool pl_recycle_has_metadata(const struct stat *st, const struct pl_meta *meta);
-/** Renames a directory of the spare, however it is shut, to a name that is free. */
-int pl_recycle_rename_out(int from, int to, const char *name);
+/** Renames a directory of the spare (`st`), however it is shut, to a name that is free. */
+int pl_recycle_rename_out(int from, int to, const char *name, const struct stat *st);
 
 /* ---- edit.c ---- */
 
 /**
  * The directory just entered (its level is pushed, and the spare's node of it read) is taken into its place
- * to be edited, if it may be: then it "is here". False: it is to be made; if it lay in one that is here, it is
- * in the skeleton now, or still in its place, to be removed.
+ * to be edited, if it may be: then it "is here", and the answer is 1. 0: it is to be made; if it lay in one that is
+ * here, it is in the skeleton now, or still in its place, to be removed.
  */
-bool pl_edit_take(struct pl_laying *l, const char *path, const char *name);
-bool pl_edit_take_root(struct pl_laying *l);
+int pl_edit_take(struct pl_laying *l, const char *path, const char *name,
+		 struct pleach_error *error);
+int pl_edit_take_root(struct pl_laying *l, struct pleach_error *error);
 /**
  * In a directory that is here (else it does nothing): what the spare has before `entry`, the next of the new
  * tree, goes (NULL: all that is left), and what it has under that very name, unless it is the same, or both are

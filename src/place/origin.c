@@ -100,11 +100,14 @@ static int go_into(struct pl_laying *l, enum pl_origin_which which, const char *
 		   const char *name, struct pleach_error *error)
 {
 	struct pl_origin_level *level = pl_origin_top(l, which);
-	int r = 1;
+	int r = 0;
 
 	level->is_walked = !name;
 	if (which == PL_ORIGIN_SPARE)
-		level->is_here = name ? pl_edit_take(l, path, name) : pl_edit_take_root(l);
+		r = name ? pl_edit_take(l, path, name, error) : pl_edit_take_root(l, error);
+	if (r < 0)
+		return r;
+	level->is_here = r == 1;
 	if (level->is_here || !name)
 		return 1;
 	r = enter_placed(l, which, path, name, error);

@@ -155,15 +155,18 @@ bool pl_recycle_has_metadata(const struct stat *st, const struct pl_meta *meta)
 
 /* A directory that its owner may not write cannot go to another parent, and from one he may not write
  * nothing can go. (R4) */
-int pl_recycle_rename_out(int from, int to, const char *name)
+int pl_recycle_rename_out(int from, int to, const char *name, const struct stat *st)
 {
+	struct stat after;
 	int r = pl_rename_new(from, name, to, name);
 
-	if (r != -EACCES && r != -EPERM)
-		return r;
-	if (pl_recycle_widen(from, ".") + pl_recycle_widen(from, name) == 0)
-		return r;
-	return pl_rename_new(from, name, to, name);
+	if ((r == -EACCES || r == -EPERM) &&
+	    pl_recycle_widen(from, ".") + pl_recycle_widen(from, name) > 0)
+		r = pl_rename_new(from, name, to, name);
+	/* A success that was reported as a failure is one: else it would be made where it is. */
+	if (r < 0 && pl_lstat(to, name, &after) >= 0 && pl_same_inode(st, &after))
+		r = 0;
+	return r;
 }
 
 /* It has the mode that it had, or gets it back. Is it what was looked at, and as it must be? */
@@ -201,7 +204,7 @@ static int move(struct pl_laying *l, const char *name, const char *path, struct 
 	int from = pl_origin_fd(l, PL_ORIGIN_SPARE, level), to = pl_walk_fd(&l->walk);
 	bool sync = pl_txdir_must_fsync(l->layout->tx);
 	PL_CLOSE int fd = -EBADF; /* its mode may shut its owner out, once it is settled */
-	struct stat before, after;
+	struct stat before;
 	const char *what;
 
 	if (pl_lstat(from, name, &before) < 0 || !S_ISDIR(before.st_mode) ||
@@ -212,9 +215,7 @@ static int move(struct pl_laying *l, const char *name, const char *path, struct 
 		if (fd < 0)
 			return 0;
 	}
-	/* A success that was reported as a failure is one: else it would be made where it is. */
-	if (pl_recycle_rename_out(from, to, name) < 0 &&
-	    (pl_lstat(to, name, &after) < 0 || !pl_same_inode(&before, &after)))
+	if (pl_recycle_rename_out(from, to, name, &before) < 0)
 		return 0;
 	level->has_lost = true;
 	return keep(l, name, path, &before, fd, error);

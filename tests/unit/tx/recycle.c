@@ -1277,6 +1277,54 @@ static void a_dropped_generations_tree_goes_with_its_placing(void **state)
 	assert_as_source(&s);
 }
 
+/* ---- calls that fail ---- */
+
+/* What is taken to be edited, and then cannot be, is none of the new tree. */
+static void G2_whatever_fails_in_an_edit_the_tree_is_as_its_source(void **state)
+{
+	static const int errors[] = {EIO, EPERM, ENOSPC};
+	struct small s = make_small(*state, one_to_edit), spoilt;
+	TEXT *shut = text_of("%s/shut", s.src);
+	uint64_t k = 1;
+	bool is_through = false;
+
+	fill(&s, 2, 3);
+	make_dir(s.src, "shut");
+	make_dir(s.src, "shut/inner");
+	for (unsigned i = 1; i <= 3; i++) {
+		TEXT *content = text_of("%u", i);
+
+		assert_int_equal(chmod(shut, 0755), 0);
+		write_file(&s, "shut/f", content);
+		write_file(&s, "shut/inner/f", content);
+		write_file(&s, "d1/1", content);
+		assert_int_equal(chmod(shut, 0555), 0);
+		if (i < 3)
+			publish_small(&s);
+	}
+	spoilt = s;
+	(void)snprintf(spoilt.store, sizeof(spoilt.store), "%s/spoilt", s.path);
+	for (; !is_through; k++) {
+		for (size_t i = 0; i < PL_ARRAY_LEN(errors); i++) {
+			struct outcome o;
+			struct pleach_store *store;
+
+			yard_copy(s.store, spoilt.store);
+			store = open_at(spoilt.store, &o);
+			pl_seam_arm(&(struct pl_seam_plan){.fail_at = k, .fail_errno = errors[i]});
+			o = do_publish(store, "site", s.src, -1);
+			is_through = pl_seam_count() < k;
+			pl_seam_arm(NULL);
+			pleach_store_close(store);
+			if (o.r < 0)
+				publish_small(&spoilt);
+			assert_as_source(&spoilt);
+			yard_remove(spoilt.store);
+		}
+	}
+	print_message("# %u calls\n", (unsigned)k);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -1289,6 +1337,7 @@ int main(void)
 		yard_test(G9_where_trees_are_edited_links_follow_the_entries_that_changed),
 		yard_test(an_edited_directory_stays_and_only_what_changed_in_it_is_new),
 		yard_test(G1_what_was_ever_another_refs_too_is_not_edited),
+		yard_test(G2_whatever_fails_in_an_edit_the_tree_is_as_its_source),
 		yard_test(an_unchanged_directory_is_moved_and_a_changed_one_is_new),
 		yard_test(an_ordinary_users_directory_of_mode_0555_is_moved),
 		yard_test(a_change_deep_down_moves_what_lies_beside_the_way),
