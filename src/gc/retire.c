@@ -7,8 +7,9 @@
  * I2  What was moved into tx/ is erased afterwards, under no lock; killed, recovery erases it.
  * I3  Who wants a tree has a pin on it before he looks; so one who is busy is simply left alone.
  * I4  A spare may be edited if its ref has recycle=edit, by which all readers pin, and nobody else ever had
- *     it: readers of another ref may still be in it without a pin. So the generations of others stay in
- *     users/, though they are gone, until the tree goes.
+ *     it, or anything that was moved into it: readers of another ref may still be in it without a pin. So the
+ *     generations of others stay in users/, though they are gone, until the tree goes; and a tree that is made
+ *     of a spare gets one of them.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -175,18 +176,24 @@ static int list_candidates(struct pl_txdir *tx, struct pl_ref *ref, struct times
 	return r;
 }
 
-/* Has it been a generation of this ref, and nothing else of anybody? (I4) */
-static bool is_alone(const struct pl_ref *own, const struct pl_pin *pin)
+/* Has it been a generation of this ref, and nothing else of anybody? Else *ret_other is one of another ref's. (I4) */
+static bool is_alone(const struct pl_ref *own, const struct pl_pin *pin, char ret_other[128])
 {
 	PL_CLOSE int users = pl_open_dir(pin->treedir_fd, "users");
 	struct pl_listing listing = {0};
-	bool is_own = own && own->settings.recycle == PL_RECYCLE_EDIT && users >= 0 &&
-		      pl_list(users, &listing) >= 0;
+	bool is_own = own && users >= 0 && pl_list(users, &listing) >= 0;
 
-	for (size_t i = 0; is_own && i < listing.n; i++)
-		is_own = pl_user_is_generation_of(own, listing.entries[i].name);
+	for (size_t i = 0; i < listing.n; i++) {
+		const char *name = listing.entries[i].name;
+
+		if (own && pl_user_is_generation_of(own, name))
+			continue;
+		is_own = false;
+		if (must_stay(own, name))
+			(void)snprintf(ret_other, 128, "%s", name);
+	}
 	pl_listing_done(&listing);
-	return is_own;
+	return is_own && own->settings.recycle == PL_RECYCLE_EDIT;
 }
 
 /* 1: taken, and the exclusive lock is in spare->pin. */
@@ -203,7 +210,7 @@ static int take_placed(struct pl_txdir *tx, const struct pl_id *tree, const stru
 	if (r == PL_NEED_PLACED) {
 		r = 0;
 	} else if (r >= 0) {
-		spare->is_alone = is_alone(own, &pin);
+		spare->is_alone = is_alone(own, &pin, spare->other);
 		r = move_wrappers(tx, &pin, spare->name);
 		if (r < 0)
 			pl_fail_sys(error, r, "cannot take a placed tree away");

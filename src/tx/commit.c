@@ -152,6 +152,8 @@ static int furnish_tree(struct committing *m, struct pleach_error *error)
 		r = users = pl_open_dir(t, "users");
 	if (r >= 0)
 		r = is_there(pl_write_file(users, m->user, 0600, "", 0, false));
+	if (r >= 0 && m->spare.other[0])
+		r = is_there(pl_write_file(users, m->spare.other, 0600, "", 0, false));
 	if (r >= 0 && pl_txdir_must_fsync(m->c->tx)) {
 		r = pl_fsync(users);
 		if (r >= 0)
@@ -196,8 +198,13 @@ static int put_new_tree(struct committing *m, struct pleach_error *error)
 /* The wrapper in tx/t joins a tree that is there and not placed (any more). */
 static int put_placing(struct committing *m, struct pleach_error *error)
 {
-	int r = pl_placing_put(m->c->tx->fd, "t/1", m->pin.treedir_fd, &m->k);
+	int r = 0;
 
+	if (m->spare.other[0])
+		r = pl_user_add(m->store, m->pin.treedir_fd, m->spare.other, error);
+	if (r < 0)
+		return r;
+	r = pl_placing_put(m->c->tx->fd, "t/1", m->pin.treedir_fd, &m->k);
 	if (r >= 0 && pl_txdir_must_fsync(m->c->tx))
 		r = pl_fsync(m->pin.treedir_fd);
 	if (r < 0)

@@ -549,6 +549,50 @@ static void G1_what_was_ever_another_refs_too_is_not_edited(void **state)
 	assert_as_source(&s);
 }
 
+/* Nor a directory that came out of such a tree by being moved: 1. both refs have it, 2. the one moves its directory
+ * to a tree of its own, 3. and edits that. */
+static void G1_a_directory_that_was_ever_another_refs_too_is_not_edited(void **state)
+{
+	struct small s = make_small(*state, one_to_edit);
+	struct outcome o;
+	struct pleach_store *store;
+	TEXT *other = text_of("%s/other/d1", s.store);
+	struct stat st, found;
+	int d1;
+
+	fill(&s, 2, 3);
+	publish_small(&s);
+	store = open_at(s.store, &o);
+	o = do_publish(store, "other", s.src, -1);
+	must(&o, "publish");
+	assert_int_equal(pleach_config_set(store, "other", "recycle", "move", &o.error), 0);
+	assert_int_equal(pleach_config_set(store, "other", "keep-placed", "1", &o.error), 0);
+	/* A reader of the other ref, without a pin. */
+	d1 = open(other, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(d1 >= 0);
+	assert_int_equal(fstat(d1, &st), 0);
+	write_file(&s, "root", "1");
+	publish_small(&s);
+	o = do_publish(store, "other", s.src, -1);
+	must(&o, "publish");
+	pleach_store_close(store);
+	/* Of the first, which was both refs'. */
+	write_file(&s, "root", "2");
+	publish_small(&s);
+	write_file(&s, "root", "3");
+	publish_small(&s);
+	for (unsigned i = 4; i < 12; i++) {
+		TEXT *content = text_of("%u", i);
+
+		write_file(&s, "d1/new", content);
+		publish_small(&s);
+	}
+	assert_int_equal(faccessat(d1, "new", F_OK, 0), -1);
+	assert_true(fstatat(d1, "1", &found, 0) < 0 || found.st_size == 3);
+	close(d1);
+	assert_as_source(&s);
+}
+
 static void an_unchanged_directory_is_moved_and_a_changed_one_is_new(void **state)
 {
 	struct small s = make_small(*state, one_spare);
@@ -1337,6 +1381,7 @@ int main(void)
 		yard_test(G9_where_trees_are_edited_links_follow_the_entries_that_changed),
 		yard_test(an_edited_directory_stays_and_only_what_changed_in_it_is_new),
 		yard_test(G1_what_was_ever_another_refs_too_is_not_edited),
+		yard_test(G1_a_directory_that_was_ever_another_refs_too_is_not_edited),
 		yard_test(G2_whatever_fails_in_an_edit_the_tree_is_as_its_source),
 		yard_test(an_unchanged_directory_is_moved_and_a_changed_one_is_new),
 		yard_test(an_ordinary_users_directory_of_mode_0555_is_moved),
