@@ -13,8 +13,8 @@ struct pl_prefix {
 	unsigned char bytes[16];
 };
 struct pl_pool_index {
-	struct pl_prefix *names; /* sorted */
-	unsigned char *bits;	 /* needed */
+	struct pl_prefix *names;	 /* sorted */
+	unsigned char *needed, *entered; /* bits */
 	size_t n, n_marked;
 	bool is_ambiguous;
 };
@@ -23,9 +23,12 @@ bool pl_pool_name_parse(const char *directory, const char *name, struct pl_id *r
 /** What the pool holds now; no bit is set. 0, -EINTR or an error of reading. */
 int pl_pool_index_read(struct pl_store *store, int pool_fd, struct pl_pool_index *ret_index);
 void pl_pool_index_done(struct pl_pool_index *index);
-enum pl_mark_state { PL_MARK_UNKNOWN, PL_MARK_OLD, PL_MARK_NEW };
-/** Sets its bit: it is needed. Answers whether it was set, or that the name was not there at the reading. */
-int pl_pool_index_mark(struct pl_pool_index *index, const struct pl_id *id);
+/** It is needed. What was not there at the reading is passed by. */
+void pl_pool_index_mark(struct pl_pool_index *index, const struct pl_id *id);
+enum pl_entering { PL_ENTER_UNKNOWN, PL_ENTER_FIRST, PL_ENTER_AGAIN };
+/** It is needed, and the caller is about to mark what it names too: an enum pl_entering, whether that was so
+ * before, or that the name was not there at the reading. */
+int pl_pool_index_enter(struct pl_pool_index *index, const struct pl_id *id);
 /** It was there at the reading, and nothing was found that needs it. */
 bool pl_pool_index_may_go(const struct pl_pool_index *index, const struct pl_id *id);
 

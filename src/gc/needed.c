@@ -7,6 +7,8 @@
  * M2  A node that cannot be read ends it all: what it names would be taken for garbage.
  * M3  Claims are read before trees (control GENS_FIRST): a commit names its tree before its claims go. Who has not
  *     written a claim yet has not looked yet, and will find the name gone.
+ * M4  A claim needs the one name: 1. a transaction claims a node whose children its base has, 2. that is read, 3. it
+ *     commits, and its base goes, 4. its tree is found: the node must be gone into, though it is marked.
  */
 #include <stdlib.h>
 
@@ -53,12 +55,12 @@ static int push(struct ids *ids, const struct pl_id *id)
 /* 1: it was not walked yet. */
 static int is_new(struct pl_needed *needed, const struct pl_id *node)
 {
-	int state = pl_pool_index_mark(&needed->nodes, node);
+	int entering = pl_pool_index_enter(&needed->nodes, node); /* M4 */
 
-	if (state == PL_MARK_NEW)
+	if (entering == PL_ENTER_FIRST)
 		return 1;
 	/* By sixteen bytes it was: then all of them tell. */
-	if (state == PL_MARK_OLD && !needed->nodes.is_ambiguous)
+	if (entering == PL_ENTER_AGAIN && !needed->nodes.is_ambiguous)
 		return 0;
 	if (pl_map_get(&needed->unknown, node))
 		return 0;
@@ -80,7 +82,7 @@ static int walk_node(struct pl_needed *needed, const struct pl_id *id, struct id
 		struct pl_id block;
 
 		memcpy(block.bytes, node.blocks + i * sizeof(block.bytes), sizeof(block.bytes));
-		(void)pl_pool_index_mark(&needed->nodes, &block);
+		pl_pool_index_mark(&needed->nodes, &block);
 	}
 	while (r >= 0 && pl_node_next(&node, &at, &entry) > 0) {
 		struct pl_id object;
@@ -89,7 +91,7 @@ static int walk_node(struct pl_needed *needed, const struct pl_id *id, struct id
 			r = push(todo, &entry.hash);
 		} else if (entry.kind == PLEACH_FILE && entry.size > 0) {
 			pl_entry_object(&entry, &object);
-			(void)pl_pool_index_mark(&needed->objects, &object);
+			pl_pool_index_mark(&needed->objects, &object);
 		}
 	}
 	pl_node_done(&node);
@@ -149,9 +151,9 @@ static int add_claim(void *self, char kind, const struct pl_id *id, struct pleac
 
 	(void)error;
 	if (kind == 'o')
-		(void)pl_pool_index_mark(&needed->objects, id);
+		pl_pool_index_mark(&needed->objects, id);
 	else if (kind == 'n')
-		(void)pl_pool_index_mark(&needed->nodes, id);
+		pl_pool_index_mark(&needed->nodes, id);
 	return 0;
 }
 

@@ -1,10 +1,12 @@
 /*
- * What a pool holds, and which of it is needed: sixteen bytes and a bit for each name, whatever the tree is. Ten
+ * What a pool holds, and which of it is needed: sixteen bytes and two bits for each name, whatever the tree is. Ten
  * million names take 170 MB.
  *
  * P1  Names that come into the pool later are not in it, and are never taken.
  * P2  Ids are compared by their first sixteen bytes. Two names that agree in these are needed if one of them is;
  *     `is_ambiguous` tells a walk, which must not take the one for the other.
+ * P3  That a name is needed says nothing of what it names: a claim marks the one and not the other. So what a walk
+ *     has entered is a bit of its own.
  */
 #include <stdlib.h>
 
@@ -18,7 +20,8 @@ static int compare(const void *a, const void *b)
 void pl_pool_index_done(struct pl_pool_index *index)
 {
 	free(index->names);
-	free(index->bits);
+	free(index->needed);
+	free(index->entered);
 	*index = (struct pl_pool_index){0};
 }
 
@@ -71,8 +74,9 @@ int pl_pool_index_read(struct pl_store *store, int pool_fd, struct pl_pool_index
 	pl_listing_done(&fanout);
 	if (r >= 0 && index.n > 0) {
 		qsort(index.names, index.n, sizeof(*index.names), compare);
-		index.bits = calloc(index.n / 8 + 1, 1);
-		if (!index.bits)
+		index.needed = calloc(index.n / 8 + 1, 1);
+		index.entered = calloc(index.n / 8 + 1, 1);
+		if (!index.needed || !index.entered)
 			r = -ENOMEM;
 	}
 	for (size_t i = 1; r >= 0 && i < index.n; i++)
@@ -98,25 +102,48 @@ static const struct pl_prefix *find(const struct pl_pool_index *index, const str
 	return found;
 }
 
-int pl_pool_index_mark(struct pl_pool_index *index, const struct pl_id *id)
+static bool has_bit(const unsigned char *bits, size_t i)
+{
+	return bits[i / 8] & (1u << (i % 8));
+}
+
+static void set_bit(unsigned char *bits, size_t i)
+{
+	bits[i / 8] |= (unsigned char)(1u << (i % 8));
+}
+
+static void mark(struct pl_pool_index *index, size_t i)
+{
+	index->n_marked += !has_bit(index->needed, i);
+	set_bit(index->needed, i);
+}
+
+void pl_pool_index_mark(struct pl_pool_index *index, const struct pl_id *id)
+{
+	const struct pl_prefix *found = find(index, id);
+
+	if (found)
+		mark(index, (size_t)(found - index->names));
+}
+
+int pl_pool_index_enter(struct pl_pool_index *index, const struct pl_id *id)
 {
 	const struct pl_prefix *found = find(index, id);
 	size_t i;
-	bool was_set;
 
 	if (!found)
-		return PL_MARK_UNKNOWN;
+		return PL_ENTER_UNKNOWN;
 	i = (size_t)(found - index->names);
-	was_set = index->bits[i / 8] & (1u << (i % 8));
-	index->bits[i / 8] |= (unsigned char)(1u << (i % 8));
-	index->n_marked += !was_set;
-	return was_set ? PL_MARK_OLD : PL_MARK_NEW;
+	mark(index, i);
+	if (has_bit(index->entered, i))
+		return PL_ENTER_AGAIN;
+	set_bit(index->entered, i);
+	return PL_ENTER_FIRST;
 }
 
 bool pl_pool_index_may_go(const struct pl_pool_index *index, const struct pl_id *id)
 {
 	const struct pl_prefix *found = find(index, id);
-	size_t i = found ? (size_t)(found - index->names) : 0;
 
-	return found && !(index->bits[i / 8] & (1u << (i % 8))); /* P1 */
+	return found && !has_bit(index->needed, (size_t)(found - index->names)); /* P1 */
 }

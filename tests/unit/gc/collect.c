@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "gc/collecting.h"
 #include "tx/yard.h"
 
 struct scene {
@@ -311,6 +312,61 @@ static void of_two_at_once_the_second_is_told(void **state)
 	}
 }
 
+/* Is all that the tree reaches needed? */
+static bool is_all_needed(const struct pl_needed *needed, const struct pl_id *tree)
+{
+	struct pl_node_source nodes = pl_store_nodes(needed->store);
+	struct pl_cursor *cursor;
+	bool is_needed = !pl_pool_index_may_go(&needed->nodes, tree);
+	int r = pl_cursor_new(&nodes, tree, false, 1, &cursor, NULL);
+
+	assert_int_equal(r, 0);
+	while ((r = pl_cursor_next(cursor, NULL)) > 0) {
+		const struct pl_entry *entry = r == PL_STEP_ENTRY ? pl_cursor_entry(cursor) : NULL;
+		struct pl_id object;
+
+		if (!entry || entry->kind != PLEACH_FILE || entry->size == 0)
+			continue;
+		pl_entry_object(entry, &object);
+		is_needed &= !pl_pool_index_may_go(&needed->objects, &object);
+	}
+	pl_cursor_free(cursor);
+	assert_int_equal(r, 0);
+	return is_needed;
+}
+
+/* 1. a transaction claims a node, whose children its base has, 2. the collection reads that, 3. the transaction
+ * commits, and its base goes, 4. the collection looks again: that the node is marked says nothing of its children. */
+static void G5_a_node_that_was_claimed_is_gone_into_when_its_tree_comes(void **state)
+{
+	struct scene s = make_scene(*state);
+	TEXT *elsewhere = text_of("%s/elsewhere", s.y->path);
+	struct outcome o;
+	struct pl_needed needed;
+	struct pl_store *store;
+	struct pl_txdir tx;
+	struct pl_id tree;
+
+	make_store(elsewhere, NULL);
+	o = publish_at(elsewhere, "site", s.sources[0]);
+	assert_int_equal(pl_id_parse(o.published.tree, &tree), 0);
+	assert_int_equal(pl_store_open(s.store, &store, NULL), 0);
+	assert_int_equal(pl_needed_begin(store, &needed, NULL), 0);
+	assert_int_equal(pl_needed_add_trees(&needed, NULL), 0);
+	assert_int_equal(pl_txdir_begin(store, "a test", &tx, NULL), 0);
+	assert_int_equal(pl_txdir_claim(&tx, 'n', &tree, NULL), 0);
+	assert_int_equal(pl_needed_add_claims(&needed, NULL), 0);
+	publish_source(s.store, s.sources[0]);
+	pl_txdir_end(&tx);
+	/* collect.c, look_again() */
+	assert_int_equal(pl_needed_add_claims(&needed, NULL), 0);
+	assert_int_equal(pl_needed_add_trees(&needed, NULL), 0);
+	assert_int_equal(pl_needed_add_claims(&needed, NULL), 0);
+	assert_true(is_all_needed(&needed, &tree));
+	pl_needed_done(&needed);
+	pl_store_close(store);
+}
+
 /* ---- killed ---- */
 
 /* In a child that ends at its call `k`. True: it was through before. */
@@ -523,6 +579,7 @@ int main(void)
 		yard_test(a_missing_node_ends_it_and_nothing_is_taken),
 		yard_test(G5_a_publish_at_any_moment_of_a_collection_loses_nothing),
 		yard_test(G5_a_collection_at_any_moment_of_a_publish_loses_nothing),
+		yard_test(G5_a_node_that_was_claimed_is_gone_into_when_its_tree_comes),
 		yard_test(of_two_at_once_the_second_is_told),
 		yard_test(G6_killed_anywhere_the_next_one_goes_on),
 		yard_test(G5_what_a_killed_collection_holds_is_found),
