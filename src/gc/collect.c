@@ -187,7 +187,7 @@ static int take_trees(struct collecting *c, struct pleach_error *error)
 		if (c->options->dry_run)
 			r = is_nobodys(c, &tree, error);
 		else
-			r = pl_tree_take(c->tx, &tree, NULL, error);
+			r = pl_tree_take(c->tx, &tree, error);
 		if (r == 1 && c->options->dry_run)
 			c->result->trees++;
 		if (r == 0 && c->options->dry_run)

@@ -177,6 +177,20 @@ static int is_freed(struct pl_ref *ref, uint64_t n, const struct pl_id *tree,
 
 /* ---- a generation ---- */
 
+/* Has anybody else had the tree? What cannot be told is a yes. */
+static bool has_others(const struct pl_ref *ref, int treedir_fd)
+{
+	PL_CLOSE int users = pl_open_dir(treedir_fd, "users");
+	struct pl_listing listing = {0};
+	bool has = users < 0 || pl_list(users, &listing) < 0;
+
+	for (size_t i = 0; i < listing.n; i++)
+		has |= listing.entries[i].name[0] == 'g' &&
+		       !pl_user_is_generation_of(ref, listing.entries[i].name);
+	pl_listing_done(&listing);
+	return has;
+}
+
 int pl_drop_release(struct pl_txdir *tx, struct pl_ref *ref, uint64_t n, const struct pl_id *tree,
 		    bool now, struct pleach_error *error)
 {
@@ -187,11 +201,11 @@ int pl_drop_release(struct pl_txdir *tx, struct pl_ref *ref, uint64_t n, const s
 	if (treedir == -ENOENT)
 		return 0;
 	/* Without --now the generation stays a user until its grace is over: whoever retires it then
-	 * finds that it was dropped. */
+	 * finds that it was dropped. With others it stays so in any case (retire.c, I4). */
 	pl_user_of_generation(ref, n, user);
-	if (treedir >= 0 && now)
+	if (treedir >= 0 && now && !has_others(ref, treedir))
 		pl_user_remove(tx->store, treedir, user);
-	return pl_tree_take(tx, tree, ref, error);
+	return pl_tree_take(tx, tree, error);
 }
 
 static int find_holder(struct pl_ref *ref, uint64_t n, uint64_t head, const struct pl_id *tree,
@@ -422,7 +436,7 @@ static int remove_ref(struct pl_txdir *tx, struct pl_ref *ref, uint64_t head, bo
 	/* The trees of this ref: its users are gone now. */
 	for (size_t i = 0; r >= 0 && i < ids.n; i++)
 		if (pl_id_parse(ids.items[i], &tree) == 0)
-			r = pl_tree_take(tx, &tree, NULL, error);
+			r = pl_tree_take(tx, &tree, error);
 	pl_strings_done(&ids);
 	return r < 0 ? r : 0;
 }

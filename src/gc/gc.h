@@ -42,10 +42,9 @@ int pl_spare_take(struct pl_txdir *tx, struct pl_ref *ref, struct pl_spare *ret_
 void pl_spare_done(struct pl_txdir *tx, struct pl_spare *spare);
 /**
  * Takes trees/<tree>/ away whole if it has no user left that needs it (exclusive pin tried). 1: taken,
- * 0: needed or busy. `own`: the ref that it is for, or NULL.
+ * 0: needed or busy.
  */
-int pl_tree_take(struct pl_txdir *tx, const struct pl_id *tree, const struct pl_ref *own,
-		 struct pleach_error *error);
+int pl_tree_take(struct pl_txdir *tx, const struct pl_id *tree, struct pleach_error *error);
 
 /* ---- drop.c ---- */
 

@@ -7,9 +7,9 @@
  * I2  What was moved into tx/ is erased afterwards, under no lock; killed, recovery erases it.
  * I3  Who wants a tree has a pin on it before he looks; so one who is busy is simply left alone.
  * I4  A spare may be edited if its ref has recycle=edit, by which all readers pin, and nobody else ever had
- *     it, or anything that was moved into it: readers of another ref may still be in it without a pin. So the
- *     generations of others stay in users/, though they are gone, until the tree goes; and a tree that is made
- *     of a spare gets one of them.
+ *     it, or anything that was moved into it: readers of another ref may still be in it without a pin. So
+ *     users/ keeps all whom it had as long as it is placed, though they are gone; and a tree that is made of a
+ *     spare gets one of them that was another ref's.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -39,35 +39,37 @@ static int move_wrappers(struct pl_txdir *tx, struct pl_pin *pin, char ret_name[
 	return r;
 }
 
-/* I4 */
-static bool must_stay(const struct pl_ref *own, const char *user)
+/* Has it been a generation of another ref? */
+static bool is_of_another(const struct pl_ref *own, const char *user)
 {
 	return user[0] == 'g' && !(own && pl_user_is_generation_of(own, user));
 }
 
-/* Users that were found gone, and holders whose time is over. Under the exclusive lock: whoever makes a
- * user has a pin until what it stands for is there. */
+/* Users that were found gone, and holders whose time is over; while it is placed they tell who can be in it (I4).
+ * Under the exclusive lock: whoever makes a user has a pin until what it stands for is there. */
 static int forget_users(struct pl_store *store, struct pl_pin *pin, const struct timespec *now,
-			const struct pl_ref *own, struct pleach_error *error)
+			struct pleach_error *error)
 {
 	PL_CLOSE int users = pl_open_dir(pin->treedir_fd, "users");
 	struct pl_listing listing = {0};
-	int r = users < 0 ? users : pl_list(users, &listing);
+	unsigned k;
+	int r = users < 0 ? users : pl_placing_find(pin->treedir_fd, &k);
 
+	if (r == 0)
+		r = pl_list(users, &listing);
 	for (size_t i = 0; r >= 0 && i < listing.n; i++) {
 		const char *name = listing.entries[i].name;
 		uint64_t n;
 
 		r = pl_user_need(store, &pin->tree, name, now, NULL, &n, error);
-		if (r == PL_NEED_NOTHING && !must_stay(own, name))
+		if (r == PL_NEED_NOTHING)
 			r = pl_unlink(users, name);
 	}
 	pl_listing_done(&listing);
 	return r < 0 ? r : 0;
 }
 
-int pl_tree_take(struct pl_txdir *tx, const struct pl_id *tree, const struct pl_ref *own,
-		 struct pleach_error *error)
+int pl_tree_take(struct pl_txdir *tx, const struct pl_id *tree, struct pleach_error *error)
 {
 	struct pl_pin pin = PL_PIN_NONE;
 	char hex[PL_ID_HEX + 1], name[32];
@@ -89,7 +91,7 @@ int pl_tree_take(struct pl_txdir *tx, const struct pl_id *tree, const struct pl_
 		else
 			pl_fail_sys(error, r, "cannot take tree %s away", hex);
 	} else if (r > 0) {
-		r = forget_users(tx->store, &pin, &now, own, error);
+		r = forget_users(tx->store, &pin, &now, error);
 	}
 	pl_pin_done(&pin);
 	return r;
@@ -189,7 +191,7 @@ static bool is_alone(const struct pl_ref *own, const struct pl_pin *pin, char re
 		if (own && pl_user_is_generation_of(own, name))
 			continue;
 		is_own = false;
-		if (must_stay(own, name))
+		if (is_of_another(own, name))
 			(void)snprintf(ret_other, 128, "%s", name);
 	}
 	pl_listing_done(&listing);
@@ -215,7 +217,7 @@ static int take_placed(struct pl_txdir *tx, const struct pl_id *tree, const stru
 		if (r < 0)
 			pl_fail_sys(error, r, "cannot take a placed tree away");
 		if (r >= 0)
-			r = forget_users(tx->store, &pin, now, own, error);
+			r = forget_users(tx->store, &pin, now, error);
 		r = r < 0 ? r : 1;
 	}
 	if (r == 1)
@@ -253,7 +255,7 @@ int pl_retire_run(struct pl_txdir *tx, struct pl_ref *ref, unsigned *ret_n,
 		(*ret_n)++;
 		pl_placed_hint_remove(tx->store, ref ? ref->id : NULL, &candidates[i].tree);
 		/* A dropped generation's tree, kept for its grace alone, has no user now. */
-		r = pl_tree_take(tx, &candidates[i].tree, ref, error);
+		r = pl_tree_take(tx, &candidates[i].tree, error);
 	}
 	free(candidates);
 	return r < 0 ? r : 0;
@@ -315,5 +317,5 @@ void pl_spare_done(struct pl_txdir *tx, struct pl_spare *spare)
 	if (spare->pin.fd < 0)
 		return;
 	pl_pin_done(&spare->pin);
-	pl_tree_take(tx, &spare->pin.tree, NULL, &ignored);
+	pl_tree_take(tx, &spare->pin.tree, &ignored);
 }

@@ -549,6 +549,35 @@ static void G1_what_was_ever_another_refs_too_is_not_edited(void **state)
 	assert_as_source(&s);
 }
 
+/* The grace of a generation that is dropped at once is over, its readers are there all the same. */
+static void G1_what_another_ref_has_dropped_at_once_is_not_edited(void **state)
+{
+	struct pleach_drop_options options = PLEACH_DROP_OPTIONS_INIT;
+	struct small s = make_small(*state, one_to_edit);
+	struct outcome o;
+	struct pleach_store *store;
+	ino_t root;
+
+	fill(&s, 2, 3);
+	publish_small(&s);
+	root = inode_of(&s, ".");
+	store = open_at(s.store, &o);
+	o = do_publish(store, "other", s.src, -1);
+	must(&o, "publish");
+	write_file(&s, "root", "1");
+	o = do_publish(store, "other", s.src, -1);
+	must(&o, "publish");
+	options.now = 1;
+	assert_int_equal(pleach_drop(store, "other@1", &options, NULL, &o.error), 0);
+	pleach_store_close(store);
+	write_file(&s, "d1/1", "x");
+	publish_small(&s);
+	write_file(&s, "d1/1", "y");
+	publish_small(&s);
+	assert_int_not_equal(inode_of(&s, "."), root);
+	assert_as_source(&s);
+}
+
 /* Nor a directory that came out of such a tree by being moved: 1. both refs have it, 2. the one moves its directory
  * to a tree of its own, 3. and edits that. */
 static void G1_a_directory_that_was_ever_another_refs_too_is_not_edited(void **state)
@@ -1381,6 +1410,7 @@ int main(void)
 		yard_test(G9_where_trees_are_edited_links_follow_the_entries_that_changed),
 		yard_test(an_edited_directory_stays_and_only_what_changed_in_it_is_new),
 		yard_test(G1_what_was_ever_another_refs_too_is_not_edited),
+		yard_test(G1_what_another_ref_has_dropped_at_once_is_not_edited),
 		yard_test(G1_a_directory_that_was_ever_another_refs_too_is_not_edited),
 		yard_test(G2_whatever_fails_in_an_edit_the_tree_is_as_its_source),
 		yard_test(an_unchanged_directory_is_moved_and_a_changed_one_is_new),
