@@ -28,6 +28,7 @@ static void begin(struct pl_checking *c)
 {
 	uint64_t seed = c->store->seed;
 
+	pl_node_memory_forget(&c->store->memory);
 	c->nodes = pl_store_nodes(c->store);
 	pl_map_init(&c->objects, sizeof(struct pl_id), seed);
 	pl_map_init(&c->copies, sizeof(struct pl_copy_key), seed);

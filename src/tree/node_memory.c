@@ -37,7 +37,7 @@ int pl_node_memory_get(const struct pl_node_memory *memory, const struct pl_id *
 	return 1;
 }
 
-static void forget_all(struct pl_node_memory *memory)
+void pl_node_memory_forget(struct pl_node_memory *memory)
 {
 	pl_node_memory_done(memory);
 	pl_node_memory_init(memory, memory->seed);
@@ -52,10 +52,10 @@ void pl_node_memory_put(struct pl_node_memory *memory, const struct pl_id *id, c
 	if (length > KEPT_SIZE || pl_map_get(&memory->offsets, id))
 		return;
 	if (memory->bytes.length + sizeof(length32) + length > ROOM)
-		forget_all(memory);
+		pl_node_memory_forget(memory);
 	at = memory->bytes.length;
 	pl_buffer_add(&memory->bytes, &length32, sizeof(length32));
 	pl_buffer_add(&memory->bytes, data, length);
 	if (!pl_buffer_ok(&memory->bytes) || pl_map_put(&memory->offsets, id, at) < 0)
-		forget_all(memory); /* it is a help, no need */
+		pl_node_memory_forget(memory); /* it is a help, no need */
 }

@@ -36,6 +36,8 @@ struct pl_node_memory {
 };
 void pl_node_memory_init(struct pl_node_memory *memory, uint64_t seed);
 void pl_node_memory_done(struct pl_node_memory *memory);
+/** For who wants to know what is on the disk. */
+void pl_node_memory_forget(struct pl_node_memory *memory);
 /** 1: its bytes were appended to `b`, which may have failed. 0: it is not known. */
 int pl_node_memory_get(const struct pl_node_memory *memory, const struct pl_id *id,
 		       struct pl_buffer *b);

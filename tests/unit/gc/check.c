@@ -212,6 +212,23 @@ static void a_missing_node_is_told(void **state)
 	assert_fault(store, where);
 }
 
+/* A handle remembers the nodes that it has read or written; what is on the disk is something else. */
+static void a_node_that_was_lost_since_it_was_read_is_told(void **state)
+{
+	TEXT *store = make(*state);
+	TEXT *tree = tree_of(store, "site");
+	TEXT *node = fanout(tree);
+	TEXT *path = text_of("%s/.pleach/nodes/%s", store, node);
+	struct pleach_check_counts counts = PLEACH_CHECK_COUNTS_INIT;
+	struct outcome o;
+	struct pleach_store *handle = open_at(store, &o);
+
+	assert_int_equal(pleach_check(handle, NULL, &counts, NULL, &o.error), 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(pleach_check(handle, NULL, &counts, NULL, &o.error), -EBADMSG);
+	pleach_store_close(handle);
+}
+
 static void an_empty_object_is_told(void **state)
 {
 	TEXT *store = make(*state);
@@ -572,6 +589,7 @@ int main(void)
 		yard_test(a_missing_object_is_told_with_who_needs_it),
 		yard_test(an_object_with_other_metadata_is_told_by_itself_and_where_it_is_placed),
 		yard_test(a_missing_node_is_told),
+		yard_test(a_node_that_was_lost_since_it_was_read_is_told),
 		yard_test(an_empty_object_is_told),
 		yard_test(a_strange_name_is_told_and_a_leftover_passed_over),
 		yard_test(what_is_not_listed_in_a_refs_directory_is_passed_over),
