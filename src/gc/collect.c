@@ -275,6 +275,13 @@ static int take(struct collecting *c, char kind, const struct pl_id *id, struct 
 {
 	int r = c->n_out == 0 ? pl_trash_lock(&c->trash) : 0;
 
+	if (r == -EBUSY) {
+		pl_fail(error, PLEACH_BUSY, r,
+			"a process that looks for something in '%s' does not go on",
+			c->store->path);
+		pl_hint(error, "let it go on, or end it, if it was stopped");
+		return r;
+	}
 	if (r >= 0)
 		r = pl_trash_take(&c->trash, kind, id);
 	if (r < 0)

@@ -73,7 +73,7 @@ int pl_trash_begin(struct pl_store *store, struct pl_trash *ret_trash, uint64_t 
 		   struct pleach_error *error);
 /** Ends it; what is still in it is put back. Nothing for PL_TRASH_NONE. */
 void pl_trash_end(struct pl_trash *trash);
-/** Holds off lookups that miss, and lets them in again. */
+/** Holds off lookups that miss, and lets them in again. -EBUSY: one of them does not end. */
 int pl_trash_lock(struct pl_trash *trash);
 void pl_trash_unlock(struct pl_trash *trash);
 /** Takes a name out of its pool. 1, or 0: it is gone. */

@@ -9,7 +9,7 @@
  *     anything else (control TRASH_BLIND): it may have been needed all along.
  * R2  What is put back is linked, never over a name that is there, and is durable before its name in trash goes.
  * R3  While a batch is out trash/batch is held: who misses what must be there waits for that, and no longer
- *     (ref/lookup.c).
+ *     (ref/lookup.c). Who looks holds it shared for a moment; one that was stopped in that ends the collection.
  */
 #include <fcntl.h>
 
@@ -17,6 +17,7 @@
 
 #define COLLECTOR "collector"
 #define BATCH	  "batch"
+#define WAIT_MS	  5000
 
 static int open_lock(struct pl_store *store, const char *name)
 {
@@ -187,9 +188,9 @@ void pl_trash_end(struct pl_trash *trash)
 
 int pl_trash_lock(struct pl_trash *trash)
 {
-	int r = pl_lock_wait(trash->batch_fd, PL_LOCK_EXCLUSIVE, -1, &trash->store->cancelled);
+	int r = pl_lock_wait(trash->batch_fd, PL_LOCK_EXCLUSIVE, WAIT_MS, &trash->store->cancelled);
 
-	return r < 0 ? r : 0;
+	return r == 0 ? -EBUSY : r < 0 ? r : 0; /* R3 */
 }
 
 void pl_trash_unlock(struct pl_trash *trash)

@@ -367,6 +367,24 @@ static void G5_a_node_that_was_claimed_is_gone_into_when_its_tree_comes(void **s
 	pl_store_close(store);
 }
 
+/* One that was stopped while it looked for something: the collection ends, and takes nothing. */
+static void who_looks_and_does_not_go_on_is_not_waited_for(void **state)
+{
+	struct scene s = make_scene(*state);
+	struct pleach_error error = PLEACH_ERROR_INIT;
+	struct pleach_gc_result result;
+	TEXT *batch = text_of("%s/.pleach/trash/batch", s.store);
+	uint64_t objects = count_pool(&s, "objects");
+	int fd = open(batch, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	assert_int_equal(pl_lock_try(fd, PL_LOCK_SHARED), 1);
+	assert_int_equal(collect(s.store, 0, &result, &error), -EBUSY);
+	assert_int_equal(error.code, PLEACH_BUSY);
+	assert_int_equal(count_pool(&s, "objects"), objects);
+	close(fd);
+	must_be_well(&s, s.sources[2]);
+}
+
 /* ---- killed ---- */
 
 /* In a child that ends at its call `k`. True: it was through before. */
@@ -581,6 +599,7 @@ int main(void)
 		yard_test(G5_a_collection_at_any_moment_of_a_publish_loses_nothing),
 		yard_test(G5_a_node_that_was_claimed_is_gone_into_when_its_tree_comes),
 		yard_test(of_two_at_once_the_second_is_told),
+		yard_test(who_looks_and_does_not_go_on_is_not_waited_for),
 		yard_test(G6_killed_anywhere_the_next_one_goes_on),
 		yard_test(G5_what_a_killed_collection_holds_is_found),
 		yard_test(G5_what_a_dead_collection_has_taken_out_is_put_back),
