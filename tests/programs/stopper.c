@@ -2,16 +2,20 @@
  * Ends a command at its k-th system call that changes something: stopper K REPORT COMMAND [ARGUMENT...].
  *
  * Runs COMMAND and counts such calls of all the processes that come of it, in whatever PID namespace, each before
- * it is made. At the K-th (0: at none) COMMAND itself is killed, as from outside; who is about to make that call is
- * not let on, the others are, until they end, which is for COMMAND to have seen to. Stopper ends when all have, so
- * one that is left over hangs it: its caller has the time limit, and when stopper is killed the kernel kills
- * them. REPORT gets a line: the number of calls made and, if it came to that, the name of the K-th.
+ * it is made. At the K-th (0: at none) COMMAND itself is killed, as from outside. Who is about to make that call is
+ * not let on, unless it is process 1 of a namespace: that one has to see by itself that COMMAND is gone, and to end
+ * the others. They are let on, until they end. Stopper ends when all have; one that is left over a minute later is
+ * a failure, told with its name and state, and the kernel kills it when stopper is gone.
+ *
+ * REPORT ends in a line with the number of calls made and, if it came to that, the name of the K-th. If K is 0, the
+ * name of each call stands before, a line each.
  *
  * Exit status: that of COMMAND, 128+n if a signal ended it; 77 where processes cannot be traced; 99 for its own
- * failures.
+ * failures, and where one is left over.
  *
  * Changes through a memory map, and what goes to descriptors 0, 1 and 2, is not counted.
  */
+#include <dirent.h>
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -27,12 +31,14 @@
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 enum {
 	CANNOT_TRACE = 77,
 	FAILED = 99,
+	LIMIT_S = 60, /* from the kill to the end of all */
 };
 
 /* What must be seen of its arguments for a call to count. */
@@ -180,14 +186,92 @@ static void run_inside(int go, char **argv)
 	_exit(127);
 }
 
-/* ---- outside: counting ---- */
-
 struct count {
 	pid_t command;
 	int status; /* of the command */
 	unsigned long made, end_at;
 	const char *ended_at;
+	FILE *report;
 };
+
+/* ---- outside: what there is of a process ---- */
+
+/* The value of a line of its status; "" if it is gone. */
+static void get_status(pid_t pid, const char *key, char *ret_value, size_t size)
+{
+	char path[64], line[256];
+	size_t n = strlen(key);
+	FILE *file;
+
+	*ret_value = '\0';
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	file = fopen(path, "re");
+	if (!file)
+		return;
+	while (fgets(line, sizeof(line), file)) {
+		if (strncmp(line, key, n) != 0 || line[n] != ':')
+			continue;
+		line[strcspn(line, "\n")] = '\0';
+		snprintf(ret_value, size, "%s", line + n + 1 + strspn(line + n + 1, "\t"));
+	}
+	fclose(file);
+}
+
+/* Process 1 of a namespace below ours? */
+static bool is_init(pid_t pid)
+{
+	char ids[128]; /* of it in each namespace, from ours inwards */
+	const char *last;
+
+	get_status(pid, "NSpid", ids, sizeof(ids));
+	last = strrchr(ids, '\t');
+	return last && strcmp(last, "\t1") == 0;
+}
+
+static void tell_left(void)
+{
+	DIR *dir = opendir("/proc");
+	struct dirent *entry;
+
+	if (!dir)
+		die("/proc");
+	while ((entry = readdir(dir)) != NULL) {
+		char tracer[32], name[64], state[64];
+		pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
+
+		if (pid <= 0)
+			continue;
+		get_status(pid, "TracerPid", tracer, sizeof(tracer));
+		get_status(pid, "Name", name, sizeof(name));
+		get_status(pid, "State", state, sizeof(state));
+		if (strtol(tracer, NULL, 10) == (long)getpid())
+			fprintf(stderr, "stopper: left over: %d %s, %s%s\n", (int)pid, name, state,
+				is_init(pid) ? ", process 1 of a namespace" : "");
+	}
+	closedir(dir);
+}
+
+/* ---- outside: the time limit ---- */
+
+static volatile sig_atomic_t is_late;
+
+static void on_alarm(int signal)
+{
+	(void)signal;
+	is_late = 1;
+}
+
+/* Again every second: the first may come when nobody waits. */
+static void begin_limit(void)
+{
+	struct sigaction action = {.sa_handler = on_alarm};
+	struct itimerval timer = {.it_value = {.tv_sec = LIMIT_S}, .it_interval = {.tv_sec = 1}};
+
+	if (sigaction(SIGALRM, &action, NULL) < 0 || setitimer(ITIMER_REAL, &timer, NULL) < 0)
+		die("no timer");
+}
+
+/* ---- outside: counting ---- */
 
 static void resume(pid_t pid, int request, int signal)
 {
@@ -196,20 +280,30 @@ static void resume(pid_t pid, int request, int signal)
 		die("cannot resume a process");
 }
 
-/* A process is about to make a call that counts; the one at which all ends is not made. */
+/* A process is about to make a call that counts. */
 static void count_call(struct count *count, pid_t pid)
 {
 	unsigned long i;
 
+	if (ptrace(PTRACE_GETEVENTMSG, pid, NULL, &i) < 0) {
+		if (errno == ESRCH)
+			return; /* it was killed meanwhile, and makes none */
+		die("cannot tell the call");
+	}
+	if (i >= N_CALLS)
+		die("no such call");
+	if (count->end_at == 0)
+		fprintf(count->report, "%s\n", calls[i].name);
 	if (++count->made != count->end_at) {
 		resume(pid, PTRACE_CONT, 0);
 		return;
 	}
-	if (ptrace(PTRACE_GETEVENTMSG, pid, NULL, &i) < 0 || i >= N_CALLS)
-		die("cannot tell the call");
 	count->ended_at = calls[i].name;
+	begin_limit();
 	if (kill(count->command, SIGKILL) < 0)
 		die("cannot kill the command");
+	if (is_init(pid))
+		resume(pid, PTRACE_CONT, 0);
 }
 
 static void went_to_stop(struct count *count, pid_t pid, int status)
@@ -235,22 +329,15 @@ static void watch(struct count *count)
 			return;
 		if (pid < 0 && errno != EINTR)
 			die("cannot wait");
+		if (is_late) {
+			tell_left();
+			exit(FAILED);
+		}
 		if (pid > 0 && WIFSTOPPED(status))
 			went_to_stop(count, pid, status);
 		else if (pid == count->command)
 			count->status = status;
 	}
-}
-
-static void report(const char *path, const struct count *count)
-{
-	FILE *file = fopen(path, "we");
-
-	if (!file)
-		die(path);
-	fprintf(file, "%lu %s\n", count->made, count->ended_at ? count->ended_at : "-");
-	if (fclose(file) != 0)
-		die(path);
 }
 
 static void begin(struct count *count, char **argv)
@@ -291,8 +378,13 @@ int main(int argc, char **argv)
 	count.end_at = strtoul(argv[1], &end, 10);
 	if (*end != '\0')
 		die("K is no number");
+	count.report = fopen(argv[2], "we");
+	if (!count.report)
+		die(argv[2]);
 	begin(&count, argv + 3);
 	watch(&count);
-	report(argv[2], &count);
+	fprintf(count.report, "%lu %s\n", count.made, count.ended_at ? count.ended_at : "-");
+	if (fclose(count.report) != 0)
+		die(argv[2]);
 	return WIFSIGNALED(count.status) ? 128 + WTERMSIG(count.status) : WEXITSTATUS(count.status);
 }

@@ -2,8 +2,8 @@
 alike (G2, G6): the repository is exactly the old one or exactly the new one, no lock is left in it, and
 CVS goes on with it. PLEACH is the command; stopper.c finds the calls.
 
-At some of them: evenly spread, and random ones, from PLEACH_SEED if that is set. With
-PLEACH_CRASH_FULL=1 at every single one (half an hour and more).
+At some of them: evenly spread, random ones, from PLEACH_SEED if that is set, and those of process 1 of the
+namespace. With PLEACH_CRASH_FULL=1 at every single one (half an hour and more).
 """
 
 import concurrent.futures
@@ -27,8 +27,9 @@ from workplace import fixture_place  # noqa: E402,F401
 STOPPER = os.path.join(os.environ.get("PLEACH_BUILD_ROOT", ""), "tests", "stopper")
 FULL = os.environ.get("PLEACH_CRASH_FULL") == "1"
 EVENLY, RANDOM = 16, 8  # points
+OF_INIT = ("mount", "move_mount")  # calls that nobody else makes
 WORKERS = 4
-CANNOT_TRACE = 77
+CANNOT_TRACE, STOPPER_FAILED = 77, 99
 pytestmark = [needs_command, pytest.mark.skipif(not CVS, reason="cvs was not found"),
               pytest.mark.skipif(not os.access(STOPPER, os.X_OK), reason="stopper was not built")]
 
@@ -51,7 +52,7 @@ class Case:
         self.old_fingerprint = self.repository.fingerprint()
 
     def run(self, k: int):
-        """Kills it at its k-th call. Returns its status, and what stopper has counted."""
+        """Kills it at its k-th call. Returns its status, and the lines that stopper has written."""
         shutil.rmtree(self.repository.path("copy"))
         shutil.copytree(self.repository.path("saved"), self.repository.path("copy"))
         report = self.place.at("report")
@@ -60,18 +61,19 @@ class Case:
                               stdin=subprocess.DEVNULL, **self.repository.options("copy"))
         if done.returncode == CANNOT_TRACE:
             pytest.skip(f"processes cannot be traced here: {done.stderr.decode().strip()}")
-        count, name = get(report).decode().split()
-        return done, int(count), name
+        assert done.returncode != STOPPER_FAILED, f"at call {k}: {done.stderr.decode().strip()}"
+        return done, get(report).decode().splitlines()
 
-    def count(self) -> int:
-        """Runs it to its end; that is what the new repository is."""
-        done, count, _ = self.run(0)
+    def count(self) -> list:
+        """Runs it to its end; that is what the new repository is. Returns the names of its calls."""
+        done, lines = self.run(0)
         assert done.returncode == 0, done
         assert self.place.heads("repo")[0] == self.before + 1
         self.new_fingerprint = self.repository.fingerprint()
         assert differences(self.old_fingerprint, self.new_fingerprint)
         self.go_back()
-        return count
+        assert lines[-1] == f"{len(lines) - 1} -"
+        return lines[:-1]
 
     def go_back(self) -> None:
         self.place.pleach("rollback", "-q", "repo", f"@{self.before}")
@@ -109,7 +111,8 @@ class Case:
 
     def check(self, k: int) -> tuple:
         """One point. Returns the call at which it was killed, and whether the repository is new."""
-        done, _, name = self.run(k)
+        done, lines = self.run(k)
+        name = lines[-1].split()[1]
         try:
             is_new = self.assert_old_or_new(done)
             self.assert_cvs_goes_on()
@@ -119,14 +122,18 @@ class Case:
         return name, is_new
 
 
-def points_of(count: int) -> list:
+def points_of(names: list) -> list:
+    """Of the calls with these names. (Which is the k-th differs a little: a thread makes some.)"""
+    count = len(names)
     if FULL:
         return list(range(1, count + 1))
     seed = int(os.environ.get("PLEACH_SEED", random.randrange(1 << 32)))
     print(f"PLEACH_SEED={seed}, {count} calls")
     evenly = {1 + n * (count - 1) // (EVENLY - 1) for n in range(EVENLY)}
     rest = sorted(set(range(1, count + 1)) - evenly)
-    return sorted(evenly | set(random.Random(seed).sample(rest, RANDOM)))
+    of_init = {n + 1 for n, name in enumerate(names) if name in OF_INIT}
+    assert of_init
+    return sorted(evenly | of_init | set(random.Random(seed).sample(rest, RANDOM)))
 
 
 def check_all(cases: list, points: list) -> dict:
@@ -145,14 +152,18 @@ def check_all(cases: list, points: list) -> dict:
             name, is_new = case.check(k)
             found[is_new].append(name)
     with concurrent.futures.ThreadPoolExecutor(len(cases)) as pool:
-        for future in [pool.submit(work, case) for case in cases]:
-            future.result()
+        futures = [pool.submit(work, case) for case in cases]
+    failures = [failure for failure in (future.exception() for future in futures) if failure]
+    for failure in failures[1:]:
+        print(failure)
+    if failures:
+        raise failures[0]
     for case in cases:
         case.place.pleach("check", "-q")
     return found
 
 
-def make_cases(place: Workplace, *arguments) -> list:
+def make_cases(place: Workplace, *arguments) -> tuple:
     def make(n):
         path = place.at(f"w{n}")
         os.mkdir(path)
@@ -160,7 +171,7 @@ def make_cases(place: Workplace, *arguments) -> list:
         return case, case.count()
     with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
         made = list(pool.map(make, range(WORKERS)))
-    return [case for case, _ in made], max(count for _, count in made)
+    return [case for case, _ in made], max((names for _, names in made), key=len)
 
 
 @pytest.mark.parametrize("words, files, changed", [
@@ -169,8 +180,8 @@ def make_cases(place: Workplace, *arguments) -> list:
 ], ids=["commit of 50 files", "tag of 200 files"])
 def test_G2_G6_killed_at_any_call_the_repository_is_the_old_or_the_new_one(place, words, files,
                                                                            changed):
-    cases, count = make_cases(place, words, files, changed)
-    found = check_all(cases, points_of(count))
-    print(f"{count} calls: old after {len(found[False])}, new after {len(found[True])}")
-    assert count > 5 * max(files, changed)
+    cases, names = make_cases(place, words, files, changed)
+    found = check_all(cases, points_of(names))
+    print(f"{len(names)} calls: old after {len(found[False])}, new after {len(found[True])}")
+    assert len(names) > 5 * max(files, changed)
     assert found[False] and found[True]  # the first point is before the commit, the last behind it
