@@ -14,10 +14,12 @@
  * N4  The caller's death is seen by a descriptor of its process, for its end of the socket may have been inherited
  *     by a fork(2) of another thread; where there is none, by the socket. PR_SET_PDEATHSIG tells of the death of a
  *     thread, and is not used. A caller that is stopped, init with it, and then killed leaves an orphaned process
- *     group, which the kernel lets go on.
- * N5  Until its exec the program runs in init's memory, on a stack of its own, and init stands still: nothing is
- *     copied for what is thrown away at once. It writes nothing there but what is its own and errno, and no handler
- *     can run in it.
+ *     group, which the kernel lets go on. The exec may wait for a server that does not answer: the caller's death
+ *     is seen meanwhile too.
+ * N5  Until its exec the program runs in init's memory, on a stack of its own: nothing is copied for what is thrown
+ *     away at once. It writes nothing there but exec_err and errno, no handler can run in it, and init waits
+ *     meanwhile. (Not as after vfork(2), which would be deaf to N4.) When the caller is gone, init goes on beside
+ *     it, and needs neither.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -34,6 +36,7 @@
 struct running {
 	const struct pl_init *init;
 	pid_t program; /* 0: it has ended */
+	int exec_err;  /* why it could not be executed */
 	int tty;
 	struct pl_watch watch;
 	struct pl_submounts submounts;
@@ -111,38 +114,48 @@ static int execute(const struct pl_init *init)
 	return err;
 }
 
-/* What the program has of its own in init's memory. */
-struct program {
-	const struct pl_init *init;
-	int err; /* why it could not be executed */
-};
-
 static int be_program(void *self)
 {
-	struct program *program = self;
-	const struct pl_init *init = program->init;
+	struct running *run = self;
+	const struct pl_init *init = run->init;
 
-	program->err = -take_stdio(init->stdio);
-	if (!program->err) {
+	run->exec_err = -take_stdio(init->stdio);
+	if (!run->exec_err) {
 		(void)sigprocmask(SIG_SETMASK, &init->mask, NULL);
-		program->err = execute(init);
+		run->exec_err = execute(init);
 	}
 	_exit(127);
+}
+
+/* Until the program has been executed, or has ended, and so holds `other_end` no more; or the caller is gone (N4), which
+ * attend() sees again. */
+static void await_exec(const struct pl_init *init, int other_end)
+{
+	struct pollfd fds[] = {{.fd = other_end, .events = POLLIN},
+			       {.fd = init->caller, .events = POLLIN},
+			       {.fd = init->socket}};
+
+	while (poll(fds, PL_ARRAY_LEN(fds), -1) < 0 && errno == EINTR)
+		;
 }
 
 /* Starts it. 0, or the errno of its exec. */
 static int start(struct running *run)
 {
-	struct program program = {.init = run->init};
+	int held[2];
 
-	/* N5. It comes back when the program has been executed, or has ended. */
-	run->program = clone(be_program, run->init->stack + PL_INIT_STACK,
-			     CLONE_VM | CLONE_VFORK | SIGCHLD, &program);
+	if (pipe2(held, O_CLOEXEC) < 0)
+		return errno;
+	/* N5 */
+	run->program = clone(be_program, run->init->stack + PL_INIT_STACK, CLONE_VM | SIGCHLD, run);
 	if (run->program < 0) {
 		run->program = 0;
 		return errno;
 	}
-	return program.err;
+	close(held[1]);
+	await_exec(run->init, held[0]);
+	close(held[0]);
+	return run->exec_err;
 }
 
 /* ---- descriptors (N2) ---- */

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -261,6 +262,55 @@ static void killed_from_outside_nothing_is_left(void **state)
 	close(alive[0]);
 	close(ready[0]);
 	close(ready[1]);
+}
+
+/* Who opens the file waits until it is given back, as of a server that does not answer. */
+static int lease(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	return fd >= 0 && fcntl(fd, F_SETLEASE, F_WRLCK) == 0 ? fd : -1;
+}
+
+/* 1. The program's exec waits, and the kernel says so. 2. The caller is killed. 3. All is gone before the exec is. */
+static void a_caller_killed_while_the_exec_waits_leaves_nothing(void **state)
+{
+	const struct timespec limit = {.tv_sec = 15};
+	struct scratch *s = *state;
+	struct pl_view view = plain_view();
+	char path[4200];
+	char *argv[] = {path, NULL};
+	int alive[2], leased, status;
+	sigset_t io;
+	pid_t pid;
+
+	NEEDS_NAMESPACES();
+	snprintf(path, sizeof(path), "%s/program", s->path);
+	assert_int_equal(make_file(s->fd, "program", "exit 0\n"), 0);
+	assert_int_equal(chmod(path, 0755), 0);
+	leased = lease(path);
+	if (leased < 0)
+		SKIP("this file system has no leases");
+	sigemptyset(&io);
+	sigaddset(&io, SIGIO);
+	sigprocmask(SIG_BLOCK, &io, NULL);
+	assert_int_equal(pipe2(alive, O_CLOEXEC), 0);
+	pid = fork();
+	if (pid == 0) {
+		struct pl_child *child;
+		int step, stdio[3] = {alive[1], -EBADF, -EBADF};
+
+		_exit(pl_child_start(&view, argv, environ, NULL, stdio, &child, &step) < 0);
+	}
+	close(alive[1]);
+	assert_int_equal(sigtimedwait(&io, NULL, &limit), SIGIO);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFSIGNALED(status));
+	assert_int_equal(poll(&(struct pollfd){.fd = alive[0]}, 1, 15000), 1); /* hung up */
+	close(alive[0]);
+	close(leased);
+	sigprocmask(SIG_UNBLOCK, &io, NULL);
 }
 
 static void a_lock_is_held_until_the_end(void **state)
@@ -911,6 +961,7 @@ int main(void)
 		TEST(what_is_left_behind_is_gone_at_the_end),
 		TEST(closing_ends_it),
 		TEST(killed_from_outside_nothing_is_left),
+		TEST(a_caller_killed_while_the_exec_waits_leaves_nothing),
 		TEST(a_lock_is_held_until_the_end),
 		TEST(a_stop_is_reported_and_it_goes_on),
 		TEST(killed_while_it_is_stopped_its_end_is_told),
