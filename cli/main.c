@@ -61,7 +61,8 @@ static int operands_check(struct cli *cli, const struct command *command)
 {
 	char usage[256];
 
-	snprintf(usage, sizeof(usage), "usage: pleach %s %s", command->name, command->operands);
+	snprintf(usage, sizeof(usage), "usage: pleach %s%s%s", command->name,
+		 command->operands[0] ? " " : "", command->operands);
 	if (cli->n_args < (size_t)command->least)
 		return cli_usage(cli, usage, "%s: %s", command->name,
 				 cli->n_args == 0 ? "an argument is missing" : "too few arguments");

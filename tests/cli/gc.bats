@@ -55,6 +55,7 @@ objects() {
 	it 0 check
 	it 2 gc --max-time=soon
 	it 2 gc site
+	"$PLEACH" --json gc site >document 2>/dev/null || same "$(jq -r '.error.hint' document)" "usage: pleach gc"
 }
 
 @test "a second gc at once is refused with 11" {
