@@ -168,13 +168,16 @@ static int grace_holds(struct pl_ref *ref, uint64_t n, uint64_t head, const stru
 	return is_before(now, &end);
 }
 
-/* 1: public/tree names this tree. */
+/* 1: public/tree names this tree, or cannot be seen from inside of a transaction on the ref. (I1) */
 static int is_shown(struct pl_ref *ref, const struct pl_id *tree)
 {
 	struct pl_id shown;
 	unsigned k;
-	int r = pl_public_read(ref, &shown, &k, NULL);
+	int r = pl_ref_is_masked(ref, NULL);
 
+	if (r != 0)
+		return r;
+	r = pl_public_read(ref, &shown, &k, NULL);
 	return r <= 0 ? r : pl_id_equal(&shown, tree);
 }
 

@@ -150,3 +150,18 @@ objects() {
 	same "$output" "nothing to collect"
 	it 0 check
 }
+
+@test "gc inside of a transaction keeps what it cannot see the need of" {
+	garbage
+	for i in 3 4 5; do
+		put a "$i"
+		"$PLEACH" publish -q site ./src
+	done
+	it 0 run site -- sh -c '"$PLEACH" gc >out || exit 9
+		"$PLEACH" gc -n >>out || exit 9
+		echo mine >"$PLEACH_PATH/a"'
+	like "$(head -n 1 out)" " freed$"
+	same "$(tail -n 1 out)" "nothing to collect"
+	same "$(cat store/site/a)" mine
+	it 0 check
+}
