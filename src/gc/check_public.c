@@ -9,7 +9,8 @@
  *   3. It is free: head and symlink are read a second time. If both are what they were in 1, nobody is
  *      at work on them: whoever left them so was killed, and no command has come by since.
  *
- * S1  A public path that is missing or not ours breaks no promise of the store: it is told as not
+ * S1  Inside of a transaction on the ref the workspace stands there, and nothing of this can be seen.
+ * S2  A public path that is missing or not ours breaks no promise of the store: it is told as not
  *     verified. Only its owner can have done that.
  */
 #include <fcntl.h>
@@ -114,7 +115,7 @@ static int tell(struct pl_checking *c, struct pl_ref_check *rc, const struct loo
 	c->generation = 0;
 	if (r < 0 || l->state == PL_PUBLIC_OK)
 		return r;
-	return pl_checking_add(c, error, false, "public", rc->ref.name, "%s", /* S1 */
+	return pl_checking_add(c, error, false, "public", rc->ref.name, "%s", /* S2 */
 			       l->state == PL_PUBLIC_MISSING
 				       ? "is missing; the next publish makes it"
 				       : "is not ours, and does not show the ref");
@@ -124,8 +125,12 @@ int pl_checking_public(struct pl_checking *c, struct pl_ref_check *rc, struct pl
 {
 	int64_t end = pl_clock_monotonic_ms() + WAIT_MS;
 	struct look first, second;
-	int r = look(c, rc, &first, error);
+	int r;
 
+	if (pl_ref_is_masked(&rc->ref, NULL) == 1) /* S1 */
+		return pl_checking_add(c, error, false, "public", rc->ref.name,
+				       "is not seen from inside of a transaction on it");
+	r = look(c, rc, &first, error);
 	while (r == 1 && !rc->is_dropped && !is_well(&first)) {
 		bool was_locked = is_locked(rc);
 

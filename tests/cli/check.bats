@@ -103,3 +103,12 @@ load helper
 		unlike "$stderr" "hint:"
 	fi
 }
+
+@test "inside of a transaction its ref's public path is not verified, and no fault" {
+	two_generations
+	"$PLEACH" publish -q other ./src
+	it 0 run site -- sh -c '"$PLEACH" check >out 2>err; test $? = 3 &&
+		"$PLEACH" check other'
+	same "$(cat out)" "not verified: public site: is not seen from inside of a transaction on it (site)"
+	it 0 check
+}
