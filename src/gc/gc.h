@@ -25,8 +25,8 @@ struct pl_spare {
 	struct pl_pin pin;
 	char name[32];
 	bool is_alone; /* nobody can be in it: all who had it pin (recycle=edit) */
-	char other
-		[128]; /* a user of another ref, which what is made of it gets too (retire.c, I4); "": none */
+	/* A user that is another ref's, "": none. What is made of the spare gets it too. (retire.c, I4) */
+	char other[128];
 };
 #define PL_SPARE_NONE               \
 	{                           \
