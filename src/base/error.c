@@ -1,7 +1,7 @@
 /*
  * The text of a failure, in the caller's struct. Here alone is decided which code belongs to which
  * errno, how a text that does not fit is cut, and that a message is one printable line. No wording
- * of any failure lives here but strerror's, "out of memory" and what EFBIG means.
+ * of any failure lives here but strerror's, "out of memory" and what EFBIG and ENOSPC mean.
  *
  * E1  Only fields that lie within the first `size` bytes are touched; a `size` of 0 means all.
  * E2  Message and hint hold no byte below 0x20 and no 0x7f: names come from strangers, and a newline
@@ -167,6 +167,8 @@ int pl_fail_sys(struct pleach_error *error, int neg_errno, const char *format, .
 	set_message(error, &raw);
 	if (neg_errno == -EFBIG)
 		pl_hint(error, "a limit of this process (ulimit -f), or of the file system");
+	else if (neg_errno == -ENOSPC || neg_errno == -EDQUOT)
+		pl_hint(error, "in a store 'pleach drop' and 'pleach gc' make room, even now");
 	return neg_errno;
 }
 

@@ -311,10 +311,12 @@ void pl_store_close(struct pl_store *store)
 
 int pl_store_must_write(const struct pl_store *store, struct pleach_error *error)
 {
-	if (!store->is_owner)
-		return pl_fail(error, PLEACH_FAILED, -EACCES,
-			       "only its owner may change this store: uid %lu",
-			       (unsigned long)store->uid);
+	if (!store->is_owner) {
+		pl_fail(error, PLEACH_FAILED, -EACCES,
+			"only its owner may change this store: uid %lu", (unsigned long)store->uid);
+		pl_hint(error, "run it as that user, or make a store of your own: pleach init DIR");
+		return -EACCES;
+	}
 	if (!store->is_writable)
 		return pl_fail(error, PLEACH_FAILED, -EROFS,
 			       "the store in '%s' is on a read-only file system", store->path);

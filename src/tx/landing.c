@@ -79,19 +79,29 @@ static int find_head(struct landing *l, struct pleach_error *error)
 
 /* ---- merging ---- */
 
+/* As what follows "was". */
+static const char *told(const char *change)
+{
+	return strcmp(change, "metadata") == 0 ? "given other metadata" : change;
+}
+
 static int fail_conflict(struct landing *l, struct pleach_error *error)
 {
 	const struct pl_conflicts *c = &l->tx->conflicts;
 	const struct pl_conflict *first = &c->items[0];
+	const char *path = first->path[0] ? first->path : ".";
 
 	pl_assert(c->n > 0);
 	pl_fail(error, PLEACH_CONFLICT, -ECANCELED,
 		"'%s' has changed meanwhile: '%s' was %s there and %s here%s", l->tx->ref.name,
-		first->path[0] ? first->path : ".", first->head, first->tx,
-		c->n > 1 ? ", and more" : "");
-	pl_error_path(error, first->path);
-	pl_hint(error,
-		"run it again on the new head, or mend what it holds and commit it as resolved");
+		path, told(first->head), told(first->tx), c->n > 1 ? ", and more" : "");
+	pl_error_path(error, path);
+	if (l->tx->is_parked)
+		pl_hint(error, "mend what it holds, then: pleach commit --resolved %s",
+			l->tx->dir.id);
+	else
+		pl_hint(error,
+			"run it again on the new head; with --keep-conflict it can be mended");
 	return -ECANCELED;
 }
 

@@ -75,7 +75,8 @@ static int check_options(struct pl_store *store, const struct pleach_tx_options 
 	    strcmp(o->workspace, "reflink") != 0)
 		return pl_fail_usage(error, "a checkout is a copy, not '%s'", o->workspace);
 	if (o->timeout_ms == 0)
-		return pl_fail_usage(error, "a parked transaction must live for some time");
+		return pl_fail_usage(error,
+				     "--timeout=0: a parked transaction must live for some time");
 	if (is_none && o->parked)
 		return pl_fail_usage(error, "a transaction without a workspace cannot be parked");
 	if (o->serializable && !pl_may_mount()) {
@@ -106,6 +107,13 @@ static int show_nothing(struct pl_tx *tx, struct pleach_error *error)
 	return r < 0 ? r : pl_public_restore(&tx->ref, error);
 }
 
+static int fail_no_ref(const char *name, struct pleach_error *error)
+{
+	pl_fail_not_found(error, "no ref '%s' in this store", name);
+	pl_hint(error, "'pleach status' lists those that are there; --create makes one");
+	return -ENOENT;
+}
+
 static int begin(struct pl_tx *tx, const struct pleach_tx_options *o, struct pleach_error *error)
 {
 	int r = pl_ref_must_be_unmasked(&tx->ref, error);
@@ -115,7 +123,7 @@ static int begin(struct pl_tx *tx, const struct pleach_tx_options *o, struct ple
 	if (r >= 0)
 		r = pl_tx_find_base(tx, error); /* T2 */
 	if (r >= 0 && tx->note.base == 0 && !o->create)
-		return pl_fail_not_found(error, "no ref '%s' in this store", tx->ref.name);
+		return fail_no_ref(tx->ref.name, error);
 	if (r >= 0)
 		r = pl_public_must_be_ours(&tx->ref, error);
 	if (r >= 0 && tx->note.base == 0)
