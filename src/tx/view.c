@@ -15,12 +15,17 @@
  *     exchanged. So between being held, the workspace noted, and mounting, the ref lock is taken once.
  * V5  A program does not start in a directory whose files are links of the store's, where it would write into what
  *     is committed, while it means the ref.
+ * V6  A process that is killed lets its locks go before its mounts: of a parked transaction the overlay of the program
+ *     before may still be there for a moment, and a second one over the same upper layer is refused.
  */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "tx/transaction.h"
+
+#define BUSY_PAUSE_MS 10
+#define BUSY_MS	      5000
 
 struct view {
 	struct pl_tx *tx;
@@ -428,7 +433,12 @@ static int start(struct view *v, char *const argv[], const char *directory, cons
 		view.reads_fd = reads;
 	}
 	v->with_user_namespace = view.with_user_namespace;
-	r = pl_child_start(&view, argv, v->env.items, directory, stdio, ret_child, &step);
+	for (unsigned ms = 0;; ms += BUSY_PAUSE_MS) {
+		r = pl_child_start(&view, argv, v->env.items, directory, stdio, ret_child, &step);
+		if (r != -EBUSY || step < 0 || ms >= BUSY_MS) /* V6 */
+			break;
+		pl_sleep_ms(BUSY_PAUSE_MS);
+	}
 	return r < 0 ? fail_start(v, r, step, directory, error) : 0;
 }
 
