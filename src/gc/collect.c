@@ -284,6 +284,8 @@ static int take(struct collecting *c, char kind, const struct pl_id *id, struct 
 	}
 	if (r >= 0)
 		r = pl_trash_take(&c->trash, kind, id);
+	if (r == -EINTR)
+		return pl_store_check_cancel(c->store, error);
 	if (r < 0)
 		return pl_fail_sys(error, r, "cannot take garbage out of '%s'", c->store->path);
 	c->n_out++;

@@ -6,7 +6,8 @@
  *     them.
  * M2  A node that cannot be read ends it all: what it names would be taken for garbage.
  * M3  Claims are read before trees (control GENS_FIRST): a commit names its tree before its claims go. Who has not
- *     written a claim yet has not looked yet, and will find the name gone.
+ *     written a claim yet has not looked yet, and will find the name gone. And once more after the trees: a commit that
+ *     ends may hand its claims on to a parked transaction (pl_txdir_keep_claims), whose were read before.
  * M4  A claim needs the one name: 1. a transaction claims a node whose children its base has, 2. that is read, 3. it
  *     commits, and its base goes, 4. its tree is found: the node must be gone into, though it is marked.
  */

@@ -173,6 +173,8 @@ void pl_trash_end(struct pl_trash *trash)
 {
 	uint64_t back = 0;
 
+	if (trash->store)
+		trash->store->has_batch_out = false;
 	if (trash->dir.fd >= 0) {
 		/* Mostly nothing. */
 		if (put_back_all(trash->store, &trash->dir, &back) >= 0)
@@ -190,12 +192,14 @@ int pl_trash_lock(struct pl_trash *trash)
 {
 	int r = pl_lock_wait(trash->batch_fd, PL_LOCK_EXCLUSIVE, WAIT_MS, &trash->store->cancelled);
 
+	trash->store->has_batch_out = r == 1;
 	return r == 0 ? -EBUSY : r < 0 ? r : 0; /* R3 */
 }
 
 void pl_trash_unlock(struct pl_trash *trash)
 {
 	(void)pl_unlock(trash->batch_fd);
+	trash->store->has_batch_out = false;
 }
 
 /* ---- a batch ---- */

@@ -158,8 +158,8 @@ int pl_origin_leave(struct pl_laying *l, enum pl_origin_which which, struct plea
 	if (!level->is_in)
 		return 0;
 	/* Or a power cut could bring back, in what is erased, a name that was moved to the new tree. */
-	if (level->has_lost && was_walked && pl_txdir_must_fsync(l->layout->tx))
-		r = pl_fsync(pl_walk_fd(&origin->walk));
+	if (level->has_lost && pl_txdir_must_fsync(l->layout->tx))
+		r = was_walked ? pl_fsync(pl_walk_fd(&origin->walk)) : -ESTALE;
 	if (r < 0)
 		return pl_fail_sys(error, r, "cannot sync a directory of a spare tree");
 	pl_membership_pop(origin->groups);

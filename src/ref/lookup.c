@@ -6,7 +6,8 @@
  * K1  What is found in a trash is linked back: a trash that nobody is at work on is never just erased, but this one's
  *     collector may be alive, and may not know that it is needed. (model/gc.pml, control TRASH_LOOKUP_LOCK)
  * K2  Between the look at the name and that into the trash it may have been put back: so the name is asked again.
- * K3  Who holds trash/batch for long is a collector that was stopped: the wait has a bound, and then it is missing.
+ * K3  Who holds trash/batch for long is a collector that was stopped: the wait has a bound, and then it is looked for a
+ *     last time. The collector itself does not wait for itself.
  */
 #include <fcntl.h>
 
@@ -73,8 +74,8 @@ int pl_store_find(struct pl_store *store, char kind, const struct pl_id *id)
 		return fd;
 	batch = pl_open(store->trash_fd, "batch", O_RDONLY);
 	if (batch < 0)
-		return -ENOENT; /* no collector was ever here */
-	if (pl_lock_wait(batch, PL_LOCK_SHARED, WAIT_MS, &store->cancelled) != 1) /* K3 */
-		return -ENOENT;
+		return -ENOENT;	   /* no collector was ever here */
+	if (!store->has_batch_out) /* K3 */
+		(void)pl_lock_wait(batch, PL_LOCK_SHARED, WAIT_MS, &store->cancelled);
 	return look(store, kind, id);
 }

@@ -119,6 +119,7 @@ struct pl_store {
 	struct pl_settings settings; /* as they come to */
 	uint64_t seed;		     /* of maps */
 	struct pl_node_memory memory;
+	bool has_batch_out; /* by this handle (gc/trash.c) */
 	volatile int cancelled;
 	pleach_progress_fn progress;
 	void *progress_userdata;
