@@ -9,6 +9,7 @@
  *  F3  No caller sees EINTR, a short read before the end, or a short write.
  */
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "sys/seam.h"
@@ -86,6 +87,16 @@ int pl_open_dir(int dirfd, const char *name)
 int pl_create(int dirfd, const char *name, mode_t mode)
 {
 	return open_any(dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, mode);
+}
+
+/* Nobody can see what has no name, so no end of this process leaves any of it. */
+int pl_create_nameless(void)
+{
+	const char *where = pl_environment_get("TMPDIR");
+	int fd = open_any(AT_FDCWD, where && *where ? where : "/tmp", O_RDWR | O_TMPFILE | O_EXCL,
+			  0600);
+
+	return fd < 0 ? PL_RETRY(memfd_create("pleach", MFD_CLOEXEC)) : fd;
 }
 
 int pl_open_or_create(int dirfd, const char *name, int flags, mode_t mode)

@@ -93,6 +93,8 @@ ssize_t pl_pread_sparse(int fd, void *buffer, size_t length, uint64_t offset);
 /** Writes all. 0 or an error; after an error a part may be written. */
 int pl_write_full(int fd, const void *data, size_t length);
 int pl_pwrite_full(int fd, const void *data, size_t length, uint64_t offset);
+/** A new file without a name in $TMPDIR (else /tmp), or in memory where there can be none. */
+int pl_create_nameless(void);
 /** The whole file, if it is regular (else -EISDIR or -EINVAL) and has at most `max` bytes (else
  * -EFBIG). Appends to `b`; nothing on failure. */
 int pl_read_file(int dirfd, const char *name, size_t max, struct pl_buffer *b);
@@ -272,6 +274,26 @@ struct pl_copy_watcher {
 /** Copies what `from_fd` has from offset `at` to its end to where `to_fd` stands, by reading and writing; holes
  * become zeros. `watcher`: NULL, nobody. */
 int pl_copy_rest(int from_fd, uint64_t at, int to_fd, const struct pl_copy_watcher *watcher);
+
+/* ---- share.c ---- */
+
+/** Can files of this file system have the same blocks on demand (FIDEDUPERANGE)? 1 or 0. Changes nothing.
+ * `fd`: a regular file of it that is not empty. */
+int pl_share_probe(int fd);
+/**
+ * Has two files share their first `length` bytes (not 0), which the kernel compares under its locks. No
+ * metadata changes. 1; 0: the bytes differ; -EOPNOTSUPP: not on this file system; -EXDEV, -EPERM, -EINVAL:
+ * not these two. After an error or 0 some blocks may be shared.
+ */
+int pl_share_content(int from_fd, int to_fd, uint64_t length);
+/** 1 if they are known to share all of it already, else 0. */
+int pl_share_is_shared(int a_fd, int b_fd, uint64_t length);
+
+/* ---- writers.c ---- */
+
+/** 1 if somebody has the file open for writing, 0 if nobody; -EOPNOTSUPP: it cannot be told (a file of
+ * another user, a file system without leases). `fd` is open for reading only, and not shared. */
+int pl_file_has_writers(int fd);
 
 /* ---- lock.c ---- */
 

@@ -336,9 +336,32 @@ static void a_file_is_synced_only_if_asked(void **state)
 	assert_int_equal(pl_seam_count_of(PL_CALL_SYNC), 3);
 }
 
+static void what_is_nameless_can_be_written_and_read(void **state)
+{
+	struct scratch *s = *state;
+	char text[8] = "";
+	int fd;
+
+	setenv("TMPDIR", s->path, 1);
+	fd = pl_create_nameless();
+	unsetenv("TMPDIR");
+	assert_true(fd >= 0);
+	assert_int_equal(pl_pwrite_full(fd, "text", 4, 100), 0);
+	assert_int_equal(pl_pread_full(fd, text, 8, 100), 4);
+	assert_string_equal(text, "text");
+	assert_int_equal(pl_dir_is_empty(s->fd), 1);
+	close(fd);
+	setenv("TMPDIR", "/nonexistent", 1);
+	fd = pl_create_nameless();
+	unsetenv("TMPDIR");
+	assert_true(fd >= 0);
+	close(fd);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(what_is_nameless_can_be_written_and_read),
 		TEST(no_descriptor_is_below_three_or_survives_exec),
 		TEST(only_set_inheritable_lets_a_descriptor_through_exec),
 		TEST(closing_keeps_errno_and_a_bad_descriptor_is_a_bug),
