@@ -50,6 +50,7 @@
 	X(drop)     \
 	X(gc)       \
 	X(check)    \
+	X(dedup)    \
 	X(help)     \
 	X(version)
 
@@ -263,6 +264,8 @@ int output_finish(struct cli *cli, int status);
 
 /* Has the store report to stderr as --progress says. */
 void progress_start(struct cli *cli);
+/* The same for a call without a store: what is to be called; NULL: nothing. */
+pleach_progress_fn progress_begin(struct cli *cli);
 /* Takes the progress line off the terminal; before anything else is written there. */
 void progress_clear(void);
 /* What comes now is as if it were the first: the time that a program took is not the library's. */
@@ -273,6 +276,8 @@ void progress_watch(struct cli *cli, int fd);
 /* SIGPIPE ends the command, SIGXFSZ is an error of write(2). INT, TERM, HUP: cancel the store. */
 void signals_init(void);
 void signals_watch(struct pleach_store *store);
+/* For a call without a store: what is not 0 any more once one of them has come. */
+const volatile int *signals_flag(void);
 /* The signal that came, or 0. */
 int signals_caught(void);
 /* Waits until `fd` can be read (1) or a signal has come (0). */

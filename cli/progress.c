@@ -101,7 +101,7 @@ static void report(const struct pleach_progress *progress, void *userdata)
 		print_text(progress);
 }
 
-void progress_start(struct cli *cli)
+pleach_progress_fn progress_begin(struct cli *cli)
 {
 	enum progress_mode mode = (enum progress_mode)cli->progress;
 	const char *term = getenv("TERM");
@@ -113,8 +113,15 @@ void progress_start(struct cli *cli)
 	state.mode = mode;
 	state.notes_waiting = mode == PROGRESS_NONE && cli->verbose;
 	progress_restart();
-	if (mode != PROGRESS_NONE || state.notes_waiting)
-		pleach_store_set_progress(cli->store, report, NULL);
+	return mode != PROGRESS_NONE || state.notes_waiting ? report : NULL;
+}
+
+void progress_start(struct cli *cli)
+{
+	pleach_progress_fn fn = progress_begin(cli);
+
+	if (fn)
+		pleach_store_set_progress(cli->store, fn, NULL);
 }
 
 void progress_restart(void)

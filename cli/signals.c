@@ -52,16 +52,26 @@ void signals_init(void)
 	sigaction(SIGXFSZ, &action, &old_xfsz);
 }
 
+static void handle_all(void)
+{
+	handle(SIGINT, cancel, (int)SA_RESETHAND);
+	handle(SIGTERM, cancel, (int)SA_RESETHAND);
+	handle(SIGHUP, cancel, 0); /* a terminal that is gone may say so more than once */
+}
+
 void signals_watch(struct pleach_store *store)
 {
 	bool is_first = !watched && store;
 
 	watched = store;
-	if (!is_first)
-		return;
-	handle(SIGINT, cancel, (int)SA_RESETHAND);
-	handle(SIGTERM, cancel, (int)SA_RESETHAND);
-	handle(SIGHUP, cancel, 0); /* a terminal that is gone may say so more than once */
+	if (is_first)
+		handle_all();
+}
+
+const volatile int *signals_flag(void)
+{
+	handle_all();
+	return &caught;
 }
 
 int signals_caught(void)

@@ -142,7 +142,8 @@ PLEACH_API void pleach_store_cancel(struct pleach_store *store);
 /** How far a long call has come. */
 struct pleach_progress {
 	size_t size;
-	const char *phase;   /**< "scan", "place", "sync", "check", "checkout", "remove"; static */
+	const char *phase;   /**< "scan", "place", "sync", "check", "checkout", "remove",
+				"compare"; static */
 	uint64_t done;	     /**< entries so far in this phase */
 	uint64_t total;	     /**< entries in all, 0 if unknown */
 	uint64_t done_bytes; /**< content bytes so far in this phase */
@@ -649,6 +650,58 @@ struct pleach_checkout_options {
 PLEACH_API int pleach_checkout(struct pleach_store *store, const char *rev, const char *directory,
 			       const struct pleach_checkout_options *options,
 			       struct pleach_report **ret_report, struct pleach_error *error);
+
+/* ---- sharing equal files -------------------------------------------------------------------- */
+
+struct pleach_dedup_options {
+	size_t size;
+	const char *
+		how; /**< "link": equal files become hard links; "reflink": they share blocks. NULL:
+			    reflink where the file system can, else link */
+	const char
+		*match; /**< what must be equal: of "content,mode,owner,mtime,xattrs", with commas;
+			      content always is. NULL: all of it for links, the content for reflinks */
+	int dry_run;	/**< change nothing; what is told is what would be done */
+	const volatile int
+		*cancel; /**< ends the call soon, with -EINTR, once it is not 0; NULL: never */
+	pleach_progress_fn progress; /**< as pleach_store_set_progress(); NULL: never */
+	void *progress_userdata;
+};
+#define PLEACH_DEDUP_OPTIONS_INIT                                                    \
+	{                                                                            \
+		sizeof(struct pleach_dedup_options), NULL, NULL, 0, NULL, NULL, NULL \
+	}
+struct pleach_dedup_result {
+	size_t size;
+	uint64_t files;	     /**< names of files that are not empty */
+	uint64_t bytes;	     /**< their content */
+	uint64_t bytes_read; /**< of the files that another one could be equal to */
+	uint64_t linked;     /**< names that became hard links of an equal file */
+	uint64_t reflinked;  /**< files that share their blocks with an equal one now */
+	uint64_t
+		bytes_saved; /**< content that is on disk no more, as far as no name elsewhere keeps it */
+	uint64_t left_alone; /**< names of files that changed meanwhile or are open for writing */
+	uint64_t failed;     /**< names that could not be read or replaced: those of the report */
+};
+#define PLEACH_DEDUP_RESULT_INIT                                           \
+	{                                                                  \
+		sizeof(struct pleach_dedup_result), 0, 0, 0, 0, 0, 0, 0, 0 \
+	}
+/**
+ * Has equal files in the directories `paths` (NULL ends; everything below them, but for other file systems
+ * mounted there; symlinks are not followed) share their storage. Needs no store; of a store that is met, files
+ * below its `.pleach` share blocks, and are never linked.
+ * Each name is replaced in one step by one with the same content, and no file is ever written to; a file that
+ * changes meanwhile, or is seen to be open for writing, is left alone. Safe beside writers and other calls. What
+ * a name relies on is durable before. The times of directories stay. Killed, it leaves at most a name
+ * `.pleach-...` in one of `paths`, which the next call there, or above, removes.
+ * Returns 0, or PLEACH_PARTIAL: *ret_report lists what could not be read or replaced; the rest is done.
+ * -EINVAL (USAGE): an option has an unknown value; or links were asked for within a store; -EOPNOTSUPP:
+ * reflinks were asked for, and the file system cannot; -ENOTDIR, -ENOENT (FAILED): one of `paths`.
+ */
+PLEACH_API int pleach_dedup(const char *const *paths, const struct pleach_dedup_options *options,
+			    struct pleach_dedup_result *ret_result,
+			    struct pleach_report **ret_report, struct pleach_error *error);
 
 /* ---- deleting on purpose -------------------------------------------------------------------- */
 

@@ -1,5 +1,6 @@
 /*
- * gc - taking away what nobody needs (retire.c, drop.c), and verifying what is there (check.c).
+ * gc - taking away what nobody needs (retire.c, drop.c), and verifying what is there (check.c);
+ * and sharing equal files, in any directory tree (dedup.c).
  */
 #ifndef PL_GC_H
 #define PL_GC_H
@@ -154,6 +155,36 @@ struct pl_check {
 };
 /** As pleach_check(). */
 int pl_check_run(const struct pl_check *check, struct pleach_check_counts *ret_counts,
+		 struct pl_findings *ret_findings, struct pleach_error *error);
+
+/* ---- dedup.c ---- */
+
+enum pl_dedup_how {
+	PL_DEDUP_AUTO, /* by blocks where the file system can, else by links */
+	PL_DEDUP_LINK,
+	PL_DEDUP_REFLINK
+};
+/** What must be equal besides the content. */
+enum pl_dedup_match {
+	PL_DEDUP_MATCH_MODE = 1 << 0,
+	PL_DEDUP_MATCH_OWNER = 1 << 1,
+	PL_DEDUP_MATCH_MTIME = 1 << 2,
+	PL_DEDUP_MATCH_XATTRS = 1 << 3,
+};
+#define PL_DEDUP_MATCH_ALL 15u
+struct pl_dedup {
+	const char *const *paths;
+	size_t n_paths;
+	enum pl_dedup_how how;
+	bool has_match; /* else all for links, and the content alone for blocks */
+	uint32_t match;
+	bool dry_run;
+	const volatile int *cancel; /* NULL: never */
+	pleach_progress_fn progress;
+	void *progress_userdata;
+};
+/** As pleach_dedup(). 0 or PLEACH_PARTIAL: the findings tell of what. */
+int pl_dedup_run(const struct pl_dedup *dedup, struct pleach_dedup_result *ret_result,
 		 struct pl_findings *ret_findings, struct pleach_error *error);
 
 #endif

@@ -17,7 +17,7 @@ load helper
 	it 0 help
 	for command in init publish rollback run begin commit abort log ls cat diff path wait status \
 		tag pin checkout \
-		attach detach config drop check help version; do
+		attach detach config drop check dedup help version; do
 		like "$output" $'\n'"  $command +[a-z]"
 	done
 	same "$(printf '%s\n' "$output" | awk 'length > 80')" ""
@@ -76,7 +76,7 @@ load helper
 }
 
 @test "commands of later versions are unknown" {
-	for command in dedup export build du; do
+	for command in export build du; do
 		it 2 "$command"
 		like "$stderr" "unknown command '$command'"
 	done

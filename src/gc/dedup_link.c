@@ -1,0 +1,329 @@
+/*
+ * A name of one file made a name of an equal one, the leader, in one step.
+ *
+ *	1. the leader gets a further name in the private directory
+ *	2. that and the name that is to be replaced trade places
+ *	3. what came out is looked at; it is not what was read, or somebody could still write to it: back
+ *	4. what came out is unlinked
+ *
+ * L1  Whatever somebody puts at the name meanwhile is not lost: after 2 it is in our hands, and goes back (in
+ *     between, some microseconds, the name shows once more what it showed before). Only where names cannot
+ *     trade places (NFS, most of FUSE) the look comes before a plain rename.
+ * L2  Ended anywhere, the name leads to the content, and what is in the private directory is a further name of
+ *     one of the two files. (Ended between 2 and 3, in the moment of a change as in L1, that change would go
+ *     with the directory: two coincidences.)
+ * L3  What a name comes to lead to is durable before 2 (dedup_sync()).
+ * L4  The number of links that a file can have is known when the first EMLINK came. The file that met it becomes
+ *     a leader itself. ENOSPC, EDQUOT (a directory that takes no more) leave a name as it is.
+ */
+#include "gc/dedup.h"
+
+#define NAME  "l"
+#define TRIES 100
+
+struct leader {
+	struct dedup_item *item;
+	bool is_synced;
+};
+
+/* 1: it is what it was, as far as this user can see nobody writes to it, and it has room for a link. */
+static int may_lead(struct dedup_item *item)
+{
+	struct dedup_look now;
+	int r = dedup_look(item->fd, &now);
+
+	if (r < 0)
+		return r;
+	if (!dedup_look_holds(&item->look, &now) || now.nlink == 0)
+		return 0;
+	item->look = now;
+	return pl_file_has_writers(item->fd) != 1;
+}
+
+/* What a change of names leaves as it is. */
+static bool content_holds(const struct dedup_look *then, const struct dedup_look *now)
+{
+	struct dedup_look same = *now;
+
+	same.ctime = then->ctime;
+	return dedup_look_holds(then, &same);
+}
+
+/* The leader's links and its time change with each name that it gets; nothing else may. -ESTALE: some has. */
+static int follow(struct dedup_item *leader)
+{
+	struct dedup_look now;
+	int r = dedup_look(leader->fd, &now);
+
+	if (r >= 0 && !content_holds(&leader->look, &now))
+		r = -ESTALE;
+	if (r >= 0)
+		leader->look = now;
+	return r;
+}
+
+/* Right before, and, since a name that moves sets the time of its inode, less closely behind: 1 or 0. */
+static int holds(const struct dedup_item *item, bool has_moved)
+{
+	struct dedup_look now;
+	int r = dedup_look(item->fd, &now);
+
+	if (r < 0)
+		return r;
+	if (has_moved ? !content_holds(&item->look, &now) : !dedup_look_holds(&item->look, &now))
+		return 0;
+	return pl_file_has_writers(item->fd) != 1;
+}
+
+static int is_of(int dirfd, const char *name, const struct dedup_look *look)
+{
+	struct stat st;
+	int r = pl_lstat(dirfd, name, &st);
+
+	return r < 0 ? r : st.st_dev == look->dev && st.st_ino == look->ino;
+}
+
+/* ---- trading places ---- */
+
+/* L1: back, until what comes out is the leader's name again. */
+static int put_back(int private_fd, const struct dedup_spot *spot, const struct dedup_look *leader)
+{
+	for (int i = 0; i < TRIES; i++) {
+		int r = pl_rename_exchange(private_fd, NAME, spot->dir->fd, spot->name);
+
+		if (r ==
+		    -ENOENT) /* the name is gone: what was at it may stay away no more than it */
+			r = pl_rename_new(private_fd, NAME, spot->dir->fd, spot->name);
+		else if (r >= 0)
+			r = is_of(private_fd, NAME, leader);
+		if (r != 0)
+			return r < 0 ? r : 0;
+	}
+	return -EBUSY;
+}
+
+/* 1: replaced; 0: not, since something has changed. */
+static int exchange(int private_fd, const struct dedup_spot *spot, struct dedup_item *leader,
+		    const struct dedup_item *item)
+{
+	int r = is_of(spot->dir->fd, spot->name, &item->look);
+
+	if (r == 1)
+		r = pl_rename_exchange(private_fd, NAME, spot->dir->fd, spot->name);
+	else if (r == 0)
+		return 0;
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	r = is_of(private_fd, NAME, &item->look);
+	if (r == 1)
+		r = holds(item, true);
+	if (r == 1)
+		r = holds(leader, true);
+	if (r != 1) {
+		int back = put_back(private_fd, spot, &leader->look);
+
+		r = back < 0 ? back : r;
+	}
+	return r;
+}
+
+/* The same without L1. */
+static int replace(int private_fd, const struct dedup_spot *spot, const struct dedup_item *item)
+{
+	int r = is_of(spot->dir->fd, spot->name, &item->look);
+
+	if (r == 1)
+		r = pl_rename(private_fd, NAME, spot->dir->fd, spot->name);
+	else if (r == -ENOENT)
+		r = 0;
+	return r < 0 ? r : 1;
+}
+
+/* ---- one name ---- */
+
+/* 1: it is a name of the leader now; 0: left alone. -EMLINK, -ENOENT, -ESTALE: the leader can have no more
+ * names. */
+static int link_name(struct dedup *d, struct leader *leader, const struct dedup_item *item,
+		     const struct dedup_spot *spot)
+{
+	struct dedup_root *root = spot->dir->root;
+	int private_fd, r = dedup_beside(d, root, &private_fd);
+
+	if (r >= 0 && !leader->is_synced)
+		r = dedup_sync(d, root, leader->item->fd, &leader->item->look); /* L3 */
+	if (r < 0)
+		return r;
+	leader->is_synced = true;
+	r = holds(leader->item, false);
+	if (r == 1)
+		r = pl_link_fd(leader->item->fd, private_fd, NAME);
+	else if (r == 0)
+		r = -ESTALE;
+	if (r < 0)
+		return r;
+	r = follow(leader->item);
+	if (r >= 0)
+		r = holds(item, false);
+	dedup_dir_before(spot->dir);
+	if (r == 1) {
+		r = exchange(private_fd, spot, leader->item, item);
+		if (r == -EOPNOTSUPP)
+			r = replace(private_fd, spot, item);
+		dedup_dir_after(spot->dir);
+	}
+	/* Also behind a rename: of two names of one inode it does nothing. */
+	if (r != -EBUSY)
+		(void)pl_unlink(private_fd, NAME);
+	(void)follow(leader->item); /* or it is seen when the next name comes */
+	return r;
+}
+
+static void count(struct dedup *d, const struct dedup_item *item)
+{
+	uint64_t bytes =
+		item->look.size < item->look.allocated ? item->look.size : item->look.allocated;
+	struct stat st;
+
+	d->result->linked++;
+	if (pl_fstat(item->fd, &st) == 0 && st.st_nlink == 0)
+		d->result->bytes_saved += bytes;
+}
+
+/* What cannot be done with this name, but may be with others. */
+static bool is_of_name(int r)
+{
+	return r == -EACCES || r == -EPERM || r == -EXDEV || r == -EROFS || r == -ENOSPC ||
+	       r == -EDQUOT || r == -EIO || r == -EBUSY || r == -EOPNOTSUPP || r == -EMFILE;
+}
+
+/* 0; -EMLINK, -ENOENT, -ESTALE as above. */
+static int link_one(struct dedup *d, struct leader *leader, struct dedup_item *item,
+		    const struct dedup_name *name)
+{
+	struct dedup_spot spot;
+	int r = dedup_spot_open(d, name, &spot);
+
+	if (r >= 0)
+		r = is_of(spot.dir->fd, spot.name, &leader->item->look);
+	if (r == 1)
+		return 0; /* somebody else's doing */
+	if (r >= 0)
+		r = link_name(d, leader, item, &spot);
+	else if (r == -ENOENT || r == -ENOTDIR || r == -ELOOP || r == -EXDEV)
+		return 0; /* the name is gone */
+	if (r == 1)
+		count(d, item);
+	else if (r == 0)
+		d->result->left_alone++;
+	if (r < 0 && is_of_name(r))
+		r = dedup_finding(d, name, r, "cannot replace it");
+	return r < 0 ? r : 0;
+}
+
+/* ---- items ---- */
+
+/* Before the first: that with most links, since its names need not change; of these that with the lowest number,
+ * so that two calls choose the same. */
+static void choose_leader(struct dedup_item *items, size_t n)
+{
+	size_t best = 0;
+	struct dedup_item item;
+
+	for (size_t i = 1; i < n; i++) {
+		const struct dedup_look *a = &items[i].look, *b = &items[best].look;
+
+		if (a->nlink > b->nlink || (a->nlink == b->nlink && a->ino < b->ino))
+			best = i;
+	}
+	item = items[0];
+	items[0] = items[best];
+	items[best] = item;
+}
+
+static void pretend(struct dedup *d, const struct dedup_item *items, size_t n)
+{
+	for (size_t i = 1; i < n; i++) {
+		const struct dedup_look *look = &items[i].look;
+
+		d->result->linked += items[i].n_names;
+		if (items[i].n_names >= look->nlink)
+			d->result->bytes_saved +=
+				look->size < look->allocated ? look->size : look->allocated;
+	}
+}
+
+/* L4. */
+static bool has_room(const struct dedup *d, const struct dedup_item *item)
+{
+	for (size_t i = 0; i < d->n_roots; i++)
+		if (d->roots[i].dev == item->look.dev && d->roots[i].links_max > 0)
+			return item->look.nlink < d->roots[i].links_max;
+	return true;
+}
+
+static void note_full(struct dedup *d, const struct dedup_item *item)
+{
+	for (size_t i = 0; i < d->n_roots; i++)
+		if (d->roots[i].dev == item->look.dev && item->look.nlink > 1)
+			d->roots[i].links_max = item->look.nlink;
+}
+
+/* All names of one item. 0; 1: the item is the leader from now on. */
+static int link_item(struct dedup *d, struct leader *leader, struct dedup_item *item)
+{
+	int r = dedup_item_open(d, item);
+
+	if (r <= 0)
+		return r;
+	if (!has_room(d, leader->item))
+		return 1;
+	for (size_t i = 0; i < item->n_names; i++) {
+		r = link_one(d, leader, item, &item->names[i]);
+		if (r == -EMLINK)
+			note_full(d, leader->item);
+		if (r == -EMLINK || r == -ENOENT || r == -ESTALE)
+			return 1;
+		if (r >= 0)
+			r = dedup_tick(d);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* Of what the item could be made a leader of: unchanged, written to by nobody. 1 or 0. */
+static int lead(struct dedup *d, struct leader *leader, struct dedup_item *item)
+{
+	int r = dedup_item_open(d, item);
+
+	if (r == 1)
+		r = may_lead(item);
+	if (r == 1) {
+		if (leader->item && leader->item != item)
+			pl_closep(&leader->item->fd);
+		*leader = (struct leader){.item = item};
+	} else if (r == 0 && item->fd >= 0) {
+		d->result->left_alone += item->n_names;
+	}
+	return r;
+}
+
+int dedup_link_items(struct dedup *d, struct dedup_item *items, size_t n)
+{
+	struct leader leader = {0};
+	int r = 0;
+
+	choose_leader(items, n);
+	if (d->what->dry_run) {
+		pretend(d, items, n);
+		return 0;
+	}
+	for (size_t i = 0; r >= 0 && i < n; i++) {
+		r = leader.item ? link_item(d, &leader, &items[i]) : 1;
+		if (r == 1)
+			r = lead(d, &leader, &items[i]);
+		if (leader.item != &items[i])
+			pl_closep(&items[i].fd);
+	}
+	return r < 0 ? r : 0;
+}
