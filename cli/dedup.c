@@ -9,7 +9,8 @@ enum { HOW_AUTO, HOW_LINK, HOW_REFLINK };
 
 struct values {
 	int how;
-	const char *match;
+	const char *match, *index;
+	int layout;
 	bool dry_run;
 };
 
@@ -25,6 +26,16 @@ static const struct option options[] = {
 	 .type = OPTION_TEXT,
 	 .help = "of content,mode,owner,mtime,xattrs",
 	 .offset = offsetof(struct values, match)},
+	{.name = "index",
+	 .argument = "DIR",
+	 .type = OPTION_TEXT,
+	 .help = "find and keep files by content in DIR (links)",
+	 .offset = offsetof(struct values, index)},
+	{.name = "layout",
+	 .argument = "hex|nix",
+	 .type = OPTION_CHOICE,
+	 .help = "how names in DIR are made",
+	 .offset = offsetof(struct values, layout)},
 	{.letter = 'n',
 	 .name = "dry-run",
 	 .type = OPTION_FLAG,
@@ -40,6 +51,8 @@ static void summary(const struct pleach_dedup_result *result, bool is_dry)
 	printf("%s%s saved, %llu linked, %llu reflinked, of %llu files", is_dry ? "would be: " : "",
 	       size_text(result->bytes_saved, size), (unsigned long long)result->linked,
 	       (unsigned long long)result->reflinked, (unsigned long long)result->files);
+	if (result->indexed)
+		printf(", %llu indexed", (unsigned long long)result->indexed);
 	if (result->left_alone)
 		printf(", %llu left alone", (unsigned long long)result->left_alone);
 	if (result->failed)
@@ -58,6 +71,7 @@ static void result_members(struct json *json, const struct pleach_dedup_result *
 	json_number(json, "bytes_saved", result->bytes_saved);
 	json_number(json, "left_alone", result->left_alone);
 	json_number(json, "failed", result->failed);
+	json_number(json, "indexed", result->indexed);
 }
 
 /* What could not be done: to stderr, and with --json into the document. */
@@ -99,7 +113,8 @@ static int print(struct cli *cli, const struct pleach_dedup_result *result, bool
 
 static int run(struct cli *cli, const void *values)
 {
-	static const char *const ways[] = {NULL, "link", "reflink"};
+	static const char *const ways[] = {NULL, "link", "reflink"}, *const layouts[] = {"hex",
+											 "nix"};
 	const struct values *v = values;
 	struct pleach_dedup_options dedup = PLEACH_DEDUP_OPTIONS_INIT;
 	struct pleach_dedup_result result = PLEACH_DEDUP_RESULT_INIT;
@@ -109,6 +124,8 @@ static int run(struct cli *cli, const void *values)
 
 	dedup.how = ways[v->how];
 	dedup.match = v->match;
+	dedup.index = v->index;
+	dedup.layout = v->index || v->layout ? layouts[v->layout] : NULL;
 	dedup.dry_run = v->dry_run;
 	dedup.cancel = signals_flag();
 	dedup.progress = progress_begin(cli);
@@ -138,7 +155,10 @@ const struct command command_dedup = {
 		"content alone counts. --match says it otherwise: of what it does not name, the\n"
 		"file with most links has its way. Needs no store. Each name is replaced in one\n"
 		"step; a file that changes meanwhile, or is open for writing, is left alone.\n"
-		"Other file systems mounted below a PATH are not entered.\n",
+		"Other file systems mounted below a PATH are not entered.\n\n"
+		"--index gives each file one more name in DIR, by its content, and later calls\n"
+		"find it there without a look at the rest; what has its name there is not read\n"
+		"again. --layout=nix: as in the .links of a Nix or Guix store.\n",
 	.options = options,
 	.values_size = sizeof(struct values),
 	.least = 1,

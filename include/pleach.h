@@ -666,10 +666,16 @@ struct pleach_dedup_options {
 		*cancel; /**< ends the call soon, with -EINTR, once it is not 0; NULL: never */
 	pleach_progress_fn progress; /**< as pleach_store_set_progress(); NULL: never */
 	void *progress_userdata;
+	const char *
+		index; /**< a directory on the same file system that gets one more name of each file, by
+			      what it holds, and is asked before others are read; NULL: none. For links */
+	const char *
+		layout; /**< its names: "hex" (NULL): ab/cdef... of the SHA-256 of the content; "nix": of
+			       that of the archive serialisation, in base32, as Nix and Guix have them */
 };
-#define PLEACH_DEDUP_OPTIONS_INIT                                                    \
-	{                                                                            \
-		sizeof(struct pleach_dedup_options), NULL, NULL, 0, NULL, NULL, NULL \
+#define PLEACH_DEDUP_OPTIONS_INIT                                                                \
+	{                                                                                        \
+		sizeof(struct pleach_dedup_options), NULL, NULL, 0, NULL, NULL, NULL, NULL, NULL \
 	}
 struct pleach_dedup_result {
 	size_t size;
@@ -682,10 +688,11 @@ struct pleach_dedup_result {
 		bytes_saved; /**< content that is on disk no more, as far as no name elsewhere keeps it */
 	uint64_t left_alone; /**< names of files that changed meanwhile or are open for writing */
 	uint64_t failed;     /**< names that could not be read or replaced: those of the report */
+	uint64_t indexed;    /**< new names in the index */
 };
-#define PLEACH_DEDUP_RESULT_INIT                                           \
-	{                                                                  \
-		sizeof(struct pleach_dedup_result), 0, 0, 0, 0, 0, 0, 0, 0 \
+#define PLEACH_DEDUP_RESULT_INIT                                              \
+	{                                                                     \
+		sizeof(struct pleach_dedup_result), 0, 0, 0, 0, 0, 0, 0, 0, 0 \
 	}
 /**
  * Has equal files in the directories `paths` (NULL ends; everything below them, but for other file systems

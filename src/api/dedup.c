@@ -17,6 +17,23 @@ static int read_how(const char *how, enum pl_dedup_how *ret_how, struct pleach_e
 	return 0;
 }
 
+static int read_index(const struct pleach_dedup_options *o, struct pl_dedup *dedup,
+		      struct pleach_error *error)
+{
+	dedup->index = o->index;
+	if (o->layout && strcmp(o->layout, "hex") != 0 && strcmp(o->layout, "nix") != 0)
+		return pl_fail_usage(error, "'%s' is no layout of an index", o->layout);
+	if (o->layout && !o->index)
+		return pl_fail_usage(error, "a layout is that of an index, and none was given");
+	if (o->layout && strcmp(o->layout, "nix") == 0)
+		dedup->layout = PL_DEDUP_NIX;
+	if (o->index && dedup->how == PL_DEDUP_REFLINK)
+		return pl_fail_usage(error, "an index is for links, not for reflinks");
+	if (o->index)
+		dedup->how = PL_DEDUP_LINK;
+	return 0;
+}
+
 static int read_match(const char *match, uint32_t *ret_match, struct pleach_error *error)
 {
 	static const struct {
@@ -66,6 +83,8 @@ int pleach_dedup(const char *const *paths, const struct pleach_dedup_options *op
 	r = read_how(o.how, &dedup.how, error);
 	if (r >= 0 && o.match)
 		r = read_match(o.match, &dedup.match, error);
+	if (r >= 0)
+		r = read_index(&o, &dedup, error);
 	if (r < 0)
 		return r;
 	dedup.has_match = o.match != NULL;

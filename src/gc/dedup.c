@@ -181,7 +181,7 @@ static int share_all(struct dedup *d)
 	int r = 0;
 
 	d->phase = "compare";
-	dedup_names_settle(names, false);
+	dedup_names_settle(names, d->index_fd >= 0);
 	d->done = d->done_bytes = 0;
 	d->total = names->n;
 	for (size_t at = 0; r >= 0 && at < names->n; at += length) {
@@ -194,10 +194,38 @@ static int share_all(struct dedup *d)
 	return r;
 }
 
+/* Entries are links. */
+static int check_index(struct dedup *d)
+{
+	PL_CLOSE int config = -EBADF;
+
+	if (d->index_fd < 0)
+		return 0;
+	if (find_store(d->index_fd, &config)) {
+		pl_fail_usage(d->error, "the index '%s' lies in a store", d->what->index);
+		pl_error_path(d->error, d->what->index);
+		return -EINVAL;
+	}
+	for (size_t i = 0; i < d->n_roots; i++) {
+		if (d->roots[i].dev == d->index_dev)
+			continue;
+		pl_fail(d->error, PLEACH_FAILED, -EXDEV,
+			"the index '%s' is on another file system than '%s'", d->what->index,
+			d->roots[i].path);
+		pl_error_path(d->error, d->what->index);
+		return -EXDEV;
+	}
+	return 0;
+}
+
 static int run(struct dedup *d)
 {
 	int r = open_roots(d);
 
+	if (r >= 0)
+		r = dedup_index_open(d);
+	if (r >= 0)
+		r = check_index(d);
 	d->phase = "scan";
 	for (size_t i = 0; r >= 0 && i < d->n_roots; i++)
 		r = walk_root(d, &d->roots[i]);
@@ -222,6 +250,7 @@ int pl_dedup_run(const struct pl_dedup *dedup, struct pleach_dedup_result *ret_r
 {
 	struct pleach_error own = PLEACH_ERROR_INIT;
 	struct dedup d = {.what = dedup,
+			  .index_fd = -EBADF,
 			  .names = DEDUP_NAMES_NONE,
 			  .result = ret_result,
 			  .findings = ret_findings,
@@ -241,6 +270,8 @@ int pl_dedup_run(const struct pl_dedup *dedup, struct pleach_dedup_result *ret_r
 	for (size_t i = 0; i < d.n_roots; i++)
 		dedup_root_close(&d.roots[i]);
 	free(d.roots);
+	pl_closep(&d.index_fd);
+	pl_buffer_done(&d.index_inodes);
 	dedup_names_done(&d.names);
 	pl_buffer_done(&d.xattrs);
 	pl_hash_free(d.hash);

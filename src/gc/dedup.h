@@ -6,6 +6,7 @@
  *	        -> dedup_group.c    a run: opened, looked at, read; what is equal
  *	        -> dedup_link.c     one name made a link of an equal file, in one step
  *	           dedup_share.c    or one file made to share its blocks
+ *	           dedup_index.c    names by content, in which equal files are found that are in no run
  *	           dedup_place.c    directories of names, their times, `.pleach-<random>` in a PATH
  *
  * D1  No inode that is there is written to, and no name is ever without its content.
@@ -101,8 +102,12 @@ struct dedup {
 	uint32_t match_link, match_share; /* PL_DEDUP_MATCH_... for each way */
 	struct dedup_names names;
 	struct dedup_dir dirs[DEDUP_OPEN_DIRS];
-	uint64_t seed, clock;  /* of maps; of the directories' use */
-	unsigned char *buffer; /* DEDUP_BUFFER bytes, twice */
+	uint64_t seed, clock; /* of maps; of the directories' use */
+	int index_fd;	      /* -EBADF: none */
+	dev_t index_dev;
+	ino_t index_ino;
+	struct pl_buffer index_inodes; /* of its entries: uint64_t, sorted */
+	unsigned char *buffer;	       /* DEDUP_BUFFER bytes, twice */
 	struct pl_hash *hash;
 	struct pl_buffer xattrs;
 	struct pleach_dedup_result *result;
@@ -160,8 +165,9 @@ struct dedup_item {
 	const struct dedup_name *names;
 	size_t n_names;
 	struct dedup_look look;
-	struct pl_id id; /* of all that must be equal */
-	int fd;		 /* -EBADF while closed */
+	struct pl_id id;   /* of all that must be equal; with an index, what its name is made of */
+	struct pl_id meta; /* with an index: of what must be equal besides the content */
+	int fd;		   /* -EBADF while closed */
 };
 /** One run of names of one key. */
 int dedup_run(struct dedup *d, struct dedup_name *names, size_t n);
@@ -169,14 +175,39 @@ int dedup_run(struct dedup *d, struct dedup_name *names, size_t n);
 int dedup_item_open(struct dedup *d, struct dedup_item *item);
 /** Nothing of it has changed since. The times of the inode alone may have, where its links have. */
 bool dedup_look_holds(const struct dedup_look *then, const struct dedup_look *now);
+/** Have two open items of one size the same bytes? 1, 0, or -EAGAIN: one of them changes. */
+int dedup_equal(struct dedup *d, struct dedup_item *a, struct dedup_item *b);
+/** Has `entry`, which is open, what the item's `meta` says? 1 or 0. */
+int dedup_metadata_equal(struct dedup *d, struct dedup_item *entry, const struct dedup_item *item);
 int dedup_look(int fd, struct dedup_look *ret_look);
 
 /* ---- dedup_link.c, dedup_share.c ---- */
 
-/** Makes every name of the items after the first a link of the first, or of one of the others where that has
- * links enough. They are equal. */
-int dedup_link_items(struct dedup *d, struct dedup_item *items, size_t n);
+/** Makes every name of the items, which are equal, a link of `leader`, an open one that is none of their names
+ * (NULL: of one of the items), or of one of the items where that has links enough. */
+int dedup_link_items(struct dedup *d, struct dedup_item *leader, struct dedup_item *items,
+		     size_t n);
+/** Before the first: that with most links, since its names need not change; of these that with the lowest number,
+ * so that two calls choose the same. */
+void dedup_choose_leader(struct dedup_item *items, size_t n);
+/** 1: it is what it was, as far as this user can see nobody writes to it, and it has a name; 0. */
+int dedup_may_lead(struct dedup_item *item);
 /** Has the items share the blocks of the first. */
 int dedup_share_items(struct dedup *d, struct dedup_item *items, size_t n);
+
+/* ---- dedup_index.c ---- */
+
+#define DEDUP_INDEX_NAME 80
+void dedup_index_name(enum pl_dedup_layout layout, const struct pl_id *id,
+		      char ret_name[DEDUP_INDEX_NAME]);
+/** What is hashed before and behind the content. */
+void dedup_index_hash_begin(struct dedup *d, const struct dedup_look *look);
+void dedup_index_hash_end(struct dedup *d, const struct dedup_look *look);
+/** Opens it, if one is wanted. */
+int dedup_index_open(struct dedup *d);
+/** Has the file its name there already? */
+bool dedup_index_has(const struct dedup *d, const struct stat *st);
+/** Makes the items, which are equal, links of their entry in the index, which is made where there is none. */
+int dedup_index_items(struct dedup *d, struct dedup_item *items, size_t n);
 
 #endif

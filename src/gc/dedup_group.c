@@ -272,8 +272,14 @@ static int identify(struct dedup *d, struct dedup_item *item, uint32_t match, ui
 		return r;
 	}
 	r = hash_metadata(d, item, match);
+	if (d->index_fd >= 0) {
+		pl_hash_end(d->hash, &item->meta);
+		dedup_index_hash_begin(d, &item->look);
+	}
 	if (r >= 0)
 		r = hash_content(d, item, length < item->look.size ? length : item->look.size);
+	if (d->index_fd >= 0)
+		dedup_index_hash_end(d, &item->look);
 	pl_hash_end(d->hash, &item->id);
 	r = judge(d, item, r);
 	if (!keeps_open)
@@ -330,6 +336,25 @@ static int compare_two(struct dedup *d, struct dedup_item *items, uint32_t match
 	return r == 1 ? judge(d, &items[1], 0) : r;
 }
 
+int dedup_equal(struct dedup *d, struct dedup_item *a, struct dedup_item *b)
+{
+	const struct dedup_item pair[2] = {*a, *b};
+	size_t bad = 0;
+	int r = compare_content(d, pair, &bad);
+
+	if (r == 1 && (still_holds(a) != 1 || still_holds(b) != 1))
+		r = -EAGAIN;
+	return r;
+}
+
+int dedup_metadata_equal(struct dedup *d, struct dedup_item *entry, const struct dedup_item *item)
+{
+	int r = hash_metadata(d, entry, d->match_link);
+
+	pl_hash_end(d->hash, &entry->meta);
+	return r < 0 ? r : pl_id_equal(&entry->meta, &item->meta);
+}
+
 /* ---- more ---- */
 
 static int by_id(const void *a, const void *b)
@@ -339,14 +364,18 @@ static int by_id(const void *a, const void *b)
 
 	if (is_x != is_y) /* what is left alone comes last */
 		return is_x ? -1 : 1;
-	return is_x ? pl_id_compare(&x->id, &y->id) : 0;
+	if (!is_x)
+		return 0;
+	return pl_id_equal(&x->id, &y->id) ? pl_id_compare(&x->meta, &y->meta)
+					   : pl_id_compare(&x->id, &y->id);
 }
 
 static size_t equal_from(const struct dedup_item *items, size_t n, size_t at)
 {
 	size_t end = at + 1;
 
-	while (end < n && items[end].n_names > 0 && pl_id_equal(&items[end].id, &items[at].id))
+	while (end < n && items[end].n_names > 0 && pl_id_equal(&items[end].id, &items[at].id) &&
+	       pl_id_equal(&items[end].meta, &items[at].meta))
 		end++;
 	return end - at;
 }
@@ -358,8 +387,10 @@ static int share(struct dedup *d, struct dedup_item *items, size_t n)
 
 	if (r < 0)
 		return is_gone(r) ? 0 : r;
+	if (d->index_fd >= 0)
+		return dedup_index_items(d, items, n);
 	return spot.dir->root->how == PL_DEDUP_REFLINK ? dedup_share_items(d, items, n)
-						       : dedup_link_items(d, items, n);
+						       : dedup_link_items(d, NULL, items, n);
 }
 
 static int tell_apart(struct dedup *d, struct dedup_item *items, size_t n, uint32_t match,
@@ -381,7 +412,7 @@ static int share_equal(struct dedup *d, struct dedup_item *items, size_t n)
 
 	for (size_t at = 0; r >= 0 && at < n && items[at].n_names > 0; at += length) {
 		length = equal_from(items, n, at);
-		if (length > 1)
+		if (length > 1 || d->index_fd >= 0)
 			r = share(d, &items[at], length);
 	}
 	return r < 0 ? r : 0;
@@ -403,6 +434,14 @@ static int share_alike(struct dedup *d, struct dedup_item *items, size_t n, uint
 	if (items[0].look.size <= HEAD)
 		return share(d, items, n);
 	r = tell_apart(d, items, n, match, UINT64_MAX);
+	return r < 0 ? r : share_equal(d, items, n);
+}
+
+/* With an index a file need not have a twin. */
+static int all(struct dedup *d, struct dedup_item *items, size_t n, uint32_t match)
+{
+	int r = tell_apart(d, items, n, match, UINT64_MAX);
+
 	return r < 0 ? r : share_equal(d, items, n);
 }
 
@@ -469,7 +508,9 @@ static int run_slice(struct dedup *d, struct dedup_name *names, size_t n, size_t
 		r = begin_items(d, items, n_files, &kept);
 	if (r >= 0 && kept > 0)
 		r = find_match(d, items[0].names, &match);
-	if (r >= 0 && kept == 2 && n_files <= OPEN_ITEMS) {
+	if (r >= 0 && kept > 0 && d->index_fd >= 0) {
+		r = all(d, items, kept, match);
+	} else if (r >= 0 && kept == 2 && n_files <= OPEN_ITEMS) {
 		r = compare_two(d, items, match);
 		if (r == 1)
 			r = share(d, items, 2);
@@ -534,14 +575,14 @@ int dedup_run(struct dedup *d, struct dedup_name *names, size_t n)
 	size_t files = count_files(names, n), length;
 	int r = 0;
 
-	if (files < 2)
+	if (files < 2 && d->index_fd < 0)
 		return 0;
 	if (files <= DEDUP_SLICE)
 		return run_slice(d, names, n, files);
 	r = cut(d, names, n);
 	for (size_t at = 0; r >= 0 && at < n; at += length) {
 		length = dedup_names_run(names, n, at);
-		if (dedup_names_inode(names, n, at) < length)
+		if (dedup_names_inode(names, n, at) < length || d->index_fd >= 0)
 			r = run_slices(d, &names[at], length);
 	}
 	return r;

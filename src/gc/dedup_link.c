@@ -26,8 +26,7 @@ struct leader {
 	bool is_synced;
 };
 
-/* 1: it is what it was, as far as this user can see nobody writes to it, and it has room for a link. */
-static int may_lead(struct dedup_item *item)
+int dedup_may_lead(struct dedup_item *item)
 {
 	struct dedup_look now;
 	int r = dedup_look(item->fd, &now);
@@ -222,9 +221,7 @@ static int link_one(struct dedup *d, struct leader *leader, struct dedup_item *i
 
 /* ---- items ---- */
 
-/* Before the first: that with most links, since its names need not change; of these that with the lowest number,
- * so that two calls choose the same. */
-static void choose_leader(struct dedup_item *items, size_t n)
+void dedup_choose_leader(struct dedup_item *items, size_t n)
 {
 	size_t best = 0;
 	struct dedup_item item;
@@ -242,7 +239,7 @@ static void choose_leader(struct dedup_item *items, size_t n)
 
 static void pretend(struct dedup *d, const struct dedup_item *items, size_t n)
 {
-	for (size_t i = 1; i < n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		const struct dedup_look *look = &items[i].look;
 
 		d->result->linked += items[i].n_names;
@@ -297,7 +294,7 @@ static int lead(struct dedup *d, struct leader *leader, struct dedup_item *item)
 	int r = dedup_item_open(d, item);
 
 	if (r == 1)
-		r = may_lead(item);
+		r = dedup_may_lead(item);
 	if (r == 1) {
 		if (leader->item && leader->item != item)
 			pl_closep(&leader->item->fd);
@@ -308,17 +305,20 @@ static int lead(struct dedup *d, struct leader *leader, struct dedup_item *item)
 	return r;
 }
 
-int dedup_link_items(struct dedup *d, struct dedup_item *items, size_t n)
+int dedup_link_items(struct dedup *d, struct dedup_item *first, struct dedup_item *items, size_t n)
 {
-	struct leader leader = {0};
+	struct leader leader = {.item = first};
 	int r = 0;
 
-	choose_leader(items, n);
+	if (!first)
+		dedup_choose_leader(items, n);
 	if (d->what->dry_run) {
-		pretend(d, items, n);
+		pretend(d, items + !first, n - !first);
 		return 0;
 	}
 	for (size_t i = 0; r >= 0 && i < n; i++) {
+		if (first && first->look.ino == items[i].look.ino)
+			continue; /* it is what the index has */
 		r = leader.item ? link_item(d, &leader, &items[i]) : 1;
 		if (r == 1)
 			r = lead(d, &leader, &items[i]);

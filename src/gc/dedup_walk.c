@@ -93,6 +93,12 @@ static bool may_enter_store(struct walker *w, int fd)
 	return w->root->has_how && w->root->how == PL_DEDUP_REFLINK;
 }
 
+static bool is_index(const struct walker *w, const struct stat *st)
+{
+	return w->d->index_fd >= 0 && st->st_dev == w->d->index_dev &&
+	       st->st_ino == w->d->index_ino;
+}
+
 static int enter(struct walker *w, const char *name)
 {
 	int fd = pl_open_dir(pl_walk_fd(&w->walk), name);
@@ -101,7 +107,7 @@ static int enter(struct walker *w, const char *name)
 
 	if (fd >= 0)
 		r = pl_fstat(fd, &st);
-	if (fd >= 0 && (r < 0 || st.st_dev != w->root->dev ||
+	if (fd >= 0 && (r < 0 || st.st_dev != w->root->dev || is_index(w, &st) ||
 			(strcmp(name, ".pleach") == 0 && !may_enter_store(w, fd)))) {
 		pl_close(fd);
 		return r < 0 ? r : 0;
@@ -209,6 +215,14 @@ static int visit(struct walker *w, const struct pl_dirent *entry)
 	/* A file can be mounted over a name, too. An empty one has nothing to share. */
 	if (!S_ISREG(st.st_mode) || st.st_size == 0 || st.st_dev != w->root->dev)
 		return 0;
+	/* What its owner may write is no finished file of such a store: Nix leaves it out, too. */
+	if (w->d->index_fd >= 0 && w->d->what->layout == PL_DEDUP_NIX && (st.st_mode & S_IWUSR))
+		return 0;
+	if (dedup_index_has(w->d, &st)) {
+		w->d->result->files++;
+		w->d->result->bytes += (uint64_t)st.st_size;
+		return 0;
+	}
 	return add_file(w, entry->name, &st);
 }
 

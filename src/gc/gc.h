@@ -172,12 +172,15 @@ enum pl_dedup_match {
 	PL_DEDUP_MATCH_XATTRS = 1 << 3,
 };
 #define PL_DEDUP_MATCH_ALL 15u
+enum pl_dedup_layout { PL_DEDUP_HEX, PL_DEDUP_NIX };
 struct pl_dedup {
 	const char *const *paths;
 	size_t n_paths;
 	enum pl_dedup_how how;
 	bool has_match; /* else all for links, and the content alone for blocks */
 	uint32_t match;
+	const char *index; /* directory with a name for each file; NULL: none */
+	enum pl_dedup_layout layout;
 	bool dry_run;
 	const volatile int *cancel; /* NULL: never */
 	pleach_progress_fn progress;

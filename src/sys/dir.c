@@ -119,6 +119,26 @@ int pl_list(int fd, struct pl_listing *ret_listing)
 	return 0;
 }
 
+int pl_list_inodes(int fd, struct pl_buffer *inodes)
+{
+	char *buffer = malloc(READ_SIZE);
+	int n, r = buffer ? PL_RETRY(lseek(fd, 0, SEEK_SET)) : -ENOMEM;
+
+	while (r >= 0 && (n = r = read_records(fd, buffer, READ_SIZE)) > 0) {
+		for (int at = 0; at < n;) {
+			const struct record *record = (const void *)(buffer + at);
+
+			if (!is_dot(record->name))
+				pl_buffer_add(inodes, &record->ino, sizeof(record->ino));
+			at += record->length;
+		}
+		if (!pl_buffer_ok(inodes))
+			r = -ENOMEM;
+	}
+	free(buffer);
+	return r < 0 ? r : 0;
+}
+
 void pl_listing_done(struct pl_listing *listing)
 {
 	free(listing->entries);

@@ -68,14 +68,12 @@ int pl_share_content(int from_fd, int to_fd, uint64_t length)
 
 /* ---- what is shared already ---- */
 
-struct extents {
-	union {
-		struct fiemap map;
-		char room[sizeof(struct fiemap) + EXTENTS * sizeof(struct fiemap_extent)];
-	};
+union extents {
+	struct fiemap map;
+	char room[sizeof(struct fiemap) + EXTENTS * sizeof(struct fiemap_extent)];
 };
 
-static int read_extents(int fd, uint64_t offset, uint64_t length, struct extents *extents)
+static int read_extents(int fd, uint64_t offset, uint64_t length, union extents *extents)
 {
 	extents->map = (struct fiemap){.fm_start = offset,
 				       .fm_length = length - offset,
@@ -97,7 +95,7 @@ static bool same_extent(const struct fiemap_extent *a, const struct fiemap_exten
 
 int pl_share_is_shared(int a_fd, int b_fd, uint64_t length)
 {
-	struct extents *pair = calloc(2, sizeof(*pair));
+	union extents *pair = calloc(2, sizeof(*pair));
 	uint64_t offset = 0;
 	int r = pair ? 1 : -ENOMEM;
 

@@ -190,6 +190,8 @@ struct pl_listing {
 /** Reads all of it. `fd` is rewound first and stays the caller's. */
 int pl_list(int fd, struct pl_listing *ret_listing);
 void pl_listing_done(struct pl_listing *listing);
+/** Appends the inode numbers alone, a uint64_t each, of millions of names. */
+int pl_list_inodes(int fd, struct pl_buffer *inodes);
 /** Binary search; NULL if it is not there. */
 const struct pl_dirent *pl_listing_find(const struct pl_listing *listing, const char *name);
 /** 1: no entries, 0: some. */

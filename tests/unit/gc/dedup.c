@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "gc/dedup.h"
 #include "gc/dedups.h"
 #include "sys/images.h"
 
@@ -420,6 +421,94 @@ static void reflinks_are_refused_where_there_are_none(void **state)
 	assert_int_equal(c.result.linked, 3);
 }
 
+/* ---- an index ---- */
+
+static void names_of_nix_are_the_archive_s_hash_in_base32(void **state)
+{
+	struct pl_id id;
+	char name[DEDUP_INDEX_NAME];
+
+	(void)state;
+	/* nix-hash --type sha256 --to-base32 of these digits */
+	assert_int_equal(
+		pl_id_parse("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+			    &id),
+		0);
+	dedup_index_name(PL_DEDUP_NIX, &id, name);
+	assert_string_equal(name, "0mdqa9w1p6cmli6976v4wi0sw9r4p5prkj7lzfd1877wk11c9c73");
+}
+
+static void an_index_finds_what_another_call_has_seen(void **state)
+{
+	struct scratch *s = *state;
+	struct dedup_call c = dedup_begin(NULL);
+
+	assert_int_equal(make_tree(s), 0);
+	assert_int_equal(dedup_tree_with_index(s), 0);
+	assert_int_equal(number_of(s, "find index -type f | wc -l"), 4);
+	assert_int_equal(number_of(s, "cd index && for f in ??/*; do sha256sum <$f; done | "
+				      "cut -c1-64 | sort >../1; ls -d ??/* | tr -d / | sort | "
+				      "cmp - ../1 && echo 1"),
+			 1);
+	assert_int_equal(make_dir(s, "u", 0755), 0);
+	assert_int_equal(put(s, "u/alone", "there is nothing of this size\n"), 0);
+	assert_int_equal(put(s, "u/one", "first\n"), 0);
+	assert_int_equal(put(s, "u/new", "something else\n"), 0);
+	assert_int_equal(fchmodat(s->fd, "u/one", 0600, 0), 0);
+	c.options.index = scratch_path(s, "index");
+	assert_int_equal(dedup_at(s, &c, "u"), 0);
+	assert_true(same_file(s, "u/alone", "t/a/alone"));
+	assert_false(same_file(s, "u/one", "t/a/one")); /* another mode */
+	assert_int_equal(c.result.linked, 1);
+	assert_int_equal(c.result.indexed, 1);
+	c = dedup_begin(NULL);
+	c.options.index = scratch_path(s, "index");
+	assert_int_equal(dedup_at(s, &c, "t"), 0);
+	assert_int_equal(c.result.bytes_read + c.result.linked + c.result.indexed, 0);
+}
+
+static void an_entry_that_is_other_than_its_name_is_told_and_left(void **state)
+{
+	struct scratch *s = *state;
+	struct dedup_call c = dedup_begin(NULL);
+
+	assert_int_equal(make_tree(s), 0);
+	assert_int_equal(dedup_tree_with_index(s), 0);
+	/* The content of `one` changes in place, by all its names. */
+	assert_int_equal(
+		number_of(s, "printf 'FIRST\\n' >t/a/one; touch -d @1600000000 t/a/one; echo 1"),
+		1);
+	assert_int_equal(make_dir(s, "u", 0755), 0);
+	assert_int_equal(put(s, "u/one", "first\n"), 0);
+	assert_int_equal(put(s, "u/two", "first\n"), 0);
+	c.options.index = scratch_path(s, "index");
+	assert_int_equal(dedup_at(s, &c, "u"), PLEACH_PARTIAL);
+	assert_true(strstr(c.finding, "index/") && strstr(c.finding, "is not what its name says"));
+	assert_string_equal(content_of(s, "u/one"), "first\n");
+	assert_true(same_file(s, "u/one", "u/two"));
+	assert_string_equal(content_of(s, "t/a/one"), "FIRST\n");
+}
+
+static void an_index_is_for_links_outside_of_stores(void **state)
+{
+	struct scratch *s = *state;
+	struct dedup_call c = dedup_begin("reflink");
+	STORE *store = open_store(s, "store");
+
+	assert_non_null(store);
+	assert_int_equal(make_tree(s), 0);
+	c.options.index = scratch_path(s, "t");
+	assert_int_equal(dedup_at(s, &c, "t"), -EINVAL);
+	c = dedup_begin("link");
+	c.options.layout = "nix";
+	assert_int_equal(dedup_at(s, &c, "t"), -EINVAL);
+	c.options.index = scratch_path(s, "store/.pleach/objects");
+	assert_int_equal(dedup_at(s, &c, "t"), -EINVAL);
+	c.options.index = scratch_path(s, "nothing");
+	assert_int_equal(dedup_at(s, &c, "t"), -ENOENT);
+	assert_int_equal(count_inodes(s), TREE_INODES + 1);
+}
+
 /* ---- ends ---- */
 
 static void it_can_be_cancelled(void **state)
@@ -456,6 +545,10 @@ int main(void)
 		TEST(blocks_are_shared_where_the_file_system_can),
 		TEST(a_store_shares_blocks_G4),
 		TEST(reflinks_are_refused_where_there_are_none),
+		TEST(names_of_nix_are_the_archive_s_hash_in_base32),
+		TEST(an_index_finds_what_another_call_has_seen),
+		TEST(an_entry_that_is_other_than_its_name_is_told_and_left),
+		TEST(an_index_is_for_links_outside_of_stores),
 		TEST(it_can_be_cancelled),
 	};
 

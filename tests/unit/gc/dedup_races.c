@@ -40,6 +40,61 @@ static void killed_at_any_call_nothing_is_lost_or_leaked(void **state)
 	assert_true(n > 15);
 }
 
+static void killed_at_any_call_with_an_index_nothing_is_lost_or_leaked(void **state)
+{
+	struct scratch *s = *state;
+	uint64_t n = 1;
+
+	for (;; n++) {
+		(void)number_of(s, "rm -rf t index; echo 0");
+		assert_int_equal(make_tree(s), 0);
+		if (killed_at(n, dedup_tree_with_index, s) == 0)
+			break;
+		assert_true(tree_is_whole(s));
+		assert_int_equal(dedup_tree_with_index(s), 0);
+		assert_true(tree_is_whole(s));
+		assert_int_equal(count_inodes(s), TREE_INODES_SHARED + 1);
+		assert_int_equal(number_of(s, "find index -type f | wc -l"), 4);
+		assert_int_equal(number_of(s, "find t -type f -size +0 -links 1 | wc -l"), 0);
+		assert_int_equal(count_unfinished(s), 0);
+	}
+	print_message("# %u points\n", (unsigned)(n - 1));
+	assert_true(n > 25);
+}
+
+static uint64_t syncs_before_link;
+
+static void note_syncs(uint64_t number, enum pl_call call, void *userdata)
+{
+	(void)number;
+	(void)userdata;
+	if (call == PL_CALL_LINK && syncs_before_link == 0)
+		syncs_before_link = pl_seam_count_of(PL_CALL_SYNC) + 1;
+}
+
+static void what_names_come_to_lead_to_is_synced_before(void **state)
+{
+	struct scratch *s = *state;
+	struct pl_fs fs;
+
+	assert_int_equal(pl_fs_probe(s->fd, &fs), 0);
+	if (fs.is_volatile)
+		SKIP("nothing is durable here");
+	assert_int_equal(make_tree(s), 0);
+	syncs_before_link = 0;
+	pl_seam_arm(&(struct pl_seam_plan){.stop = note_syncs});
+	assert_int_equal(dedup_tree(s), 0);
+	assert_true(syncs_before_link >= 2); /* one more than there were */
+	/* One for all where that is a barrier; the other leader is as old as that one. */
+	assert_true(!fs.has_syncfs_barrier || pl_seam_count_of(PL_CALL_SYNC) <= 3);
+	pl_seam_disable(PL_CAP_SYNCFS);
+	(void)number_of(s, "rm -rf t; echo 0");
+	assert_int_equal(make_tree(s), 0);
+	pl_seam_arm(&(struct pl_seam_plan){0});
+	assert_int_equal(dedup_tree(s), 0);
+	assert_int_equal(pl_seam_count_of(PL_CALL_SYNC), 2); /* one a leader */
+}
+
 static void failed_at_any_call_nothing_is_lost_or_leaked(void **state)
 {
 	static const int errnos[] = {EIO, ENOSPC, EACCES, EPERM, EMLINK, ENOENT, EXDEV, EINTR};
@@ -392,6 +447,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(killed_at_any_call_nothing_is_lost_or_leaked),
+		TEST(killed_at_any_call_with_an_index_nothing_is_lost_or_leaked),
+		TEST(what_names_come_to_lead_to_is_synced_before),
 		TEST(failed_at_any_call_nothing_is_lost_or_leaked),
 		TEST(no_more_links_is_a_second_copy),
 		TEST(a_directory_that_takes_no_more_leaves_the_name_as_it_is),

@@ -179,4 +179,14 @@ static inline int dedup_tree(struct scratch *s)
 	return dedup_at(s, &c, "t");
 }
 
+/* The same with an index, which is made where it is missing. */
+static inline int dedup_tree_with_index(struct scratch *s)
+{
+	struct dedup_call c = dedup_begin("link");
+
+	(void)mkdirat(s->fd, "index", 0755);
+	c.options.index = scratch_path(s, "index");
+	return dedup_at(s, &c, "t");
+}
+
 #endif
