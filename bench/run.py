@@ -2,7 +2,7 @@
 """What pleach costs beside its peers, as ratios within one run.
 
     ./dev bench            20,000 small files, 80,000 for transactions, 300,000 tiny ones for memory
-    ./dev bench --rounds N --files N --transaction-files N --no-transactions --no-memory
+    ./dev bench --rounds N --files N --transaction-files N --no-transactions --no-dedup --no-memory
 
 As root on a fresh loop image with ext4 and its default options, so that durability costs what it
 costs; else below $TMPDIR, and it says so. Each figure is the median of the ratios of rounds in which
@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 
+import dedup
 import transactions
 
 MIB = 1024 * 1024
@@ -255,11 +256,21 @@ def measure(args, work):
             held &= transactions.measure(args, image.path, args.transaction_files)
         finally:
             image.close()
+    if args.dedup:
+        image = Image(work, "dedup", 3000) if is_root else Plain(work, "dedup")
+        try:
+            args.Row = Row
+            tree = os.path.join(image.path, "tree")
+            make_tree(tree, args.files, 1)
+            held &= dedup.measure(args, image.path, tree)
+        finally:
+            image.close()
     if args.memory:
         image = (Image(work, "many", 2500, "-O", "inline_data", "-N", "1500000") if is_root
                  else Plain(work, "many"))
         try:
             held &= memory(args, image.path)
+            held &= dedup.memory(args, image.path, make_tiny_tree)
         finally:
             image.close()
     return held
@@ -273,6 +284,7 @@ def main():
     parser.add_argument("--memory-files", type=int, default=300000)
     parser.add_argument("--transaction-files", type=int, default=80000)
     parser.add_argument("--no-transactions", dest="transactions", action="store_false")
+    parser.add_argument("--no-dedup", dest="dedup", action="store_false")
     parser.add_argument("--no-memory", dest="memory", action="store_false")
     args = parser.parse_args()
     args.pleach = os.path.abspath(args.pleach)

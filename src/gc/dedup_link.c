@@ -61,6 +61,14 @@ static int follow(struct dedup_item *leader)
 	return r;
 }
 
+static int unchanged(const struct dedup_item *item)
+{
+	struct dedup_look now;
+	int r = dedup_look(item->fd, &now);
+
+	return r < 0 ? r : dedup_look_holds(&item->look, &now);
+}
+
 /* Right before, and, since a name that moves sets the time of its inode, less closely behind: 1 or 0. */
 static int holds(const struct dedup_item *item, bool has_moved)
 {
@@ -153,7 +161,8 @@ static int link_name(struct dedup *d, struct leader *leader, const struct dedup_
 	if (r < 0)
 		return r;
 	leader->is_synced = true;
-	r = holds(leader->item, false);
+	r = unchanged(
+		leader->item); /* who writes to it is looked for behind, with the name in our hands */
 	if (r == 1)
 		r = pl_link_fd(leader->item->fd, private_fd, NAME);
 	else if (r == 0)
