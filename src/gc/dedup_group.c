@@ -122,7 +122,7 @@ static void leave_alone(struct dedup *d, const struct dedup_item *item)
 
 int dedup_item_open(struct dedup *d, struct dedup_item *item)
 {
-	struct dedup_look look;
+	struct dedup_look look = {0};
 	int r;
 
 	if (item->fd >= 0)
@@ -494,11 +494,14 @@ static int find_match(struct dedup *d, const struct dedup_name *name, uint32_t *
 /* No more than DEDUP_SLICE files. */
 static int run_slice(struct dedup *d, struct dedup_name *names, size_t n, size_t n_files)
 {
-	struct dedup_item *items = calloc(n_files, sizeof(*items));
+	struct dedup_item *items;
 	size_t kept = 0, at = 0;
 	uint32_t match = 0;
-	int r = items ? 0 : -ENOMEM;
+	int r;
 
+	pl_assert(n_files > 0);
+	items = calloc(n_files, sizeof(*items));
+	r = items ? 0 : -ENOMEM;
 	for (size_t i = 0; r >= 0 && i < n_files; i++) {
 		items[i] = (struct dedup_item){.names = &names[at], .fd = -EBADF};
 		items[i].n_names = dedup_names_inode(names, n, at);

@@ -131,9 +131,28 @@ static void what_is_no_directory_cannot_be_listed(void **state)
 	assert_int_equal(pl_list(-1, &listing), -EBADF);
 }
 
+static void inodes_alone_are_those_of_the_names(void **state)
+{
+	struct scratch *s = *state;
+	PL_BUFFER inodes = {0};
+	uint64_t ino;
+	struct stat st;
+
+	assert_int_equal(make_file(s->fd, "a", ""), 0);
+	assert_int_equal(linkat(s->fd, "a", s->fd, "b", 0), 0);
+	assert_int_equal(pl_list_inodes(s->fd, &inodes), 0);
+	assert_int_equal(inodes.length, 2 * sizeof(ino));
+	assert_int_equal(fstatat(s->fd, "a", &st, 0), 0);
+	for (size_t i = 0; i < 2; i++) {
+		memcpy(&ino, inodes.data + i * sizeof(ino), sizeof(ino));
+		assert_int_equal(ino, st.st_ino);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		TEST(inodes_alone_are_those_of_the_names),
 		TEST(every_byte_that_a_name_may_hold_is_listed_in_order),
 		TEST(a_listing_that_takes_many_reads_is_whole),
 		TEST(an_entry_tells_type_and_inode),
