@@ -16,6 +16,8 @@
  * L4  The number of links that a file can have is known when the first EMLINK came. The file that met it becomes
  *     a leader itself. ENOSPC, EDQUOT (a directory that takes no more) leave a name as it is.
  */
+#include <stdio.h>
+
 #include "gc/dedup.h"
 
 #define NAME  "l"
@@ -92,6 +94,16 @@ static int is_of(int dirfd, const char *name, const struct dedup_look *look)
 
 /* ---- trading places ---- */
 
+/* L1, where the way back fails: what is in our hands gets a name beside the one that it had. */
+static int keep(int private_fd, const struct dedup_spot *spot)
+{
+	char digits[25], name[PL_NAME_MAX + 1];
+	int r = pl_random_name(digits);
+
+	(void)snprintf(name, sizeof(name), "%.*s.%s", PL_NAME_MAX - 25, spot->name, digits);
+	return r < 0 ? r : pl_rename_new(private_fd, NAME, spot->dir->fd, name);
+}
+
 /* L1: back, until what comes out is the leader's name again. */
 static int put_back(int private_fd, const struct dedup_spot *spot, const struct dedup_look *leader)
 {
@@ -129,7 +141,9 @@ static int exchange(int private_fd, const struct dedup_spot *spot, struct dedup_
 	if (r != 1) {
 		int back = put_back(private_fd, spot, &leader->look);
 
-		r = back < 0 ? back : r;
+		if (back < 0)
+			(void)keep(private_fd, spot);
+		r = back < 0 ? -EBUSY : r;
 	}
 	return r;
 }

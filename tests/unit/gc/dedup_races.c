@@ -236,6 +236,30 @@ static void what_is_put_at_the_name_meanwhile_stays(void **state)
 	assert_int_equal(c.result.linked, 0);
 }
 
+/* The first way of what was put there back fails; the second gives it another name. */
+static void what_cannot_go_back_to_its_name_gets_one_beside_it(void **state)
+{
+	struct scratch *s = *state;
+	struct dedup_call c = dedup_begin("link");
+	struct other o = {.s = s, .call = PL_CALL_RENAME, .act = replace_y};
+
+	assert_int_equal(make_dir(s, "t", 0755), 0);
+	assert_int_equal(put(s, "t/x", "equal"), 0);
+	assert_int_equal(put(s, "t/y", "equal"), 0);
+	assert_int_equal(linkat(s->fd, "t/x", s->fd, "t/x2", 0), 0);
+	pl_seam_arm(&(struct pl_seam_plan){.stop = at_call,
+					   .userdata = &o,
+					   .fail_at = 2,
+					   .fail_errno = EIO,
+					   .calls = 1u << PL_CALL_RENAME});
+	assert_int_equal(dedup_at(s, &c, "t"), PLEACH_PARTIAL);
+	pl_seam_arm(NULL);
+	assert_int_equal(c.findings, 1);
+	assert_int_equal(number_of(s, "cat t/y.* | grep -cx newer"), 1);
+	assert_string_equal(content_of(s, "t/y"), "equal");
+	assert_int_equal(count_unfinished(s), 0);
+}
+
 static void write_to(const struct scratch *s, const char *name)
 {
 	int fd = openat(s->fd, name, O_WRONLY | O_CLOEXEC);
@@ -454,6 +478,7 @@ int main(void)
 		TEST(a_directory_that_takes_no_more_leaves_the_name_as_it_is),
 		TEST(names_are_replaced_by_rename_where_they_cannot_trade_places),
 		TEST(what_is_put_at_the_name_meanwhile_stays),
+		TEST(what_cannot_go_back_to_its_name_gets_one_beside_it),
 		TEST(what_is_written_into_the_file_meanwhile_stays),
 		TEST(what_is_written_into_the_leader_meanwhile_is_not_spread),
 		TEST(a_file_that_is_open_for_writing_is_left_alone),
