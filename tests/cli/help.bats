@@ -229,7 +229,7 @@ load helper
 
 @test "help as JSON is one document" {
 	it 0 --json help
-	json '.commands | length' 25
+	json '.commands | length' 26
 	it 0 publish --json --help
 	json '[.name, (.options | map(.name) | index("exclude") != null)]' '["publish",true]'
 }
