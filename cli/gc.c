@@ -141,7 +141,7 @@ static int print_reasons(struct cli *cli, const char *what, struct pleach_report
 	struct pleach_finding reason = PLEACH_FINDING_INIT;
 	struct pleach_error error = PLEACH_ERROR_INIT;
 	struct json json = {0};
-	int result, status = 0;
+	int result = 0, status = 0;
 	size_t n = 0;
 
 	json_object(&json, NULL);
@@ -156,6 +156,8 @@ static int print_reasons(struct cli *cli, const char *what, struct pleach_report
 		output_text(reason.message);
 		status = output_end(cli, false);
 	}
+	if (result < 0)
+		status = cli_fail(cli, &error);
 	json_array_end(&json);
 	json_bool(&json, "stays", n > 0);
 	json_object_end(&json);

@@ -173,9 +173,8 @@ void pl_trash_end(struct pl_trash *trash)
 {
 	uint64_t back = 0;
 
-	if (trash->store)
-		trash->store->has_batch_out = false;
 	if (trash->dir.fd >= 0) {
+		trash->store->has_batch_out = false;
 		/* Mostly nothing. */
 		if (put_back_all(trash->store, &trash->dir, &back) >= 0)
 			(void)pl_lockdir_erase(trash->store->trash_fd, trash->id, &trash->dir);

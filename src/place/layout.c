@@ -80,6 +80,7 @@ static int enter_all(struct pl_laying *l, const char *path, const char *name,
 	struct pl_level *level = NULL;
 	int r = push_level(l, &level, error); /* pointers into levels end here */
 
+	pl_assert(r < 0 || level);
 	if (r >= 0 && has_dir[PL_ORIGIN_SPARE])
 		r = pl_origin_enter(l, PL_ORIGIN_SPARE, path, name, &ids[PL_ORIGIN_SPARE], error);
 	if (r >= 0)
