@@ -453,8 +453,8 @@ struct pleach_ref_status {
 	const char *public_path;  /**< absolute */
 	const char *public_state; /**< "ok", "missing", "foreign", "behind"; static */
 	uint64_t generations_kept, generations_placed, pinned; /**< pinned: trees with a held pin */
-	uint64_t queued;				       /**< transactions waiting */
-	const char *const *tags;			       /**< "NAME=N", NULL ends the list */
+	uint64_t queued; /**< transactions in its queue: the one at work, and those that wait */
+	const char *const *tags; /**< "NAME=N", NULL ends the list */
 	/** "REV MODE STATE PATH", NULL ends the list. STATE "ok"; "behind", "missing": the next command that
 	 * may write mends it; "foreign": what is there is not ours, and stays */
 	const char *const *attached;
