@@ -3,7 +3,7 @@ alike (G2, G6): the repository is exactly the old one or exactly the new one, no
 CVS goes on with it. PLEACH is the command; stopper.c finds the calls.
 
 At some of them: evenly spread, random ones, from PLEACH_SEED if that is set, and those of process 1 of the
-namespace. With PLEACH_CRASH_FULL=1 at every single one (half an hour and more).
+namespace. With PLEACH_CRASH_FULL=1 at every single one (an hour and more).
 """
 
 import concurrent.futures
