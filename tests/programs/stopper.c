@@ -4,7 +4,8 @@
  * Runs COMMAND and counts such calls of all the processes that come of it, in whatever PID namespace, each before
  * it is made. At the K-th (0: at none) COMMAND itself is killed, as from outside. Who is about to make that call is
  * not let on, unless it is process 1 of a namespace: that one has to see by itself that COMMAND is gone, and to end
- * the others. They are let on, until they end. Stopper ends when all have; one that is left over a minute later is
+ * the others; or in none: a child of COMMAND that only tries something out, which nobody ends. They are let on, until
+ * they end. Stopper ends when all have; one that is left over a minute later is
  * a failure, told with its name and state, and the kernel kills it when stopper is gone.
  *
  * REPORT ends in a line with the number of calls made and, if it came to that, the name of the K-th. If K is 0, the
@@ -217,15 +218,26 @@ static void get_status(pid_t pid, const char *key, char *ret_value, size_t size)
 	fclose(file);
 }
 
-/* Process 1 of a namespace below ours? */
+/* Its number in the innermost namespace, behind a tab, if that is one below ours; else NULL. */
+static const char *number_inside(pid_t pid, char ids[128])
+{
+	get_status(pid, "NSpid", ids, 128); /* of it in each namespace, from ours inwards */
+	return strrchr(ids, '\t');
+}
+
 static bool is_init(pid_t pid)
 {
-	char ids[128]; /* of it in each namespace, from ours inwards */
-	const char *last;
+	char ids[128];
+	const char *number = number_inside(pid, ids);
 
-	get_status(pid, "NSpid", ids, sizeof(ids));
-	last = strrchr(ids, '\t');
-	return last && strcmp(last, "\t1") == 0;
+	return number && strcmp(number, "\t1") == 0;
+}
+
+static bool is_outside(pid_t pid)
+{
+	char ids[128];
+
+	return number_inside(pid, ids) == NULL;
 }
 
 static void tell_left(void)
@@ -302,7 +314,7 @@ static void count_call(struct count *count, pid_t pid)
 	begin_limit();
 	if (kill(count->command, SIGKILL) < 0)
 		die("cannot kill the command");
-	if (is_init(pid))
+	if (is_init(pid) || (pid != count->command && is_outside(pid)))
 		resume(pid, PTRACE_CONT, 0);
 }
 
