@@ -66,13 +66,11 @@ class Store:
             lambda: self.pleach("run", "site", "--", "sh", "-c", script))
 
     def commit_ten(self):
-        """From the end of the program to that of `run`."""
-        stamp = os.path.join(self.where, "stamp")
-        self.pleach("run", "site", "--", "sh", "-c",
-                    f"{self.script(self.ten())} && exec date +%s%N >{stamp}")
-        end = time.time_ns()
-        with open(stamp, encoding="ascii") as file:
-            return (end - int(file.read())) / 1e9
+        """From the end of the program to that of `run`. When that was is written elsewhere, not to be synced too."""
+        with tempfile.NamedTemporaryFile("r", encoding="ascii") as stamp:
+            self.pleach("run", "site", "--", "sh", "-c",
+                        f"{self.script(self.ten())} && exec date +%s%N >{stamp.name}")
+            return (time.time_ns() - int(stamp.read())) / 1e9
 
     def peer_ten(self):
         """cp -al, ten files replaced by changed copies, all of it durable, and a symlink flipped."""
