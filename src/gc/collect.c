@@ -33,6 +33,7 @@ struct collecting {
 	struct pl_findings *findings; /* of generations; NULL: nobody asks */
 	struct kept *refs;	      /* with a dry run */
 	size_t n_refs, refs_capacity;
+	struct timespec now; /* likewise: the file system's clock */
 	struct pl_needed needed;
 	struct pl_trash trash;
 	struct pl_trash_counts counts;
@@ -121,25 +122,19 @@ static int retain_all(struct collecting *c, struct pleach_error *error)
 /* A tree stays for its grace, though its generation is dropped. */
 static bool is_grace_over(struct pl_ref *ref, const char *user, const struct timespec *now)
 {
-	struct timespec replaced;
 	uint64_t n, head;
-	int64_t ms;
 
-	if (pl_parse_u64(user + 27, UINT64_MAX / 4, &n) < 0 ||
-	    pl_head_number(ref, &head, NULL) < 0 ||
-	    pl_generation_replaced(ref, n, head, &replaced) != 1)
-		return false;
-	ms = (int64_t)(now->tv_sec - replaced.tv_sec) * 1000 +
-	     (now->tv_nsec - replaced.tv_nsec) / 1000000;
-	return ms >= 0 && (uint64_t)ms >= ref->settings.grace_ms;
+	return pl_parse_u64(user + 27, UINT64_MAX / 4, &n) >= 0 &&
+	       pl_head_number(ref, &head, NULL) >= 0 &&
+	       pl_generation_in_grace(ref, n, head, now, NULL) == 0;
 }
 
 /* Is it a generation that would be dropped, and leave its tree? */
-static bool would_go(struct collecting *c, const char *user, const struct timespec *now)
+static bool would_go(struct collecting *c, const char *user)
 {
 	for (size_t i = 0; i < c->n_refs; i++)
 		if (pl_retain_takes_user(&c->refs[i].retain, &c->refs[i].ref, user))
-			return is_grace_over(&c->refs[i].ref, user, now);
+			return is_grace_over(&c->refs[i].ref, user, &c->now);
 	return false;
 }
 
@@ -149,22 +144,19 @@ static int is_nobodys(struct collecting *c, const struct pl_id *tree, struct ple
 	PL_CLOSE int treedir = pl_treedir_open(c->store, tree);
 	PL_CLOSE int users = treedir < 0 ? treedir : pl_open_dir(treedir, "users");
 	struct pl_listing listing = {0};
-	struct timespec now;
 	int r = users;
 
 	if (treedir == -ENOENT || pl_pin_is_held(c->store, tree) != 0)
 		return 0;
 	if (r >= 0)
 		r = pl_list(users, &listing);
-	if (r >= 0)
-		r = pl_fs_clock(c->tx->fd, &now);
 	if (r < 0)
 		pl_fail_sys(error, r, "cannot look at a tree");
 	for (size_t i = 0; r == 0 && i < listing.n; i++) {
 		uint64_t n;
 
-		if (!would_go(c, listing.entries[i].name, &now))
-			r = pl_user_need(c->store, tree, listing.entries[i].name, &now, NULL, &n,
+		if (!would_go(c, listing.entries[i].name))
+			r = pl_user_need(c->store, tree, listing.entries[i].name, &c->now, NULL, &n,
 					 error);
 	}
 	pl_listing_done(&listing);
@@ -380,6 +372,9 @@ static int collect(struct collecting *c, struct pleach_error *error)
 		return r;
 	/* What is listed is older than what is marked (pool_index.c, P1). */
 	if (c->options->dry_run) {
+		r = pl_fs_clock(c->tx->fd, &c->now);
+		if (r < 0)
+			return pl_fail_sys(error, r, "cannot read the store's clock");
 		r = pl_needed_begin(c->store, &c->needed, error);
 		if (r >= 0)
 			r = take_trees(c, error);

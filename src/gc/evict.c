@@ -20,20 +20,11 @@ static bool is_before(const struct timespec *a, const struct timespec *b)
 static int find_used(struct pl_ref *ref, uint64_t n, uint64_t head, const struct timespec *now,
 		     struct timespec *ret_used)
 {
-	struct timespec replaced, end, used;
-	int r = pl_generation_replaced(ref, n, head, &replaced);
+	struct timespec replaced, used;
+	int r = pl_generation_in_grace(ref, n, head, now, &replaced);
 
-	if (r <= 0)
-		return r == -ENOENT ? 0 : r;
-	end = replaced;
-	end.tv_sec += (time_t)(ref->settings.grace_ms / 1000);
-	end.tv_nsec += (long)(ref->settings.grace_ms % 1000) * 1000000;
-	if (end.tv_nsec >= 1000000000) {
-		end.tv_nsec -= 1000000000;
-		end.tv_sec++;
-	}
-	if (is_before(now, &end))
-		return 0;
+	if (r != 0)
+		return r == -ENOENT || r == 1 ? 0 : r;
 	*ret_used = replaced;
 	if (pl_use_time(ref, n, &used) == 1 && is_before(&replaced, &used))
 		*ret_used = used;

@@ -530,11 +530,12 @@ int pl_users_need(struct pl_store *store, const struct pl_id *tree, int treedir_
 		  struct pleach_error *error);
 
 /**
- * 1 and when the public path had moved on from generation n, by the file system's clock; 0: it has not yet.
- * -ENOENT where nothing was ever shown.
+ * 1: the grace of generation n is not over at `now` (the file system's clock), or the public path has not moved on from
+ * it yet. 0: it is over, and *ret_replaced (may be NULL) is when the path moved on. -ENOENT where nothing was ever
+ * shown.
  */
-int pl_generation_replaced(struct pl_ref *ref, uint64_t n, uint64_t head,
-			   struct timespec *ret_when);
+int pl_generation_in_grace(struct pl_ref *ref, uint64_t n, uint64_t head,
+			   const struct timespec *now, struct timespec *ret_replaced);
 
 /* ---- use.c: when a generation was used last, cache/used/<ref id>.<n>; hints ---- */
 

@@ -133,7 +133,8 @@ static void add_ms(struct timespec *t, uint64_t ms)
 	}
 }
 
-int pl_generation_replaced(struct pl_ref *ref, uint64_t n, uint64_t head, struct timespec *ret_when)
+/* 1 and when the public path had moved on from generation n; 0: it has not yet. */
+static int find_replaced(struct pl_ref *ref, uint64_t n, uint64_t head, struct timespec *ret_when)
 {
 	PL_CLOSE int shown = pl_open_dir(ref->fd, "shown");
 
@@ -156,14 +157,16 @@ int pl_generation_replaced(struct pl_ref *ref, uint64_t n, uint64_t head, struct
 	return 0;
 }
 
-/* 1: the grace of generation n, which is not the head, is not over. (I3) */
-static int grace_holds(struct pl_ref *ref, uint64_t n, uint64_t head, const struct timespec *now)
+int pl_generation_in_grace(struct pl_ref *ref, uint64_t n, uint64_t head,
+			   const struct timespec *now, struct timespec *ret_replaced)
 {
 	struct timespec end;
-	int r = pl_generation_replaced(ref, n, head, &end);
+	int r = find_replaced(ref, n, head, &end);
 
 	if (r <= 0)
-		return r < 0 ? r : 1; /* the public path has not moved on yet */
+		return r < 0 ? r : 1;
+	if (ret_replaced)
+		*ret_replaced = end;
 	add_ms(&end, ref->settings.grace_ms);
 	return is_before(now, &end);
 }
@@ -194,7 +197,7 @@ static int need_of_kept(struct pl_ref *ref, const struct pl_id *tree, uint64_t n
 		return PL_NEED_PLACED;
 	r = is_shown(ref, tree);
 	if (r == 0)
-		r = n == head ? 1 : grace_holds(ref, n, head, now);
+		r = n == head ? 1 : pl_generation_in_grace(ref, n, head, now, NULL) /* I3 */;
 	if (r != 0)
 		return r < 0 ? r : PL_NEED_PLACED;
 	return dropped ? PL_NEED_NOTHING : PL_NEED_TREE;
