@@ -188,25 +188,7 @@ int pl_txdir_claim(struct pl_txdir *tx, char kind, const struct pl_id *id,
 	return pl_fail_sys(error, r, "cannot write in '%s/.pleach/tx'", tx->store->path);
 }
 
-int pl_txdir_keep_claims(struct pl_txdir *from, struct pl_txdir *to, struct pleach_error *error)
-{
-	PL_BUFFER claims = {0};
-	int r = pl_read_file(from->fd, "claims", SIZE_MAX / 4, &claims);
-
-	if (r == -ENOENT)
-		return 0;
-	if (r < 0)
-		return pl_fail_sys(error, r, "cannot keep what transaction %s has written", to->id);
-	for (size_t at = 0; r >= 0 && at + CLAIM_SIZE <= claims.length; at += CLAIM_SIZE) {
-		struct pl_id id;
-
-		memcpy(id.bytes, claims.data + at + 1, sizeof(id.bytes));
-		r = pl_txdir_claim(to, (char)claims.data[at], &id, error);
-	}
-	return r;
-}
-
-/* ---- claims of all ---- */
+/* ---- claims, read ---- */
 
 static int each_claim_in(int fd, pl_claim_fn fn, void *self, struct pleach_error *error)
 {
@@ -223,6 +205,23 @@ static int each_claim_in(int fd, pl_claim_fn fn, void *self, struct pleach_error
 		}
 	}
 	return r < 0 ? r : n < 0 ? pl_fail_sys(error, (int)n, "cannot read claims") : 0;
+}
+
+static int claim_too(void *self, char kind, const struct pl_id *id, struct pleach_error *error)
+{
+	return pl_txdir_claim(self, kind, id, error);
+}
+
+int pl_txdir_keep_claims(struct pl_txdir *from, struct pl_txdir *to, struct pleach_error *error)
+{
+	PL_CLOSE int fd = pl_open(from->fd, "claims", O_RDONLY);
+
+	if (fd == -ENOENT)
+		return 0;
+	if (fd < 0)
+		return pl_fail_sys(error, fd, "cannot keep what transaction %s has written",
+				   to->id);
+	return each_claim_in(fd, claim_too, to, error);
 }
 
 int pl_txdir_each_claim(struct pl_store *store, pl_claim_fn fn, void *self,
