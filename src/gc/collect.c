@@ -326,7 +326,7 @@ static int sweep_directory(struct collecting *c, char kind, int pool_fd, const c
 
 static int sweep(struct collecting *c, char kind, struct pleach_error *error)
 {
-	int pool_fd = kind == 'o' ? c->store->objects_fd : c->store->nodes_fd;
+	int pool_fd = pl_store_pool(c->store, kind);
 	struct pl_listing fanout = {0};
 	int r = pl_list(pool_fd, &fanout);
 

@@ -29,11 +29,6 @@ static int open_lock(struct pl_store *store, const char *name)
 	return fd == -EEXIST ? pl_open(store->trash_fd, name, O_RDWR) : fd;
 }
 
-static int pool_of(const struct pl_store *store, char kind)
-{
-	return kind == 'o' ? store->objects_fd : store->nodes_fd;
-}
-
 /* ---- putting back ---- */
 
 /* R2: each by itself, or all at once. */
@@ -61,10 +56,10 @@ static int put_back(struct pl_store *store, int fd, char kind, const struct pl_p
 
 		if (pl_id_parse(name, &id) < 0 || (only && pl_pool_index_may_go(only, &id)))
 			continue;
-		r = pl_pool_link(pool_of(store, kind), &id, fd, name); /* R2 */
+		r = pl_pool_link(pl_store_pool(store, kind), &id, fd, name); /* R2 */
 		if (r >= 0) {
 			++*ret_n;
-			r = sync_name(store, pool_of(store, kind), &id);
+			r = sync_name(store, pl_store_pool(store, kind), &id);
 		}
 	}
 	pl_listing_done(&listing);
@@ -214,7 +209,7 @@ int pl_trash_take(struct pl_trash *trash, char kind, const struct pl_id *id)
 	int r;
 
 	pl_fanout_name(id, fanout);
-	r = pl_rename(pool_of(trash->store, kind), fanout, trash_fd(trash, kind),
+	r = pl_rename(pl_store_pool(trash->store, kind), fanout, trash_fd(trash, kind),
 		      pl_id_hex(id, hex));
 	return r == -ENOENT ? 0 : r < 0 ? r : 1;
 }

@@ -15,11 +15,6 @@
 
 #define WAIT_MS 60000
 
-static int pool_of(const struct pl_store *store, char kind)
-{
-	return kind == 'o' ? store->objects_fd : store->nodes_fd;
-}
-
 /* In one trash. The descriptor, or an error. */
 static int open_in(struct pl_store *store, const char *trash, char kind, const struct pl_id *id)
 {
@@ -34,7 +29,7 @@ static int open_in(struct pl_store *store, const char *trash, char kind, const s
 	pl_id_hex(id, end);
 	fd = pl_open(store->trash_fd, name, O_RDONLY | O_NONBLOCK);
 	if (fd >= 0)
-		(void)pl_pool_link(pool_of(store, kind), id, store->trash_fd, name); /* K1 */
+		(void)pl_pool_link(pl_store_pool(store, kind), id, store->trash_fd, name); /* K1 */
 	return fd;
 }
 
@@ -59,13 +54,13 @@ static int look(struct pl_store *store, char kind, const struct pl_id *id)
 {
 	int fd = open_in_trash(store, kind, id);
 
-	return fd == -ENOENT ? pl_pool_open(pool_of(store, kind), id) : fd; /* K2 */
+	return fd == -ENOENT ? pl_pool_open(pl_store_pool(store, kind), id) : fd; /* K2 */
 }
 
 int pl_store_find(struct pl_store *store, char kind, const struct pl_id *id)
 {
 	PL_CLOSE int batch = -EBADF;
-	int fd = pl_pool_open(pool_of(store, kind), id);
+	int fd = pl_pool_open(pl_store_pool(store, kind), id);
 
 	if (fd != -ENOENT || store->trash_fd < 0)
 		return fd;

@@ -138,6 +138,11 @@ int pl_store_check_cancel(const struct pl_store *store, struct pleach_error *err
 /** Tells progress now and then. */
 void pl_store_progress(struct pl_store *store, const char *phase, uint64_t done, uint64_t total,
 		       uint64_t bytes);
+/** The directory of objects ('o') or of nodes ('n'). */
+static inline int pl_store_pool(const struct pl_store *store, char kind)
+{
+	return kind == 'o' ? store->objects_fd : store->nodes_fd;
+}
 /**
  * Opens an object ('o') or a node ('n') that must be there. What is missing is looked for in what collectors have
  * taken out, linked back, and looked for once more when no batch is out. -ENOENT: it is missing. (lookup.c)
