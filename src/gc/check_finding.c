@@ -22,12 +22,8 @@ int pl_checking_add(struct pl_checking *c, struct pleach_error *error, bool is_f
 	va_end(args);
 	if (pl_findings_add(findings, is_fault, kind, path, "%s", message) < 0)
 		return pl_fail_memory(error);
-	if (findings->n > n && c->ref) {
-		struct pl_finding *f = &findings->items[n];
-
-		(void)snprintf(f->ref, sizeof(f->ref), "%s", c->ref);
-		f->generation = c->generation;
-	}
+	if (c->ref)
+		pl_findings_set_ref(findings, n, c->ref, c->generation);
 	return 0;
 }
 

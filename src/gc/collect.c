@@ -12,7 +12,6 @@
  * C5  Nothing is erased by a drop that is not durable: a power cut would bring the generation back without its tree.
  */
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "gc/collecting.h"
@@ -53,7 +52,7 @@ static int tell(struct collecting *c, const struct kept *kept, struct pleach_err
 	for (size_t i = 0; r >= 0 && c->findings && i < kept->retain.n; i++) {
 		const struct pl_retain_item *item = &kept->retain.items[i];
 		PL_BUFFER why = {0};
-		struct pl_finding *last;
+		size_t n = c->findings->n;
 
 		if (item->fate != PL_FATE_GOES && !c->options->dry_run)
 			continue;
@@ -64,9 +63,7 @@ static int tell(struct collecting *c, const struct kept *kept, struct pleach_err
 				    pl_buffer_string(&why));
 		if (r < 0)
 			return pl_fail_memory(error);
-		last = &c->findings->items[c->findings->n - 1];
-		snprintf(last->ref, sizeof(last->ref), "%s", kept->ref.name);
-		last->generation = item->r.generation;
+		pl_findings_set_ref(c->findings, n, kept->ref.name, item->r.generation);
 	}
 	return r;
 }

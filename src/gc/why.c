@@ -15,14 +15,11 @@ struct why {
 static int add(struct why *w, const char *kind, const char *ref, uint64_t generation,
 	       const char *path, const char *message)
 {
-	int r = pl_findings_add(w->findings, false, kind, path, "%s", message);
-	struct pl_finding *last;
+	size_t n = w->findings->n;
 
-	if (r < 0)
+	if (pl_findings_add(w->findings, false, kind, path, "%s", message) < 0)
 		return pl_fail_memory(w->error);
-	last = &w->findings->items[w->findings->n - 1];
-	snprintf(last->ref, sizeof(last->ref), "%s", ref);
-	last->generation = generation;
+	pl_findings_set_ref(w->findings, n, ref, generation);
 	return 0;
 }
 

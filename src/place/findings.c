@@ -87,3 +87,14 @@ int pl_findings_must_be_none(const struct pl_findings *findings, const char *lab
 	pl_error_path(error, first->path);
 	return -EPERM;
 }
+
+void pl_findings_set_ref(struct pl_findings *findings, size_t n_before, const char *ref,
+			 uint64_t generation)
+{
+	struct pl_finding *f = findings->n > n_before ? &findings->items[n_before] : NULL;
+
+	if (!f)
+		return;
+	(void)snprintf(f->ref, sizeof(f->ref), "%s", ref);
+	f->generation = generation;
+}

@@ -105,6 +105,11 @@ int pl_findings_must_be_none(const struct pl_findings *findings, const char *lab
 int pl_findings_add(struct pl_findings *findings, bool is_fault, const char *kind, const char *path,
 		    const char *format, ...) PL_PRINTF(5, 6);
 
+/** Says of which ref and generation (0: none) the finding is that came when there were `n_before`; nothing if none was
+ * listed, for there were too many. */
+void pl_findings_set_ref(struct pl_findings *findings, size_t n_before, const char *ref,
+			 uint64_t generation);
+
 struct pl_checkout {
 	struct pl_store *store;
 	struct pl_id tree; /* of the directory */
