@@ -29,7 +29,7 @@ static bool is_user(const char *name)
 	if (name[0] == '\0' || name[1] != '.')
 		return false;
 	if (name[0] == 'h')
-		return strlen(name + 2) == 24 && pl_is_hex(name + 2, 24);
+		return pl_is_random_name(name + 2);
 	if (name[0] == 'x')
 		return name[2] != '\0';
 	if (!strchr("gta", name[0]) || strlen(name) < 28 || !pl_is_hex(name + 2, 24) ||

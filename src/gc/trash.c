@@ -90,7 +90,7 @@ static int recover(struct pl_store *store, uint64_t *ret_n)
 		const char *name = listing.entries[i].name;
 		struct pl_lockdir dir;
 
-		if (strlen(name) != 24 || !pl_is_hex(name, 24))
+		if (!pl_is_random_name(name))
 			continue;
 		r = pl_lockdir_take(store->trash_fd, name, &dir);
 		if (r != 1)

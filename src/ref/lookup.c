@@ -43,7 +43,7 @@ static int open_in_trash(struct pl_store *store, char kind, const struct pl_id *
 	for (size_t i = 0; fd == -ENOENT && i < listing.n; i++) {
 		const char *name = listing.entries[i].name;
 
-		if (strlen(name) == 24 && pl_is_hex(name, 24))
+		if (pl_is_random_name(name))
 			fd = open_in(store, name, kind, id);
 	}
 	pl_listing_done(&listing);

@@ -22,11 +22,6 @@ static bool is_kind(const char *kind)
 	return false;
 }
 
-static bool is_ref_id(const char *id)
-{
-	return strlen(id) == 24 && pl_is_hex(id, 24);
-}
-
 static bool is_pair(const char *meta)
 {
 	const char *equals = strchr(meta, '=');
@@ -72,7 +67,7 @@ int pl_record_encode(const struct pl_record *record, struct pl_buffer *b)
 	PL_BUFFER text = {0};
 	size_t meta_length = 0;
 
-	pl_assert(pl_ref_name_is_valid(record->ref) && is_ref_id(record->ref_id));
+	pl_assert(pl_ref_name_is_valid(record->ref) && pl_is_random_name(record->ref_id));
 	pl_assert(record->generation > 0 && record->parent == record->generation - 1);
 	pl_assert(is_kind(record->kind) && record->uid <= UINT32_MAX);
 	if (record->message && strnlen(record->message, PL_MESSAGE_MAX + 1) > PL_MESSAGE_MAX)
@@ -161,7 +156,7 @@ static int get_texts(struct pl_text *text, struct pl_record *record)
 /* G1. */
 static bool is_whole(const struct pl_record *record)
 {
-	return pl_ref_name_is_valid(record->ref) && is_ref_id(record->ref_id) &&
+	return pl_ref_name_is_valid(record->ref) && pl_is_random_name(record->ref_id) &&
 	       record->generation > 0 && record->parent == record->generation - 1 &&
 	       is_kind(record->kind) && record->uid <= UINT32_MAX;
 }

@@ -16,11 +16,6 @@
 
 #include "ref/ref.h"
 
-static bool is_id(const char *name)
-{
-	return strlen(name) == 24 && pl_is_hex(name, 24);
-}
-
 /* What it was for, as far as that can be read. */
 static void read_what(int fd, char ret_what[256])
 {
@@ -164,7 +159,7 @@ int pl_txdir_recover(struct pl_store *store, const struct pl_txdir *own, unsigne
 	for (size_t i = 0; i < listing.n && !cannot_lock(r); i++) {
 		const char *name = listing.entries[i].name;
 
-		if (!is_id(name) || (own && strcmp(name, own->id) == 0)) /* R3 */
+		if (!pl_is_random_name(name) || (own && strcmp(name, own->id) == 0)) /* R3 */
 			continue;
 		r = recover_one(store, name);
 		n += r == 1;
@@ -217,7 +212,7 @@ int pl_txdir_list(struct pl_store *store, struct pl_txdir_info **ret_infos, size
 		return pl_store_must_read(store, error);
 	r = pl_list(store->tx_fd, &listing);
 	for (size_t i = 0; r >= 0 && i < listing.n; i++) {
-		if (!is_id(listing.entries[i].name))
+		if (!pl_is_random_name(listing.entries[i].name))
 			continue;
 		r = PL_ARRAY_GROW(infos, capacity, n);
 		if (r == 0)

@@ -112,6 +112,11 @@ int pl_random_name(char ret_name[25])
 	return r;
 }
 
+bool pl_is_random_name(const char *name)
+{
+	return strlen(name) == 24 && pl_is_hex(name, 24);
+}
+
 void pl_sleep_ms(unsigned ms)
 {
 	struct timespec left = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};

@@ -327,6 +327,7 @@ int64_t pl_clock_monotonic_ms(void);
 int pl_random(void *buffer, size_t length);
 /** 24 random hexadecimal digits and a NUL. */
 int pl_random_name(char ret_name[25]);
+bool pl_is_random_name(const char *name); /* could be one */
 void pl_sleep_ms(unsigned ms);
 unsigned pl_cpu_count(void); /* at least 1 */
 pid_t pl_pid(void);
