@@ -10,54 +10,7 @@
 
 #include <time.h>
 
-#include "gc/gc.h"
-#include "tx/yard.h"
-
-struct store {
-	char path[YARD_PATH];
-	const struct yard *y;
-	unsigned next; /* content of the next tree */
-};
-
-static const char *const without_grace[] = {"grace", "0", "spares", "0", NULL};
-
-static struct store make(const struct yard *y, const char *const *settings)
-{
-	struct store s = {.y = y};
-
-	(void)snprintf(s.path, sizeof(s.path), "%s/S", y->path);
-	make_store(s.path, settings);
-	return s;
-}
-
-static void publish_as(const struct store *s, const char *ref, unsigned number)
-{
-	TEXT *source = text_of("%s/source", s->y->path);
-	TEXT *text = text_of("%u", number);
-	struct outcome o;
-
-	(void)mkdir(source, 0755);
-	put(source, "file", text);
-	settle_dir(source, ".");
-	o = publish_at(s->path, ref, source);
-	must(&o, "publish");
-}
-
-static void publish(struct store *s, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++)
-		publish_as(s, "site", s->next++);
-}
-
-static void config(const struct store *s, const char *ref, const char *key, const char *value)
-{
-	struct outcome o;
-	struct pleach_store *store = open_at(s->path, &o);
-
-	o.r = pleach_config_set(store, ref, key, value, &o.error);
-	pleach_store_close(store);
-	must(&o, "config");
-}
+#include "gc/generations.h"
 
 #define DROPPED(s, expected)                                               \
 	do {                                                               \

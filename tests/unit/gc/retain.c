@@ -12,54 +12,7 @@
 
 #include <time.h>
 
-#include "gc/gc.h"
-#include "tx/yard.h"
-
-struct store {
-	char path[YARD_PATH];
-	const struct yard *y;
-	unsigned next; /* content of the next tree */
-};
-
-static const char *const without_grace[] = {"grace", "0", "spares", "0", NULL};
-
-static struct store make(const struct yard *y, const char *const *settings)
-{
-	struct store s = {.y = y};
-
-	(void)snprintf(s.path, sizeof(s.path), "%s/S", y->path);
-	make_store(s.path, settings);
-	return s;
-}
-
-static void publish_as(const struct store *s, const char *ref, unsigned number)
-{
-	TEXT *source = text_of("%s/source", s->y->path);
-	TEXT *text = text_of("%u", number);
-	struct outcome o;
-
-	(void)mkdir(source, 0755);
-	put(source, "file", text);
-	settle_dir(source, ".");
-	o = publish_at(s->path, ref, source);
-	must(&o, "publish");
-}
-
-static void publish(struct store *s, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++)
-		publish_as(s, "site", s->next++);
-}
-
-static void config(const struct store *s, const char *key, const char *value)
-{
-	struct outcome o;
-	struct pleach_store *store = open_at(s->path, &o);
-
-	o.r = pleach_config_set(store, "site", key, value, &o.error);
-	pleach_store_close(store);
-	must(&o, "config");
-}
+#include "gc/generations.h"
 
 /* ---- one run ---- */
 
@@ -202,7 +155,7 @@ static void what_no_rule_keeps_is_dropped_with_its_tree(void **state)
 	uint64_t n;
 
 	publish(&s, 5);
-	config(&s, "keep", "2");
+	config(&s, "site", "keep", "2");
 	assert_int_equal(retain(&s, &n), 0);
 	assert_int_equal(n, 3);
 	DROPPED(&s, "1 2 3 ");
@@ -224,7 +177,7 @@ static void by_default_all_are_kept(void **state)
 	struct result result;
 
 	publish(&s, 3);
-	config(&s, "keep-daily", "1");
+	config(&s, "site", "keep-daily", "1");
 	result = retain_with(s.path, &options);
 	assert_int_equal(result.r, 0);
 	assert_int_equal(result.retain.n, 0);
@@ -238,7 +191,7 @@ static void the_head_stays_whatever_is_set(void **state)
 	struct store s = make(*state, without_grace);
 
 	publish(&s, 3);
-	config(&s, "keep", "0");
+	config(&s, "site", "keep", "0");
 	TOLD(&s, false, "1 goes: no rule keeps it; 2 goes: no rule keeps it; 3 stays: head; ");
 	DROPPED(&s, "1 2 ");
 	assert_sound(&s);
@@ -256,8 +209,8 @@ static void days_are_those_of_the_records(void **state)
 	rewrite(&s, 4, noon + 100);
 	rewrite(&s, 5, noon);
 	rewrite(&s, 6, noon);
-	config(&s, "keep", "0");
-	config(&s, "keep-daily", "2");
+	config(&s, "site", "keep", "0");
+	config(&s, "site", "keep-daily", "2");
 	TOLD(&s, false,
 	     "1 goes: no rule keeps it; 2 goes: no rule keeps it; 3 stays: keep-daily=2: newest of "
 	     "2023-11-12; 4 goes: no rule keeps it; 5 goes: no rule keeps it; 6 stays: head, "
@@ -273,7 +226,7 @@ static void G1_within_its_grace_the_tree_stays(void **state)
 	uint64_t n;
 
 	publish(&s, 4);
-	config(&s, "keep", "1");
+	config(&s, "site", "keep", "1");
 	assert_int_equal(retain(&s, &n), 0);
 	DROPPED(&s, "1 2 3 ");
 	assert_int_equal(count_trees(&s), 4);
@@ -288,7 +241,7 @@ static void a_tree_that_another_generation_or_ref_has_stays(void **state)
 	publish_as(&s, "other", 1);
 	for (unsigned i = 0; i < 4; i++)
 		publish_as(&s, "site", i % 3); /* 1 and 4 are equal; 2 is the other's */
-	config(&s, "keep", "1");
+	config(&s, "site", "keep", "1");
 	assert_int_equal(retain(&s, &n), 0);
 	assert_int_equal(n, 3);
 	assert_int_equal(count_trees(&s), 2);
@@ -302,7 +255,7 @@ static void many_go_in_batches(void **state)
 	uint64_t n;
 
 	publish(&s, PL_RETAIN_BATCH + 8);
-	config(&s, "keep", "3");
+	config(&s, "site", "keep", "3");
 	assert_int_equal(retain(&s, &n), 0);
 	assert_int_equal(n, PL_RETAIN_BATCH + 5);
 	assert_int_equal(count_trees(&s), 3);
@@ -326,7 +279,7 @@ static void what_is_held_stays_and_says_by_whom(void **state)
 	assert_int_equal(pleach_pin_open(store, "site@2", &pin, &o.error), 0);
 	assert_int_equal(pleach_tag_set(store, "site", "v1", "@3", 0, &o.error), 0);
 	assert_int_equal(pleach_tag_set(store, "site", "a1", "@3", 0, &o.error), 0);
-	config(&s, "keep", "1");
+	config(&s, "site", "keep", "1");
 	expected = text_of("1 held: no rule keeps it, but it is attached at %s; "
 			   "2 held: no rule keeps it, but it is pinned; "
 			   "3 stays: tag a1, v1; 4 goes: no rule keeps it; 5 stays: head, keep=1; ",
@@ -363,7 +316,7 @@ static void the_base_of_a_parked_transaction_stays(void **state)
 	must(&o, "begin");
 	pleach_store_close(store);
 	publish(&s, 2);
-	config(&s, "keep", "1");
+	config(&s, "site", "keep", "1");
 	text = told_of(&s, false);
 	assert_non_null(
 		strstr(text, "1 held: no rule keeps it, but it is the base of transaction "));
@@ -378,7 +331,7 @@ static void a_dry_run_tells_the_same_and_changes_nothing(void **state)
 	struct result result;
 
 	publish(&s, 30);
-	config(&s, "keep", "2");
+	config(&s, "site", "keep", "2");
 	before = names_in(s.path, "cache");
 	result = retain_with(s.path, &options);
 	assert_int_equal(result.r, 0);
@@ -402,7 +355,7 @@ static void what_would_go_is_known_by_its_user(void **state)
 	struct result result;
 
 	publish(&s, 3);
-	config(&s, "keep", "2");
+	config(&s, "site", "keep", "2");
 	result = retain_with(s.path, &options);
 	assert_int_equal(result.r, 0);
 	assert_true(pl_retain_takes_user(&result.retain, &ref, "g.0123456789abcdef01234567.1"));
@@ -422,7 +375,7 @@ static void G5_a_ref_that_is_busy_is_left_for_the_next_time(void **state)
 	struct pl_ref ref;
 
 	publish(&s, 3);
-	config(&s, "keep", "1");
+	config(&s, "site", "keep", "1");
 	assert_int_equal(pl_store_open(s.path, &store, NULL), 0);
 	assert_int_equal(pl_ref_open(store, "site", &ref, NULL), 0);
 	assert_int_equal(pl_ref_lock(&ref, -1, NULL), 0);
@@ -455,7 +408,7 @@ static void what_cannot_be_read_stops_it(void **state)
 	store = open_at(s.path, &o);
 	assert_int_equal(pleach_tag_set(store, "site", "v1", "@1", 0, &o.error), 0);
 	pleach_store_close(store);
-	config(&s, "keep", "1");
+	config(&s, "site", "keep", "1");
 	damage(&s, "refs/site/tags/v1", 20);
 	assert_int_equal(retain(&s, &n), -EBADMSG);
 	DROPPED(&s, "");
@@ -467,7 +420,7 @@ static void a_record_that_does_not_verify_stops_it(void **state)
 	uint64_t n;
 
 	publish(&s, 4);
-	config(&s, "keep", "1");
+	config(&s, "site", "keep", "1");
 	damage(&s, "refs/site/gen/2", 20);
 	assert_int_equal(retain(&s, &n), -EBADMSG);
 	DROPPED(&s, "");
@@ -483,8 +436,8 @@ static void records_are_read_once(void **state)
 	uint64_t n;
 
 	publish(&s, ENOUGH);
-	config(&s, "keep", "19");
-	config(&s, "keep-daily", "3");
+	config(&s, "site", "keep", "19");
+	config(&s, "site", "keep-daily", "3");
 	assert_int_equal(retain(&s, &n), 0);
 	assert_int_equal(n, 1);
 	damage(&s, "refs/site/gen/7", 20);
@@ -505,7 +458,7 @@ static void what_is_remembered_is_not_believed_if_it_is_of_another_history(void 
 	uint64_t n;
 
 	publish(&s, ENOUGH);
-	config(&s, "keep", "1000");
+	config(&s, "site", "keep", "1000");
 	assert_int_equal(retain(&s, &n), 0);
 	damage(&s, "refs/site/gen/7", 20);
 	assert_int_equal(retain(&s, &n), 0);
@@ -520,7 +473,7 @@ static void what_is_remembered_is_verified(void **state)
 	uint64_t n;
 
 	publish(&s, ENOUGH);
-	config(&s, "keep", "1000");
+	config(&s, "site", "keep", "1000");
 	assert_int_equal(retain(&s, &n), 0);
 	cache = names_in(s.path, "cache");
 	name = text_of("cache/%.29s", strstr(cache, "live-"));
@@ -543,13 +496,13 @@ static void marks_are_always_looked_at(void **state)
 	uint64_t n;
 
 	publish(&s, ENOUGH);
-	config(&s, "keep", "19");
+	config(&s, "site", "keep", "19");
 	assert_int_equal(retain(&s, &n), 0);
 	store = open_at(s.path, &o);
 	o.r = pleach_drop(store, "site@15", &options, NULL, &o.error);
 	must(&o, "drop");
 	pleach_store_close(store);
-	config(&s, "keep", "10");
+	config(&s, "site", "keep", "10");
 	assert_int_equal(retain(&s, &n), 0);
 	assert_int_equal(n, 8); /* 2 to 9: 10 is among the ten newest */
 	assert_sound(&s);
@@ -566,7 +519,7 @@ static void G5_beside_publishers_and_others_like_it_nothing_goes_that_is_kept(vo
 	uint64_t n;
 
 	publish(&s, 3);
-	config(&s, "keep", "3");
+	config(&s, "site", "keep", "3");
 	for (unsigned i = 0; i < OTHERS; i++) {
 		others[i] = fork();
 		if (others[i] == 0) {
@@ -651,7 +604,7 @@ static void try_at_each_call(const struct yard *y, int fail_errno, int expected_
 	uint64_t count, ignored;
 
 	publish(&s, 6);
-	config(&s, "keep", "2");
+	config(&s, "site", "keep", "2");
 	assert_int_equal(mkdir(template, 0755), 0);
 	yard_copy(s.path, template);
 	assert_int_equal(in_child(s.path, &(struct pl_seam_plan){0}, &count), 0);
