@@ -26,26 +26,15 @@ static const struct option options[] = {
 static int print(struct cli *cli, struct pleach_report *report, int outcome,
 		 const struct pleach_error *error)
 {
-	struct pleach_finding finding = PLEACH_FINDING_INIT;
 	struct pleach_error next_error = PLEACH_ERROR_INIT;
 	struct json json = {0};
-	int status = 0, result = 0;
+	int status = 0, result;
 
 	json_object(&json, NULL);
 	json_name(&json, "rev", cli->args[0]);
 	json_name(&json, "path", cli->args[1]);
 	json_array(&json, "not_restored");
-	while (report && (result = pleach_report_next(report, &finding, &next_error)) > 0) {
-		struct pleach_error line = PLEACH_ERROR_INIT;
-
-		json_object(&json, NULL);
-		json_name(&json, "path", finding.path);
-		json_prose(&json, "message", finding.message);
-		json_object_end(&json);
-		cli_error_set(&line, PLEACH_PARTIAL, finding.path, NULL, "%s: %s", finding.path,
-			      finding.message);
-		cli_complain(cli, &line);
-	}
+	result = cli_complain_all(cli, &json, report, &next_error);
 	json_array_end(&json);
 	if (outcome > 0) {
 		json_error(&json, "error", error);

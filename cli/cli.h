@@ -172,6 +172,10 @@ int cli_usage(struct cli *cli, const char *hint, const char *format, ...)
 int cli_no_memory(struct cli *cli);
 /* On stderr only: for failures that are part of a result (json_error() has the other half). */
 void cli_complain(struct cli *cli, const struct pleach_error *error);
+/* Each finding of a report (NULL: none), and as an element of the open array. Negative: the report's error. */
+struct json;
+int cli_complain_all(struct cli *cli, struct json *json, struct pleach_report *report,
+		     struct pleach_error *error);
 /* One more line of the same, as long as there are things to name. */
 void cli_complain_of(struct cli *cli, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

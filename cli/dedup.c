@@ -78,7 +78,6 @@ static void result_members(struct json *json, const struct pleach_dedup_result *
 static int print(struct cli *cli, const struct pleach_dedup_result *result, bool is_dry,
 		 struct pleach_report *report, const struct pleach_error *error)
 {
-	struct pleach_finding finding = PLEACH_FINDING_INIT;
 	struct pleach_error ignored = PLEACH_ERROR_INIT;
 	struct json json = {0};
 	int status = 0;
@@ -86,17 +85,7 @@ static int print(struct cli *cli, const struct pleach_dedup_result *result, bool
 	json_object(&json, NULL);
 	result_members(&json, result, is_dry);
 	json_array(&json, "findings");
-	while (report && pleach_report_next(report, &finding, &ignored) > 0) {
-		struct pleach_error line = PLEACH_ERROR_INIT;
-
-		json_object(&json, NULL);
-		json_name(&json, "path", finding.path);
-		json_prose(&json, "message", finding.message);
-		json_object_end(&json);
-		cli_error_set(&line, PLEACH_PARTIAL, finding.path, NULL, "%s: %s", finding.path,
-			      finding.message);
-		cli_complain(cli, &line);
-	}
+	(void)cli_complain_all(cli, &json, report, &ignored);
 	json_array_end(&json);
 	if (error)
 		json_error(&json, "error", error);

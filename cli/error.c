@@ -160,3 +160,23 @@ void cli_warn(struct cli *cli, const char *format, ...)
 	fflush(stdout);
 	tell(COLOR_YELLOW, "pleach:", text);
 }
+
+int cli_complain_all(struct cli *cli, struct json *json, struct pleach_report *report,
+		     struct pleach_error *error)
+{
+	struct pleach_finding finding = PLEACH_FINDING_INIT;
+	int r = 0;
+
+	while (report && (r = pleach_report_next(report, &finding, error)) > 0) {
+		struct pleach_error line = PLEACH_ERROR_INIT;
+
+		json_object(json, NULL);
+		json_name(json, "path", finding.path);
+		json_prose(json, "message", finding.message);
+		json_object_end(json);
+		cli_error_set(&line, PLEACH_PARTIAL, finding.path, NULL, "%s: %s", finding.path,
+			      finding.message);
+		cli_complain(cli, &line);
+	}
+	return r;
+}
