@@ -284,18 +284,22 @@ static int is_behind(struct pl_ref *ref, uint64_t head, bool *ret_dropped,
 	return r < 0 ? pl_fail_sys(error, r, "cannot look at ref '%s'", ref->name) : r == 0;
 }
 
-/* A name is made and unlinked in gen/, so that there is something to sync, and it is synced (I2).
+/* A name is made and unlinked in gen/, so that there is something to sync, and it is synced (I2); with all that
+ * the record reaches, where its committer relied on the journal for that (tx/commit.c, I7).
  * Always the same one, a leftover by its form: killed here, the next one takes it away. */
 static int sync_again(struct pl_ref *ref, struct pleach_error *error)
 {
+	struct pl_journal journal;
 	int r;
 
 	pl_assert(pl_ref_is_locked(ref));
 	r = pl_write_file(ref->gen_fd, ".sync", 0600, "", 0, false);
 	if (r >= 0 || r == -EEXIST)
 		r = pl_unlink(ref->gen_fd, ".sync");
-	if (r >= 0)
-		r = pl_store_sync(ref->store, ref->gen_fd);
+	if (r >= 0 && ref->store->settings.durable) {
+		pl_journal_probe(ref->gen_fd, &journal);
+		r = pl_journal_sync(ref->gen_fd, &journal);
+	}
 	return r < 0 ? pl_fail_sys(error, r, "cannot sync the generations of '%s'", ref->name) : 0;
 }
 

@@ -66,6 +66,7 @@ enum pl_capability {
 	PL_CAP_SUBVOLUME = 1 << 8,
 	PL_CAP_EXCHANGE = 1 << 9, /* renameat2() that swaps two names */
 	PL_CAP_BENEATH = 1 << 10, /* MOVE_MOUNT_BENEATH */
+	PL_CAP_JOURNAL = 1 << 11, /* names are durable in their order */
 };
 void pl_seam_disable(uint32_t capabilities); /* replaces what was disabled before */
 bool pl_seam_has(enum pl_capability capability);
@@ -355,6 +356,21 @@ int pl_fs_free_bytes(int dirfd, uint64_t *ret_bytes);
 int pl_fs_is_read_only(int fd);
 /** Appends the absolute path of an open directory (O_PATH will do); -ENOENT if it has none now. */
 int pl_real_path(int dirfd, struct pl_buffer *b);
+
+/* ---- journal.c: file systems on which names become durable in the order in which they were made ---- */
+
+#define PL_JOURNAL_PATH_MAX 96
+struct pl_journal {
+	bool is_ordered;			/* false: there is none, or it is not known */
+	char fast_commits[PL_JOURNAL_PATH_MAX]; /* where they are counted; "": there are none */
+};
+/** Looks what the file system of `fd` does. Reads, and fails to is_ordered false. */
+void pl_journal_probe(int fd, struct pl_journal *ret_journal);
+/**
+ * fsync of a directory. On an ordered journal everything is durable then that was named, in any directory
+ * of the file system, before the last change of this one. Data are not: they are synced before.
+ */
+int pl_journal_sync(int dirfd, const struct pl_journal *journal);
 
 /* ---- namespace.c, init.c: a program with a view of its own ---- */
 

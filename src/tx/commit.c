@@ -7,7 +7,7 @@
  *
  * I1  A shared lock on the tree's pin is held from before trees/<id>/ has its name until it is shown.
  *     (model/place.pml, control NO_NEWPIN)
- * I2  Everything that the record reaches is durable before the record has its name.
+ * I2  Everything that the record reaches is durable before the record is (I7: or with it).
  * I3  The record gets its name with link(2): a number is given once. (model/ref.pml, NO_EXCL)
  * I4  Behind link_record() the way is only forward: nothing that fails there undoes, and the answer is
  *     "published", however it ends.
@@ -15,6 +15,9 @@
  * I6  No user is taken off a tree here. It may be another's: 1. two commits of one tree for the same
  *     number give it one user, 2. the first is recorded, 3. the second finds the number taken. A user
  *     that is nobody's is found gone by whoever has the pin exclusively (gc/retire.c).
+ * I7  Where the journal keeps the order of names, the sync of gen/ behind the record stands for the second
+ *     round: whatever it reaches was named before it. Data are not ordered, so the record's was in the first
+ *     round; and attachments, which may be elsewhere, have the second one. (adr/0007)
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -32,13 +35,71 @@ struct committing {
 	uint64_t parent; /* the head that the record is written for */
 	struct pl_id parent_tree;
 	struct pl_diff_counts counts;
-	char user[128];		     /* name of ours in users/ */
+	char user[128]; /* name of ours in users/ */
+	struct pl_journal journal;
+	bool is_recorded;	     /* the record is written, and was in a round of sync */
 	struct pl_attached attached; /* the ref's directories and mounts, made ready */
 };
 
 static struct pl_node_source nodes_of(struct committing *m)
 {
 	return m->c->stage ? pl_stage_nodes(m->c->stage) : pl_store_nodes(m->store);
+}
+
+/* ---- the record ---- */
+
+static int count_changes(struct committing *m, struct pleach_error *error)
+{
+	struct pl_node_source nodes = nodes_of(m);
+
+	return pl_diff_count(&nodes, m->parent > 0 ? &m->parent_tree : NULL, &m->c->tree,
+			     m->store->seed, &m->counts, error);
+}
+
+static int encode_record(struct committing *m, struct pl_buffer *b, struct pleach_error *error)
+{
+	struct pl_commit *c = m->c;
+	struct pl_record record = {.generation = m->parent + 1,
+				   .parent = m->parent,
+				   .tree = c->tree,
+				   .added = m->counts.added,
+				   .modified = m->counts.modified,
+				   .removed = m->counts.removed,
+				   .bytes_new = c->bytes_new};
+	int r = 0;
+
+	snprintf(record.ref, sizeof(record.ref), "%s", c->ref->name);
+	snprintf(record.ref_id, sizeof(record.ref_id), "%s", c->ref->id);
+	snprintf(record.kind, sizeof(record.kind), "%s", c->kind);
+	pl_record_stamp(&record);
+	if (c->message && !(record.message = strdup(c->message)))
+		r = -ENOMEM;
+	for (size_t i = 0; r >= 0 && c->meta && c->meta[i]; i++)
+		r = pl_strings_add(&record.meta, c->meta[i]);
+	if (r >= 0)
+		r = pl_record_encode(&record, b);
+	pl_record_done(&record);
+	if (r == -E2BIG)
+		return pl_fail_usage(error,
+				     "message and meta of a generation are too long together");
+	return r < 0 ? pl_fail_memory(error) : 0;
+}
+
+/* `sync`: no round of sync comes after it. */
+static int write_record(struct committing *m, bool sync, struct pleach_error *error)
+{
+	PL_BUFFER b = {0};
+	int r = encode_record(m, &b, error);
+
+	if (r < 0)
+		return r;
+	r = pl_unlink(m->c->tx->fd, "record"); /* one for a head that has moved */
+	if (r >= 0 || r == -ENOENT)
+		r = pl_write_file(m->c->tx->fd, "record", 0644, b.data, b.length,
+				  sync && m->store->settings.durable);
+	if (r >= 0)
+		r = pl_chmod_at(m->c->tx->fd, "record", 0644);
+	return r < 0 ? pl_fail_sys(error, r, "cannot write the record of the generation") : 0;
 }
 
 /* ---- 4: placing ---- */
@@ -235,6 +296,29 @@ static int join_tree(struct committing *m, struct pleach_error *error)
 	return m->k > 0 ? 1 : 2;
 }
 
+/* The first round: data before its names, and the record's with it. */
+static int sync_data(struct committing *m, struct pleach_error *error)
+{
+	int r = write_record(m, pl_txdir_must_fsync(m->c->tx), error);
+
+	if (r >= 0)
+		r = pl_txdir_sync(m->c->tx, error);
+	m->is_recorded = r >= 0;
+	return r;
+}
+
+/* The second round, where the sync of the record does not stand for it (I7). */
+static int sync_names(struct committing *m, struct pleach_error *error)
+{
+	int r = 0;
+
+	if (m->is_recorded && m->journal.is_ordered && m->attached.n_records == 0)
+		return 0;
+	if (!m->is_recorded)
+		r = write_record(m, pl_txdir_must_fsync(m->c->tx), error);
+	return r < 0 ? r : pl_txdir_sync(m->c->tx, error);
+}
+
 /*
  * Steps 3 to 5 from the staged nodes and objects on: a tree that is there is used as it is; else it is
  * laid out, objects and nodes get their names, it gets its own.
@@ -255,7 +339,7 @@ static int put_tree(struct committing *m, struct pleach_error *error)
 			is_laid_out = true;
 		}
 		if (!is_named) {
-			r = pl_txdir_sync(m->c->tx, error); /* data before its names */
+			r = sync_data(m, error);
 			if (r >= 0)
 				r = pl_stage_name(m->c->stage, error);
 			if (r < 0)
@@ -271,61 +355,7 @@ static int put_tree(struct committing *m, struct pleach_error *error)
 	return pl_fail(error, PLEACH_BUSY, -EBUSY, "the tree is taken away again and again");
 }
 
-/* ---- 6: the head, and the record for it ---- */
-
-static int count_changes(struct committing *m, struct pleach_error *error)
-{
-	struct pl_node_source nodes = nodes_of(m);
-
-	return pl_diff_count(&nodes, m->parent > 0 ? &m->parent_tree : NULL, &m->c->tree,
-			     m->store->seed, &m->counts, error);
-}
-
-static int encode_record(struct committing *m, struct pl_buffer *b, struct pleach_error *error)
-{
-	struct pl_commit *c = m->c;
-	struct pl_record record = {.generation = m->parent + 1,
-				   .parent = m->parent,
-				   .tree = c->tree,
-				   .added = m->counts.added,
-				   .modified = m->counts.modified,
-				   .removed = m->counts.removed,
-				   .bytes_new = c->bytes_new};
-	int r = 0;
-
-	snprintf(record.ref, sizeof(record.ref), "%s", c->ref->name);
-	snprintf(record.ref_id, sizeof(record.ref_id), "%s", c->ref->id);
-	snprintf(record.kind, sizeof(record.kind), "%s", c->kind);
-	pl_record_stamp(&record);
-	if (c->message && !(record.message = strdup(c->message)))
-		r = -ENOMEM;
-	for (size_t i = 0; r >= 0 && c->meta && c->meta[i]; i++)
-		r = pl_strings_add(&record.meta, c->meta[i]);
-	if (r >= 0)
-		r = pl_record_encode(&record, b);
-	pl_record_done(&record);
-	if (r == -E2BIG)
-		return pl_fail_usage(error,
-				     "message and meta of a generation are too long together");
-	return r < 0 ? pl_fail_memory(error) : 0;
-}
-
-/* `sync`: no round of sync comes after it. */
-static int write_record(struct committing *m, bool sync, struct pleach_error *error)
-{
-	PL_BUFFER b = {0};
-	int r = encode_record(m, &b, error);
-
-	if (r < 0)
-		return r;
-	r = pl_unlink(m->c->tx->fd, "record"); /* one for a head that has moved */
-	if (r >= 0 || r == -ENOENT)
-		r = pl_write_file(m->c->tx->fd, "record", 0644, b.data, b.length,
-				  sync && m->store->settings.durable);
-	if (r >= 0)
-		r = pl_chmod_at(m->c->tx->fd, "record", 0644);
-	return r < 0 ? pl_fail_sys(error, r, "cannot write the record of the generation") : 0;
-}
+/* ---- 6: the head ---- */
 
 int pl_commit_check_head(const char *ref, int64_t if_head, uint64_t head,
 			 struct pleach_error *error)
@@ -442,7 +472,7 @@ static int show(struct committing *m, struct pleach_error *error)
 {
 	struct pl_ref *ref = m->c->ref;
 	unsigned long long n = m->parent + 1;
-	int r = pl_store_sync(m->store, ref->gen_fd);
+	int r = m->store->settings.durable ? pl_journal_sync(ref->gen_fd, &m->journal) : 0;
 
 	if (r < 0) {
 		pl_fail_sys(error, r, "published '%s' as generation %llu, durability unknown",
@@ -535,7 +565,6 @@ static int compare_with_head(struct committing *m, struct pleach_error *error)
 /* Steps 3 to 5, under no lock. 1: the head has this tree already. */
 static int prepare(struct committing *m, struct pleach_error *error)
 {
-	bool sync = pl_txdir_must_fsync(m->c->tx);
 	int r = compare_with_head(m, error);
 
 	if (r != 0)
@@ -545,11 +574,7 @@ static int prepare(struct committing *m, struct pleach_error *error)
 	if (r >= 0)
 		r = pl_attached_prepare(m->c->tx, m->c->ref, &m->pin, m->c->own_tx, &m->attached,
 					error);
-	if (r >= 0)
-		r = write_record(m, sync, error);
-	if (r >= 0)
-		r = pl_txdir_sync(m->c->tx, error); /* 5, I2 */
-	return r;
+	return r < 0 ? r : sync_names(m, error); /* 5, I2 */
 }
 
 /* Steps 6 to 9, under the ref lock. */
@@ -612,6 +637,7 @@ int pl_commit_run(struct pl_commit *c, struct pleach_publish_result *ret_result,
 	bool committed = false;
 	int r = pl_commit_check_head(c->ref->name, c->if_head, c->base, error);
 
+	pl_journal_probe(c->ref->gen_fd, &m.journal);
 	if (r >= 0)
 		r = prepare(&m, error);
 	if (r == 0)

@@ -32,13 +32,15 @@ static inline int run_quietly(const char *const *argv)
 
 /*
  * In a child as root: mounts a new file system ("ext4", "xfs", "btrfs", "tmpfs") on NAME of the scratch
- * directory, which is made. `options` may be NULL. 0, or NOT_TO_BE_HAD.
+ * directory, which is made. `options` may be NULL, and so may `features` (for ext4, as mkfs has them). 0, or
+ * NOT_TO_BE_HAD.
  */
-static inline int mount_image(struct scratch *s, const char *kind, const char *name,
-			      const char *options)
+static inline int mount_image_with(struct scratch *s, const char *kind, const char *name,
+				   const char *options, const char *features)
 {
 	char image[4400], point[4400], mkfs[32], all[200];
-	const char *const make_ext4[] = {mkfs, "-q", "-F", image, NULL};
+	const char *const make_ext4[] = {
+		mkfs, "-q", "-F", "-O", features ? features : "has_journal", image, NULL};
 	const char *const make_other[] = {mkfs, "-q", "-f", image, NULL};
 	const char *const mount_it[] = {"mount", "-t", kind, "-o", all, image, point, NULL};
 	struct stat above, here;
@@ -66,6 +68,12 @@ static inline int mount_image(struct scratch *s, const char *kind, const char *n
 	if (lstat(s->path, &above) < 0 || lstat(point, &here) < 0 || above.st_dev == here.st_dev)
 		return NOT_TO_BE_HAD;
 	return chmod(point, 0777) < 0 ? NOT_TO_BE_HAD : 0;
+}
+
+static inline int mount_image(struct scratch *s, const char *kind, const char *name,
+			      const char *options)
+{
+	return mount_image_with(s, kind, name, options, NULL);
 }
 
 /* In a child as root: the root of a new file system, as a scratch directory of its own. 0, NOT_TO_BE_HAD, or 1. */
