@@ -140,9 +140,11 @@ static int is_nobodys(struct collecting *c, const struct pl_id *tree, struct ple
 {
 	PL_CLOSE int treedir = pl_treedir_open(c->store, tree);
 	PL_CLOSE int users = treedir < 0 ? treedir : pl_open_dir(treedir, "users");
+	struct pl_user_lookup lookup = PL_USER_LOOKUP(c->store, NULL);
 	struct pl_listing listing = {0};
 	int r = users;
 
+	lookup.now = c->now;
 	if (treedir == -ENOENT || pl_pin_is_held(c->store, tree) != 0)
 		return 0;
 	if (r >= 0)
@@ -153,9 +155,9 @@ static int is_nobodys(struct collecting *c, const struct pl_id *tree, struct ple
 		uint64_t n;
 
 		if (!would_go(c, listing.entries[i].name))
-			r = pl_user_need(c->store, tree, listing.entries[i].name, &c->now, NULL, &n,
-					 error);
+			r = pl_user_need(&lookup, tree, listing.entries[i].name, &n, error);
 	}
+	pl_user_lookup_done(&lookup);
 	pl_listing_done(&listing);
 	return r < 0 ? r : r == PL_NEED_NOTHING;
 }

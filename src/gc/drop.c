@@ -153,14 +153,14 @@ static int is_freed(struct pl_ref *ref, uint64_t n, const struct pl_id *tree,
 	struct pl_store *store = ref->store;
 	PL_CLOSE int treedir = pl_treedir_open(store, tree);
 	PL_CLOSE int users = treedir < 0 ? treedir : pl_open_dir(treedir, "users");
+	struct pl_user_lookup lookup = PL_USER_LOOKUP(store, NULL);
 	struct pl_listing listing = {0};
-	struct timespec now;
 	int r = users, need = PL_NEED_NOTHING;
 
 	if (r >= 0)
 		r = pl_list(users, &listing);
 	if (r >= 0)
-		r = pl_fs_clock(store->cache_fd, &now);
+		r = pl_fs_clock(store->cache_fd, &lookup.now);
 	if (r < 0)
 		pl_fail_sys(error, r, "cannot list the users of a tree");
 	for (size_t i = 0; r >= 0 && i < listing.n; i++) {
@@ -168,9 +168,10 @@ static int is_freed(struct pl_ref *ref, uint64_t n, const struct pl_id *tree,
 
 		if (goes_too(ref, n, listing.entries[i].name))
 			continue;
-		r = pl_user_need(store, tree, listing.entries[i].name, &now, NULL, &number, error);
+		r = pl_user_need(&lookup, tree, listing.entries[i].name, &number, error);
 		need = r > need ? r : need;
 	}
+	pl_user_lookup_done(&lookup);
 	pl_listing_done(&listing);
 	return r < 0 ? r : need == PL_NEED_NOTHING;
 }

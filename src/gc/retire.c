@@ -47,7 +47,7 @@ static bool is_of_another(const struct pl_ref *own, const char *user)
 
 /* Users that were found gone, and holders whose time is over; while it is placed they tell who can be in it (I4).
  * Under the exclusive lock: whoever makes a user has a pin until what it stands for is there. */
-static int forget_users(struct pl_store *store, struct pl_pin *pin, const struct timespec *now,
+static int forget_users(struct pl_user_lookup *lookup, struct pl_pin *pin,
 			struct pleach_error *error)
 {
 	PL_CLOSE int users = pl_open_dir(pin->treedir_fd, "users");
@@ -61,7 +61,7 @@ static int forget_users(struct pl_store *store, struct pl_pin *pin, const struct
 		const char *name = listing.entries[i].name;
 		uint64_t n;
 
-		r = pl_user_need(store, &pin->tree, name, now, NULL, &n, error);
+		r = pl_user_need(lookup, &pin->tree, name, &n, error);
 		if (r == PL_NEED_NOTHING)
 			r = pl_unlink(users, name);
 	}
@@ -69,20 +69,18 @@ static int forget_users(struct pl_store *store, struct pl_pin *pin, const struct
 	return r < 0 ? r : 0;
 }
 
-int pl_tree_take(struct pl_txdir *tx, const struct pl_id *tree, struct pleach_error *error)
+/* Takes a tree that nobody needs away, whole. */
+static int take_tree(struct pl_txdir *tx, struct pl_user_lookup *lookup, const struct pl_id *tree,
+		     struct pleach_error *error)
 {
 	struct pl_pin pin = PL_PIN_NONE;
 	char hex[PL_ID_HEX + 1], name[32];
-	struct timespec now;
 	uint64_t n;
-	int r = pl_fs_clock(tx->fd, &now);
+	int r = pl_pin_try_exclusive(tx->store, tree, &pin, error);
 
-	if (r < 0)
-		return pl_fail_sys(error, r, "cannot read the store's clock");
-	r = pl_pin_try_exclusive(tx->store, tree, &pin, error);
 	if (r != PL_PIN_TAKEN)
 		return r < 0 ? r : 0; /* I3 */
-	r = pl_users_need(tx->store, tree, pin.treedir_fd, &now, NULL, &n, error);
+	r = pl_users_need(lookup, tree, pin.treedir_fd, &n, error);
 	if (r == PL_NEED_NOTHING) { /* I1 */
 		pl_txdir_name(tx, "tree", name);
 		r = pl_rename(tx->store->trees_fd, pl_id_hex(tree, hex), tx->fd, name);
@@ -91,9 +89,21 @@ int pl_tree_take(struct pl_txdir *tx, const struct pl_id *tree, struct pleach_er
 		else
 			pl_fail_sys(error, r, "cannot take tree %s away", hex);
 	} else if (r > 0) {
-		r = forget_users(tx->store, &pin, &now, error);
+		r = forget_users(lookup, &pin, error);
 	}
 	pl_pin_done(&pin);
+	return r;
+}
+
+int pl_tree_take(struct pl_txdir *tx, const struct pl_id *tree, struct pleach_error *error)
+{
+	struct pl_user_lookup lookup = PL_USER_LOOKUP(tx->store, NULL);
+	int r = pl_fs_clock(tx->fd, &lookup.now);
+
+	if (r < 0)
+		return pl_fail_sys(error, r, "cannot read the store's clock");
+	r = take_tree(tx, &lookup, tree, error);
+	pl_user_lookup_done(&lookup);
 	return r;
 }
 
@@ -113,11 +123,10 @@ static int newest_first(const void *a, const void *b)
 }
 
 /* What the tree is needed for. *ret_is_placed false: the hint is stale. */
-static int look(struct pl_store *store, const struct pl_id *tree, const struct timespec *now,
-		const struct pl_ref *ref, uint64_t *ret_generation, bool *ret_is_placed,
-		struct pleach_error *error)
+static int look(struct pl_user_lookup *lookup, const struct pl_id *tree, uint64_t *ret_generation,
+		bool *ret_is_placed, struct pleach_error *error)
 {
-	PL_CLOSE int treedir = pl_treedir_open(store, tree);
+	PL_CLOSE int treedir = pl_treedir_open(lookup->store, tree);
 	unsigned k;
 	int r;
 
@@ -129,15 +138,14 @@ static int look(struct pl_store *store, const struct pl_id *tree, const struct t
 	if (r < 0)
 		return pl_fail_sys(error, r, "cannot look at a tree");
 	*ret_is_placed = r == 1;
-	return pl_users_need(store, tree, treedir, now, ref, ret_generation, error);
+	return pl_users_need(lookup, tree, treedir, ret_generation, error);
 }
 
 /* Those of `ids` that nobody needs placed now, newest first. */
-static int find_candidates(struct pl_txdir *tx, struct pl_ref *ref, const struct pl_strings *ids,
-			   const struct timespec *now, struct candidate **ret, size_t *ret_n,
-			   struct pleach_error *error)
+static int find_candidates(struct pl_user_lookup *lookup, const struct pl_strings *ids,
+			   struct candidate **ret, size_t *ret_n, struct pleach_error *error)
 {
-	struct pl_store *store = tx->store;
+	const char *ref_id = lookup->own ? lookup->own->id : NULL;
 	size_t capacity = 0;
 	int r = 0;
 
@@ -147,9 +155,9 @@ static int find_candidates(struct pl_txdir *tx, struct pl_ref *ref, const struct
 
 		if (pl_id_parse(ids->items[i], &c.tree) < 0)
 			continue;
-		r = look(store, &c.tree, now, ref, &c.generation, &is_placed, error);
+		r = look(lookup, &c.tree, &c.generation, &is_placed, error);
 		if (r >= 0 && !is_placed)
-			pl_placed_hint_remove(store, ref ? ref->id : NULL, &c.tree);
+			pl_placed_hint_remove(lookup->store, ref_id, &c.tree);
 		if (r < 0 || !is_placed || r == PL_NEED_PLACED)
 			continue;
 		r = PL_ARRAY_GROW(*ret, capacity, *ret_n);
@@ -161,19 +169,19 @@ static int find_candidates(struct pl_txdir *tx, struct pl_ref *ref, const struct
 	return r < 0 ? r : 0;
 }
 
-/* The placed trees that may be had, and what time it is. */
-static int list_candidates(struct pl_txdir *tx, struct pl_ref *ref, struct timespec *ret_now,
+/* The placed trees of lookup->own that may be had, and what time it is. */
+static int list_candidates(struct pl_txdir *tx, struct pl_user_lookup *lookup,
 			   struct candidate **ret, size_t *ret_n, struct pleach_error *error)
 {
 	struct pl_strings ids = {0};
-	int r = pl_placed_hint_list(tx->store, ref ? ref->id : NULL, &ids);
+	int r = pl_placed_hint_list(tx->store, lookup->own ? lookup->own->id : NULL, &ids);
 
 	if (r >= 0 && ids.n > 0)
-		r = pl_fs_clock(tx->fd, ret_now);
+		r = pl_fs_clock(tx->fd, &lookup->now);
 	if (r < 0)
 		pl_fail_sys(error, r, "cannot list placed trees");
 	else if (ids.n > 0)
-		r = find_candidates(tx, ref, &ids, ret_now, ret, ret_n, error);
+		r = find_candidates(lookup, &ids, ret, ret_n, error);
 	pl_strings_done(&ids);
 	return r;
 }
@@ -199,25 +207,25 @@ static bool is_alone(const struct pl_ref *own, const struct pl_pin *pin, char re
 }
 
 /* 1: taken, and the exclusive lock is in spare->pin. */
-static int take_placed(struct pl_txdir *tx, const struct pl_id *tree, const struct timespec *now,
-		       const struct pl_ref *own, struct pl_spare *spare, struct pleach_error *error)
+static int take_placed(struct pl_txdir *tx, struct pl_user_lookup *lookup, const struct pl_id *tree,
+		       struct pl_spare *spare, struct pleach_error *error)
 {
 	struct pl_pin pin = PL_PIN_NONE;
 	uint64_t n;
 	int r = pl_pin_try_exclusive(tx->store, tree, &pin, error);
 
 	if (r != PL_PIN_TAKEN)
-		return r < 0 ? r : 0;						  /* I3 */
-	r = pl_users_need(tx->store, tree, pin.treedir_fd, now, NULL, &n, error); /* I1 */
+		return r < 0 ? r : 0;				    /* I3 */
+	r = pl_users_need(lookup, tree, pin.treedir_fd, &n, error); /* I1 */
 	if (r == PL_NEED_PLACED) {
 		r = 0;
 	} else if (r >= 0) {
-		spare->is_alone = is_alone(own, &pin, spare->other);
+		spare->is_alone = is_alone(lookup->own, &pin, spare->other);
 		r = move_wrappers(tx, &pin, spare->name);
 		if (r < 0)
 			pl_fail_sys(error, r, "cannot take a placed tree away");
 		if (r >= 0)
-			r = forget_users(tx->store, &pin, now, error);
+			r = forget_users(lookup, &pin, error);
 		r = r < 0 ? r : 1;
 	}
 	if (r == 1)
@@ -228,11 +236,11 @@ static int take_placed(struct pl_txdir *tx, const struct pl_id *tree, const stru
 }
 
 /* 1: taken. */
-static int retire(struct pl_txdir *tx, const struct pl_id *tree, const struct timespec *now,
-		  const struct pl_ref *own, struct pleach_error *error)
+static int retire(struct pl_txdir *tx, struct pl_user_lookup *lookup, const struct pl_id *tree,
+		  struct pleach_error *error)
 {
 	struct pl_spare spare = PL_SPARE_NONE;
-	int r = take_placed(tx, tree, now, own, &spare, error);
+	int r = take_placed(tx, lookup, tree, &spare, error);
 
 	pl_pin_done(&spare.pin);
 	return r;
@@ -241,22 +249,23 @@ static int retire(struct pl_txdir *tx, const struct pl_id *tree, const struct ti
 int pl_retire_run(struct pl_txdir *tx, struct pl_ref *ref, unsigned *ret_n,
 		  struct pleach_error *error)
 {
+	struct pl_user_lookup lookup = PL_USER_LOOKUP(tx->store, ref);
 	struct candidate *candidates = NULL;
-	struct timespec now;
 	uint64_t spares = ref && ref->settings.recycle != PL_RECYCLE_OFF ? ref->settings.spares : 0;
 	size_t n = 0;
-	int r = list_candidates(tx, ref, &now, &candidates, &n, error);
+	int r = list_candidates(tx, &lookup, &candidates, &n, error);
 
 	*ret_n = 0;
 	for (size_t i = (size_t)(spares < n ? spares : n); r >= 0 && i < n; i++) {
-		r = retire(tx, &candidates[i].tree, &now, ref, error);
+		r = retire(tx, &lookup, &candidates[i].tree, error);
 		if (r <= 0)
 			continue;
 		(*ret_n)++;
 		pl_placed_hint_remove(tx->store, ref ? ref->id : NULL, &candidates[i].tree);
 		/* A dropped generation's tree, kept for its grace alone, has no user now. */
-		r = pl_tree_take(tx, &candidates[i].tree, error);
+		r = take_tree(tx, &lookup, &candidates[i].tree, error);
 	}
+	pl_user_lookup_done(&lookup);
 	free(candidates);
 	return r < 0 ? r : 0;
 }
@@ -284,14 +293,14 @@ static int settle_spare(struct pl_txdir *tx, struct pl_spare *spare, struct plea
 int pl_spare_take(struct pl_txdir *tx, struct pl_ref *ref, struct pl_spare *ret_spare,
 		  struct pleach_error *error)
 {
+	struct pl_user_lookup lookup = PL_USER_LOOKUP(tx->store, ref);
 	struct candidate *candidates = NULL;
 	struct pl_spare spare = PL_SPARE_NONE;
-	struct timespec now;
 	size_t n = 0;
-	int r = list_candidates(tx, ref, &now, &candidates, &n, error);
+	int r = list_candidates(tx, &lookup, &candidates, &n, error);
 
 	for (size_t i = 0; r >= 0 && i < n; i++) {
-		r = take_placed(tx, &candidates[i].tree, &now, ref, &spare, error);
+		r = take_placed(tx, &lookup, &candidates[i].tree, &spare, error);
 		if (r <= 0)
 			continue;
 		pl_placed_hint_remove(tx->store, ref->id, &candidates[i].tree);
@@ -300,6 +309,7 @@ int pl_spare_take(struct pl_txdir *tx, struct pl_ref *ref, struct pl_spare *ret_
 		pl_pin_done(&spare.pin);
 		r = 0;
 	}
+	pl_user_lookup_done(&lookup);
 	free(candidates);
 	if (r == 1)
 		r = settle_spare(tx, &spare, error);

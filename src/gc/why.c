@@ -58,40 +58,31 @@ static int explain_attachment(struct why *w, struct pl_ref *ref, const char *has
 	return r;
 }
 
-/* A user of a ref: "g.<ref id>.<n>", "t.<ref id>.<tag>", "a.<ref id>.<hash>". */
-static int explain_in_ref(struct why *w, const char *user, const char *path, int need)
+/* A user of a ref that is open: "g.<ref id>.<n>", "t.<ref id>.<tag>", "a.<ref id>.<hash>". */
+static int explain_in_ref(struct why *w, struct pl_ref *ref, const char *user, const char *path,
+			  int need)
 {
-	char ref_id[25] = "", message[PLEACH_REF_MAX + 280];
-	struct pl_ref ref;
-	int r;
+	char message[PLEACH_REF_MAX + 280];
 
-	memcpy(ref_id, user + 2, 24);
-	r = pl_ref_find_id(w->store, ref_id, &ref, w->error);
-	if (r <= 0)
-		return r;
-	if (user[0] == 'g') {
-		r = explain_generation(w, &ref, user + 27, path, need);
-	} else if (user[0] == 'a') {
-		r = explain_attachment(w, &ref, user + 27, path);
-	} else {
-		snprintf(message, sizeof(message), "tag '%s' of '%s'", user + 27, ref.name);
-		r = add(w, "tag", ref.name, 0, path, message);
-	}
-	pl_ref_close(&ref);
-	return r;
+	if (user[0] == 'g')
+		return explain_generation(w, ref, user + 27, path, need);
+	if (user[0] == 'a')
+		return explain_attachment(w, ref, user + 27, path);
+	snprintf(message, sizeof(message), "tag '%s' of '%s'", user + 27, ref->name);
+	return add(w, "tag", ref->name, 0, path, message);
 }
 
-static int explain_user(struct why *w, const struct pl_id *tree, const char *user, const char *path,
-			const struct timespec *now)
+static int explain_user(struct why *w, struct pl_user_lookup *lookup, const struct pl_id *tree,
+			const char *user, const char *path)
 {
 	char message[160];
 	uint64_t n;
-	int need = pl_user_need(w->store, tree, user, now, NULL, &n, w->error);
+	int need = pl_user_need(lookup, tree, user, &n, w->error);
 
 	if (need <= PL_NEED_NOTHING)
 		return need;
-	if (strlen(user) > 27 && strchr("gta", user[0]))
-		return explain_in_ref(w, user, path, need);
+	if (strlen(user) > 27 && strchr("gta", user[0]) && lookup->ref.fd >= 0)
+		return explain_in_ref(w, &lookup->ref, user, path, need);
 	if (user[0] == 'x') {
 		snprintf(message, sizeof(message), "the base of transaction %.32s", user + 2);
 		return add(w, "transaction", "", 0, path, message);
@@ -123,8 +114,8 @@ static int explain_tree(struct why *w, const struct pl_id *tree)
 	PL_CLOSE int treedir = pl_treedir_open(w->store, tree);
 	PL_CLOSE int users = treedir < 0 ? treedir : pl_open_dir(treedir, "users");
 	struct pl_listing listing = {0};
+	struct pl_user_lookup lookup = PL_USER_LOOKUP(w->store, NULL);
 	char hex[PL_ID_HEX + 1], path[PL_ID_HEX + 16];
-	struct timespec now;
 	int r = users;
 
 	if (treedir == -ENOENT)
@@ -134,9 +125,10 @@ static int explain_tree(struct why *w, const struct pl_id *tree)
 		r = pl_list(users, &listing);
 	if (r < 0)
 		return pl_fail_sys(w->error, r, "cannot list the users of tree %s", hex);
-	pl_clock_wall(&now); /* near enough, for an answer to people */
+	pl_clock_wall(&lookup.now); /* near enough, for an answer to people */
 	for (size_t i = 0; r >= 0 && i < listing.n; i++)
-		r = explain_user(w, tree, listing.entries[i].name, path, &now);
+		r = explain_user(w, &lookup, tree, listing.entries[i].name, path);
+	pl_user_lookup_done(&lookup);
 	pl_listing_done(&listing);
 	return r < 0 ? r : explain_pin(w, tree, treedir, path);
 }

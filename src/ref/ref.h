@@ -420,9 +420,9 @@ void pl_ref_close(struct pl_ref *ref); /* also unlocks */
 int pl_ref_is_current(const struct pl_ref *ref);
 /** Names of all refs, sorted; those without a generation too. */
 int pl_ref_list(struct pl_store *store, struct pl_strings *ret_names, struct pleach_error *error);
-/** The ref with this id: 1 and opened, or 0. */
-int pl_ref_find_id(struct pl_store *store, const char *ref_id, struct pl_ref *ret_ref,
-		   struct pleach_error *error);
+/** The ref with this id: 1 and opened, or 0. `likely` (may be NULL) is looked at first, and opened anew. */
+int pl_ref_find_id(struct pl_store *store, const char *ref_id, const struct pl_ref *likely,
+		   struct pl_ref *ret_ref, struct pleach_error *error);
 /** Takes the ref lock; after it the name still leads to what was locked (else -ESTALE). Waits at most
  * `timeout_ms` (-1: for ever): -EBUSY. */
 int pl_ref_lock(struct pl_ref *ref, int64_t timeout_ms, struct pleach_error *error);
@@ -519,20 +519,31 @@ void pl_user_of_tx(const char *tx_id, char ret_name[32]);
 int pl_user_add_holder(struct pl_store *store, int treedir_fd, const struct timespec *deadline,
 		       struct pleach_error *error);
 enum pl_need { PL_NEED_NOTHING = 0, PL_NEED_TREE = 1, PL_NEED_PLACED = 2 };
+/** One operation that looks up users, many of them of one ref: that is opened once. */
+struct pl_user_lookup {
+	struct pl_store *store;
+	struct timespec now;	  /* the file system's clock */
+	const struct pl_ref *own; /* whose generations are numbered; may be NULL */
+	struct pl_ref ref;	  /* of the last user; fd < 0: none */
+	uint64_t head;		  /* of `ref`, at least; 0: not known */
+};
+#define PL_USER_LOOKUP(store_, own_)                                    \
+	{                                                               \
+		.store = (store_), .own = (own_), .ref = {.fd = -EBADF} \
+	}
+/** Of any one, before the lookup goes or is kept beyond an operation. */
+void pl_user_lookup_done(struct pl_user_lookup *lookup);
 /**
- * What user `name` needs of `tree` at `now` (the file system's clock): looked up afresh. An answer of
- * NOTHING: it was found gone. Unreadable or unknown: PL_NEED_PLACED.
- * *ret_generation: for a generation of `own` (may be NULL) its number, else 0.
+ * What user `name` needs of `tree` at lookup->now. An answer of NOTHING: it was found gone. Unreadable or
+ * unknown: PL_NEED_PLACED. *ret_generation: for a generation of lookup->own its number, else 0.
  */
-int pl_user_need(struct pl_store *store, const struct pl_id *tree, const char *name,
-		 const struct timespec *now, const struct pl_ref *own, uint64_t *ret_generation,
-		 struct pleach_error *error);
+int pl_user_need(struct pl_user_lookup *lookup, const struct pl_id *tree, const char *name,
+		 uint64_t *ret_generation, struct pleach_error *error);
 /** Is it a generation of this ref? */
 bool pl_user_is_generation_of(const struct pl_ref *ref, const char *name);
 /** The highest need of all users of a tree, and the newest generation of `own` among them. */
-int pl_users_need(struct pl_store *store, const struct pl_id *tree, int treedir_fd,
-		  const struct timespec *now, const struct pl_ref *own, uint64_t *ret_generation,
-		  struct pleach_error *error);
+int pl_users_need(struct pl_user_lookup *lookup, const struct pl_id *tree, int treedir_fd,
+		  uint64_t *ret_generation, struct pleach_error *error);
 
 /**
  * 1: the grace of generation n is not over at `now` (the file system's clock), or the public path has not moved on from

@@ -229,29 +229,35 @@ int pl_ref_list(struct pl_store *store, struct pl_strings *ret_names, struct ple
 	return 0;
 }
 
-int pl_ref_find_id(struct pl_store *store, const char *ref_id, struct pl_ref *ret_ref,
-		   struct pleach_error *error)
+/* 1: it is the ref of that name, and open. 0: it is another, or there is none. */
+static int open_if_id(struct pl_store *store, const char *name, const char *ref_id,
+		      struct pl_ref *ret_ref, struct pleach_error *error)
+{
+	struct pl_ref ref;
+	int r = ref_open(store, name, &ref, error);
+
+	if (r < 0)
+		return r == -ENOENT ? 0 : r;
+	if (strcmp(ref.id, ref_id) == 0) {
+		*ret_ref = ref;
+		return 1;
+	}
+	pl_ref_close(&ref);
+	return 0;
+}
+
+int pl_ref_find_id(struct pl_store *store, const char *ref_id, const struct pl_ref *likely,
+		   struct pl_ref *ret_ref, struct pleach_error *error)
 {
 	struct pl_strings names = {0};
-	int r = pl_ref_list(store, &names, error);
+	int r = 0;
 
-	for (size_t i = 0; r >= 0 && i < names.n; i++) {
-		struct pl_ref ref;
-
-		r = ref_open(store, names.items[i], &ref, error);
-		if (r == -ENOENT) {
-			r = 0;
-			continue;
-		}
-		if (r < 0)
-			break;
-		if (strcmp(ref.id, ref_id) == 0) {
-			*ret_ref = ref;
-			r = 1;
-			break;
-		}
-		pl_ref_close(&ref);
-	}
+	if (likely && strcmp(likely->id, ref_id) == 0)
+		r = open_if_id(store, likely->name, ref_id, ret_ref, error);
+	if (r == 0)
+		r = pl_ref_list(store, &names, error);
+	for (size_t i = 0; r == 0 && i < names.n; i++)
+		r = open_if_id(store, names.items[i], ref_id, ret_ref, error);
 	pl_strings_done(&names);
 	return r;
 }

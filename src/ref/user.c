@@ -8,6 +8,9 @@
  *     a holder whose time is not over.
  * I3  Grace counts from when the public path had moved on: from the ctime of shown/<m>, m the first one
  *     after n that was shown. (model/ref.pml, control GRACE_FROM_RECORD)
+ * I4  A head that was read before is as good as the present one for the generations up to it: the older the
+ *     head, the more they need. For one behind it the head is read again. So a lookup may keep it, and its ref
+ *     with the settings: who changes those beside it does so after it.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -203,24 +206,26 @@ static int need_of_kept(struct pl_ref *ref, const struct pl_id *tree, uint64_t n
 	return dropped ? PL_NEED_NOTHING : PL_NEED_TREE;
 }
 
-static int need_of_generation(struct pl_ref *ref, const struct pl_id *tree, uint64_t n,
-			      const struct timespec *now, struct pleach_error *error)
+static int need_of_generation(struct pl_user_lookup *lookup, const struct pl_id *tree, uint64_t n,
+			      struct pleach_error *error)
 {
 	struct pl_record record;
-	uint64_t head;
 	bool is_its;
-	int r = pl_head_number(ref, &head, error);
+	int r = 0;
 
+	if (n > lookup->head) /* I4 */
+		r = pl_head_number(&lookup->ref, &lookup->head, error);
 	if (r < 0)
 		return r;
-	if (n > head)
+	if (n > lookup->head)
 		return PL_NEED_NOTHING; /* a commit that died, or one that holds the pin */
-	r = pl_generation_read(ref, n, &record, error);
+	r = pl_generation_read(&lookup->ref, n, &record, error);
 	if (r < 0)
 		return r;
 	is_its = pl_id_equal(&record.tree, tree);
 	pl_record_done(&record);
-	return is_its ? need_of_kept(ref, tree, n, head, now) : PL_NEED_NOTHING;
+	return is_its ? need_of_kept(&lookup->ref, tree, n, lookup->head, &lookup->now)
+		      : PL_NEED_NOTHING;
 }
 
 static int need_of_tag(struct pl_ref *ref, const struct pl_id *tree, const char *tag,
@@ -278,18 +283,43 @@ static int need_of_attachment(struct pl_ref *ref, const struct pl_id *tree, cons
 	return r < 0 ? PL_NEED_PLACED : r;
 }
 
-static int need_in_ref(struct pl_ref *ref, const struct pl_id *tree, char kind, const char *rest,
-		       const struct timespec *now, struct pleach_error *error)
+/* The ref is lookup->ref. */
+static int need_in_ref(struct pl_user_lookup *lookup, const struct pl_id *tree, char kind,
+		       const char *rest, uint64_t *ret_generation, struct pleach_error *error)
 {
 	uint64_t n;
 
 	if (kind == 't')
-		return need_of_tag(ref, tree, rest, error);
+		return need_of_tag(&lookup->ref, tree, rest, error);
 	if (kind == 'a')
-		return need_of_attachment(ref, tree, rest, NULL);
+		return need_of_attachment(&lookup->ref, tree, rest, NULL);
 	if (pl_parse_u64(rest, UINT64_MAX / 4, &n) < 0 || n == 0)
 		return PL_NEED_PLACED; /* I1 */
-	return need_of_generation(ref, tree, n, now, error);
+	if (lookup->own && strcmp(lookup->own->id, lookup->ref.id) == 0)
+		*ret_generation = n;
+	return need_of_generation(lookup, tree, n, error);
+}
+
+/* Opens the ref with this id, if it is not the one before. 1, or 0: there is none. */
+static int look_into(struct pl_user_lookup *lookup, const char *ref_id, struct pleach_error *error)
+{
+	int r;
+
+	if (lookup->ref.fd >= 0 && strcmp(lookup->ref.id, ref_id) == 0)
+		return 1;
+	pl_user_lookup_done(lookup);
+	r = pl_ref_find_id(lookup->store, ref_id, lookup->own, &lookup->ref, error);
+	if (r != 1)
+		lookup->ref.fd = -EBADF;
+	return r;
+}
+
+void pl_user_lookup_done(struct pl_user_lookup *lookup)
+{
+	if (lookup->ref.fd >= 0)
+		pl_ref_close(&lookup->ref);
+	lookup->ref.fd = -EBADF;
+	lookup->head = 0;
 }
 
 static int need_of_holder(struct pl_store *store, const struct pl_id *tree, const char *name,
@@ -305,11 +335,9 @@ static int need_of_holder(struct pl_store *store, const struct pl_id *tree, cons
 	return is_before(now, &st.st_mtim) ? PL_NEED_PLACED : PL_NEED_NOTHING;
 }
 
-int pl_user_need(struct pl_store *store, const struct pl_id *tree, const char *name,
-		 const struct timespec *now, const struct pl_ref *own, uint64_t *ret_generation,
-		 struct pleach_error *error)
+int pl_user_need(struct pl_user_lookup *lookup, const struct pl_id *tree, const char *name,
+		 uint64_t *ret_generation, struct pleach_error *error)
 {
-	struct pl_ref ref = {.fd = -EBADF, .gen_fd = -EBADF, .lock_fd = -EBADF};
 	char ref_id[25] = "";
 	char kind = name[0];
 	int r;
@@ -318,29 +346,25 @@ int pl_user_need(struct pl_store *store, const struct pl_id *tree, const char *n
 	if (strlen(name) < 3 || name[1] != '.')
 		return PL_NEED_PLACED; /* I1 */
 	if (kind == 'h')
-		return need_of_holder(store, tree, name, now);
+		return need_of_holder(lookup->store, tree, name, &lookup->now);
 	if (kind == 'x') {
-		r = pl_exists(store->tx_fd, name + 2);
+		r = pl_exists(lookup->store->tx_fd, name + 2);
 		return r < 0 ? r : r > 0 ? PL_NEED_PLACED : PL_NEED_NOTHING;
 	}
 	if ((kind != 'g' && kind != 't' && kind != 'a') || strlen(name) < 28 || name[26] != '.')
 		return PL_NEED_PLACED; /* I1 */
 	memcpy(ref_id, name + 2, 24);
-	r = pl_ref_find_id(store, ref_id, &ref, error);
+	r = look_into(lookup, ref_id, error);
 	if (r <= 0)
 		return r < 0 ? r : PL_NEED_NOTHING; /* the ref was dropped */
-	r = need_in_ref(&ref, tree, kind, name + 27, now, error);
-	if (r >= 0 && kind == 'g' && own && strcmp(own->id, ref_id) == 0)
-		(void)pl_parse_u64(name + 27, UINT64_MAX / 4, ret_generation);
-	pl_ref_close(&ref);
+	r = need_in_ref(lookup, tree, kind, name + 27, ret_generation, error);
 	if (r < 0 && (!error || error->code == PLEACH_OK))
 		pl_fail_sys(error, r, "cannot look up the user %s of a tree", name);
 	return r;
 }
 
-int pl_users_need(struct pl_store *store, const struct pl_id *tree, int treedir_fd,
-		  const struct timespec *now, const struct pl_ref *own, uint64_t *ret_generation,
-		  struct pleach_error *error)
+int pl_users_need(struct pl_user_lookup *lookup, const struct pl_id *tree, int treedir_fd,
+		  uint64_t *ret_generation, struct pleach_error *error)
 {
 	PL_CLOSE int users = pl_open_dir(treedir_fd, "users");
 	struct pl_listing listing = {0};
@@ -353,7 +377,7 @@ int pl_users_need(struct pl_store *store, const struct pl_id *tree, int treedir_
 	for (size_t i = 0; r >= 0 && i < listing.n; i++) {
 		uint64_t n;
 
-		r = pl_user_need(store, tree, listing.entries[i].name, now, own, &n, error);
+		r = pl_user_need(lookup, tree, listing.entries[i].name, &n, error);
 		if (r > need)
 			need = r;
 		if (n > newest)
