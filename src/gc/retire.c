@@ -169,18 +169,18 @@ static int find_candidates(struct pl_user_lookup *lookup, const struct pl_string
 	return r < 0 ? r : 0;
 }
 
-/* The placed trees of lookup->own that may be had, and what time it is. */
-static int list_candidates(struct pl_txdir *tx, struct pl_user_lookup *lookup,
+/* The placed trees of lookup->own that may be had, and what time it is; none where no more than `few` are placed. */
+static int list_candidates(struct pl_txdir *tx, struct pl_user_lookup *lookup, uint64_t few,
 			   struct candidate **ret, size_t *ret_n, struct pleach_error *error)
 {
 	struct pl_strings ids = {0};
 	int r = pl_placed_hint_list(tx->store, lookup->own ? lookup->own->id : NULL, &ids);
 
-	if (r >= 0 && ids.n > 0)
+	if (r >= 0 && ids.n > few)
 		r = pl_fs_clock(tx->fd, &lookup->now);
 	if (r < 0)
 		pl_fail_sys(error, r, "cannot list placed trees");
-	else if (ids.n > 0)
+	else if (ids.n > few)
 		r = find_candidates(lookup, &ids, ret, ret_n, error);
 	pl_strings_done(&ids);
 	return r;
@@ -253,7 +253,7 @@ int pl_retire_run(struct pl_txdir *tx, struct pl_ref *ref, unsigned *ret_n,
 	struct candidate *candidates = NULL;
 	uint64_t spares = ref && ref->settings.recycle != PL_RECYCLE_OFF ? ref->settings.spares : 0;
 	size_t n = 0;
-	int r = list_candidates(tx, &lookup, &candidates, &n, error);
+	int r = list_candidates(tx, &lookup, spares, &candidates, &n, error);
 
 	*ret_n = 0;
 	for (size_t i = (size_t)(spares < n ? spares : n); r >= 0 && i < n; i++) {
@@ -297,7 +297,7 @@ int pl_spare_take(struct pl_txdir *tx, struct pl_ref *ref, struct pl_spare *ret_
 	struct candidate *candidates = NULL;
 	struct pl_spare spare = PL_SPARE_NONE;
 	size_t n = 0;
-	int r = list_candidates(tx, &lookup, &candidates, &n, error);
+	int r = list_candidates(tx, &lookup, 0, &candidates, &n, error);
 
 	for (size_t i = 0; r >= 0 && i < n; i++) {
 		r = take_placed(tx, &lookup, &candidates[i].tree, &spare, error);
