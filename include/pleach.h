@@ -877,10 +877,14 @@ struct pleach_commit_options {
 	const char *message;
 	const char *const *meta; /**< as for pleach_publish() */
 	int is_resolved; /**< what conflicts is as the transaction has it: it was mended there */
+	/** Whatever comes of it, the workspace is not used again: its files become the store's where they can,
+	 * instead of being copied. After a failure, a conflict too, the transaction can only be ended. Not
+	 * heeded for a parked one, and by pleach_tx_snapshot(). */
+	int is_last;
 };
-#define PLEACH_COMMIT_OPTIONS_INIT                                  \
-	{                                                           \
-		sizeof(struct pleach_commit_options), NULL, NULL, 0 \
+#define PLEACH_COMMIT_OPTIONS_INIT                                     \
+	{                                                              \
+		sizeof(struct pleach_commit_options), NULL, NULL, 0, 0 \
 	}
 /**
  * Makes what the workspace holds the next generation: as it is if the head is still the base, else merged
@@ -888,7 +892,7 @@ struct pleach_commit_options {
  * pleach_publish(); nothing changed: `unchanged`.
  * -ECANCELED (CONFLICT): pleach_tx_conflict_next() tells the paths; the transaction is as it was, and may be
  * committed again, or closed. -EPERM, -EXDEV: something in it cannot be stored, by path. After another
- * failure than a conflict nothing was committed, and the workspace is as it was.
+ * failure than a conflict nothing was committed, and the workspace is as it was. (Unless is_last.)
  */
 PLEACH_API int pleach_tx_commit(struct pleach_tx *tx, const struct pleach_commit_options *options,
 				struct pleach_publish_result *ret_result,

@@ -178,6 +178,8 @@ int pleach_tx_park(struct pleach_tx *tx, struct pleach_error *error)
 		return pl_fail(error, PLEACH_FAILED, -EINVAL, "transaction %s has ended",
 			       tx->inner->dir.id);
 	if (r >= 0)
+		r = pl_tx_must_be_whole(tx->inner, error);
+	if (r >= 0)
 		r = pl_tx_park(tx->inner, error);
 	if (r >= 0)
 		pl_queue_leave(&tx->inner->ticket); /* parked ones hold no queue */

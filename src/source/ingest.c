@@ -8,6 +8,8 @@
  *     could change it (is_quiet).
  * I2  The content that is hashed is the content that is written: both are the same bytes in memory.
  * I3  A file that cannot be restored by this user is refused before it is written.
+ * I4  A file is taken over instead of copied only if nobody has it open for writing, or mapped so, before it
+ *     is read, and nobody is there who could open it (is_quiet, stage.may_adopt).
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -265,6 +267,42 @@ static int read_large(struct pl_ingest *ingest, int fd, const struct stat *st, c
 	return r < 0 ? r : 0;
 }
 
+/* ---- taken over ---- */
+
+static bool may_take_over(const struct pl_ingest *ingest, int fd)
+{
+	return ingest->stage->may_adopt && ingest->is_quiet &&
+	       pl_file_has_writers(fd) == 0; /* I4 */
+}
+
+/* The file itself becomes the object, with the metadata of the entry and no other. 1; 0: it has to be copied. */
+static int take_over(struct pl_ingest *ingest, int dirfd, const char *name, int fd,
+		     const struct stat *st, const char *path, struct pl_entry *e,
+		     struct pleach_error *error)
+{
+	struct pl_id object;
+	const char *why;
+	int r;
+
+	pl_buffer_truncate(&ingest->content, 0);
+	if (!pl_buffer_reserve(&ingest->content, CHUNK))
+		return pl_fail_memory(error);
+	r = copy_hashed(ingest, fd, -EBADF, e->size);
+	pl_hash_end(ingest->hash, &e->hash);
+	if (r >= 0)
+		r = unchanged_since(ingest, fd, st);
+	if (r < 0)
+		return r == -EAGAIN ? r : fail_at(ingest, r, "cannot read", path, "", error);
+	pl_entry_object(e, &object);
+	r = pl_stage_has_object(ingest->stage, &object, error);
+	if (r != 0)
+		return r;
+	r = pl_meta_restore(fd, &e->meta, PLEACH_FILE, &why);
+	if (r >= 0)
+		r = pl_stage_adopt(ingest->stage, dirfd, name, &object, e->size);
+	return r >= 0;
+}
+
 /* One reading of a regular file. -EAGAIN: it changed meanwhile. 1: it is gone. */
 static int read_file_once(struct pl_ingest *ingest, int dirfd, const char *name, const char *path,
 			  struct stat *st, struct pl_entry *e, struct pleach_error *error)
@@ -299,6 +337,11 @@ static int read_file_once(struct pl_ingest *ingest, int dirfd, const char *name,
 	if (e->size == 0) {
 		e->hash = pl_hash_empty;
 		return unchanged_since(ingest, fd, st);
+	}
+	if (may_take_over(ingest, fd)) {
+		r = take_over(ingest, dirfd, name, fd, st, path, e, error);
+		if (r != 0)
+			return r < 0 ? r : 0;
 	}
 	if (e->size <= SMALL && !is_sparse(st))
 		return read_small(ingest, fd, st, path, e, error);

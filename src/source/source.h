@@ -36,7 +36,10 @@ struct pl_stage {
 	struct pl_map memory; /* NOWHERE: id -> index of nodes */
 	struct pl_buffer *memory_nodes;
 	size_t memory_n, memory_capacity;
-	uint64_t bytes_new; /* content bytes written */
+	/* What is read is of no use to anybody else, and never again: its files may become the objects. Set by
+	 * who knows that, after pl_stage_begin(); POOL. */
+	bool may_adopt;
+	uint64_t bytes_new; /* content bytes written, or taken over */
 	uint64_t files_new;
 };
 int pl_stage_begin(struct pl_store *store, struct pl_txdir *tx, enum pl_stage_mode mode,
@@ -58,9 +61,9 @@ int pl_stage_create(struct pl_stage *stage, const char *path, int *ret_fd);
 int pl_stage_keep(struct pl_stage *stage, const char *path, int fd, const struct pl_id *object,
 		  uint64_t size);
 /** Takes a file that is complete, content and metadata, as the object: by a second name (POOL). It must never be
- * written to again. */
+ * written to again. The text of an error is the caller's. */
 int pl_stage_adopt(struct pl_stage *stage, int dirfd, const char *name, const struct pl_id *object,
-		   struct pleach_error *error);
+		   uint64_t size);
 /** The file made last is not wanted: it is removed. */
 int pl_stage_discard(struct pl_stage *stage, const char *path);
 /**

@@ -322,20 +322,19 @@ int pl_stage_keep(struct pl_stage *stage, const char *path, int fd, const struct
 }
 
 int pl_stage_adopt(struct pl_stage *stage, int dirfd, const char *name, const struct pl_id *object,
-		   struct pleach_error *error)
+		   uint64_t size)
 {
 	char hex[PL_ID_HEX + 1];
-	struct stat st;
-	int r = pl_lstat(dirfd, name, &st);
+	int r = 0;
 
 	pl_assert(stage->mode == PL_STAGE_POOL);
-	if (r >= 0 && pl_txdir_must_fsync(stage->tx))
+	if (pl_txdir_must_fsync(stage->tx))
 		r = pl_fsync_at(dirfd, name);
 	if (r >= 0)
 		r = pl_link(dirfd, name, stage->objects_fd, pl_id_hex(object, hex));
 	if (r < 0)
-		return pl_fail_sys(error, r, "cannot take a file into the store");
-	stage->bytes_new += (uint64_t)st.st_size;
+		return r;
+	stage->bytes_new += size;
 	stage->files_new++;
 	return 0;
 }

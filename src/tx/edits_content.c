@@ -185,7 +185,10 @@ static int stage_content(struct pl_tx_edits *edits, struct pl_stage *stage,
 	if (r == 0)
 		return 0; /* the base's */
 	r = pl_stage_has_object(stage, &object, error);
-	return r == 0 ? pl_stage_adopt(stage, edits->fd, hex, &object, error) : r;
+	if (r != 0)
+		return r;
+	r = pl_stage_adopt(stage, edits->fd, hex, &object, entry.size);
+	return r < 0 ? pl_fail_sys(error, r, "cannot take a file into the store") : 0;
 }
 
 int pl_edit_stage_contents(struct pl_tx_edits *edits, struct pl_stage *stage,

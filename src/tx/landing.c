@@ -13,6 +13,8 @@
  *     it: what others changed is not undone. The nodes of that tree are kept by claims in tx/<id>.
  * L6  Nothing to do is an answer about the head as it is now (commit.c), also where the workspace need not be read
  *     for it.
+ * L7  Files of the workspace are taken over only where it is the last time that anything is done with it: not of
+ *     a parked one, nor at a checkpoint; and if it fails, the transaction is broken.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -285,12 +287,27 @@ static bool has_done_nothing(struct pl_tx *tx)
 
 /* ---- the whole ---- */
 
+static bool is_last(const struct pl_tx *tx, const struct pleach_commit_options *options, bool go_on)
+{
+	return options->is_last && !go_on && !tx->is_parked && !tx->edits;
+}
+
+/* L7 */
+static void break_tx(struct pl_tx *tx)
+{
+	tx->is_broken = true;
+	pl_fail(&tx->why_broken, PLEACH_FAILED, -EINVAL,
+		"transaction %s has failed in its last commit", tx->dir.id);
+	pl_hint(&tx->why_broken, "begin another one");
+}
+
 static int run(struct landing *l, bool go_on, struct pleach_error *error)
 {
 	int r = pl_stage_begin(l->tx->store, &l->dir, PL_STAGE_POOL, &l->stage, error), r_after = 0;
 
 	if (r < 0)
 		return r;
+	l->stage.may_adopt = is_last(l->tx, l->options, go_on); /* L7 */
 	r = pl_tx_read(l->tx, &l->stage, &l->tree, error);
 	l->total_entries = l->tx->workspace.totals.entries;
 	if (r >= 0)
@@ -340,6 +357,8 @@ int pl_tx_commit(struct pl_tx *tx, const struct pleach_commit_options *options, 
 		r = read_and_land(tx, options, go_on, ret_result, error);
 	else if (r == 1)
 		r = 0;
+	if (r < 0 && is_last(tx, options, go_on))
+		break_tx(tx);
 	if (r >= 0 && !go_on) {
 		tx->is_done = true;
 		tx->is_parked = false;

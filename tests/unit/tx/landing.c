@@ -1,6 +1,7 @@
 /*
  * The commit of a transaction that has done nothing: it costs looks alone where the workspace can tell, and says
- * what it says where the workspace is read; and what was done is never passed over.
+ * what it says where the workspace is read; and what was done is never passed over. And the last commit, which
+ * takes files over instead of copying them, but never one that somebody can still write to.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,7 +10,9 @@
 
 #include <cmocka.h>
 
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/xattr.h>
 
 #include "tx/transaction.h"
 #include "tx/workspaces.h"
@@ -255,6 +258,164 @@ static int long_ways(struct scratch *s)
 	return 0;
 }
 
+/* ---- files taken over ---- */
+
+/* The file that a program in the workspace wrote, as it lies in tx/. */
+static int open_written(struct pl_tx *tx, const char *name, int flags)
+{
+	char path[4400];
+
+	if (tx->workspace.path) {
+		(void)snprintf(path, sizeof(path), "%s/%s", tx->workspace.path, name);
+		return open(path, flags | O_CLOEXEC);
+	}
+	(void)snprintf(path, sizeof(path), "upper/%s", name);
+	return openat(tx->workspace.fd, path, flags | O_CLOEXEC);
+}
+
+static bool has_content(int dirfd, const char *name, const char *text)
+{
+	PL_BUFFER b = {0};
+
+	return pl_read_file(dirfd, name, 100, &b) >= 0 && b.length == strlen(text) &&
+	       memcmp(b.data, text, b.length) == 0;
+}
+
+static bool is_same_file(int fd, const struct scratch *s, const char *name)
+{
+	struct stat a, b;
+
+	return fstat(fd, &a) == 0 && fstatat(s->fd, name, &b, 0) == 0 && pl_same_inode(&a, &b);
+}
+
+static int end_last(struct pl_tx *tx)
+{
+	struct pleach_commit_options options = PLEACH_COMMIT_OPTIONS_INIT;
+	struct pleach_publish_result result = PLEACH_PUBLISH_RESULT_INIT;
+	struct pleach_error error = PLEACH_ERROR_INIT;
+
+	options.is_last = 1;
+	if (pl_tx_commit(tx, &options, false, &result, &error) < 0)
+		(void)fprintf(stderr, "# %s\n", error.message);
+	CHECK(!result.unchanged && result.generation == 3);
+	CHECK(pl_tx_end(tx, &error) == 0);
+	return 0;
+}
+
+static int begin_and_write(struct scratch *s, struct pl_store *store, struct pl_tx **ret_tx)
+{
+	const struct pleach_tx_options options = PLEACH_TX_OPTIONS_INIT;
+	struct pl_id tree;
+	int r;
+
+	CHECK(store && publish_two(s, store, &tree) == 0);
+	r = begin(store, &options, ret_tx);
+	if (r != 0)
+		return r;
+	CHECK(sh(*ret_tx, "cd \"$PLEACH_PATH\"; echo more >>a; setfattr -n user.k -v v a; ln a l;"
+			  "chmod 640 a; head -c 3000000 /dev/zero >big; echo x >>big") == 0);
+	return 0;
+}
+
+static int taken_over(struct scratch *s)
+{
+	STORE *store = open_store(s, "S");
+	char names[200] = "";
+	struct pl_tx *tx;
+	int a, big, r = begin_and_write(s, store, &tx);
+
+	if (r != 0)
+		return r;
+	a = open_written(tx, "a", O_RDONLY);
+	big = open_written(tx, "big", O_RDONLY);
+	CHECK(a >= 0 && big >= 0 && end_last(tx) == 0);
+	CHECK(is_same_file(a, s, "S/site/a") && is_same_file(a, s, "S/site/l"));
+	CHECK(is_same_file(big, s, "S/site/big"));
+	/* With its own attributes, and none of those that an overlay gave it. */
+	CHECK(flistxattr(a, names, sizeof(names)) == 7 && strcmp(names, "user.k") == 0);
+	close(a);
+	close(big);
+	CHECK(has_content(s->fd, "S/site/a", "amore\n"));
+	return 0;
+}
+
+static int copied_where_it_is_not_the_last(struct scratch *s)
+{
+	STORE *store = open_store(s, "S");
+	struct pleach_publish_result result;
+	struct pl_tx *tx;
+	uint64_t calls;
+	int a, r = begin_and_write(s, store, &tx);
+
+	if (r != 0)
+		return r;
+	a = open_written(tx, "a", O_RDONLY);
+	CHECK(a >= 0 && commit(tx, &result, &calls) == 0);
+	CHECK(!is_same_file(a, s, "S/site/a"));
+	close(a);
+	return 0;
+}
+
+/* By a descriptor, and by a mapping whose descriptor is closed. */
+static int copied_from_writers(struct scratch *s)
+{
+	STORE *store = open_store(s, "S");
+	struct pl_tx *tx;
+	char *map, byte;
+	int a, big, r = begin_and_write(s, store, &tx);
+
+	if (r != 0)
+		return r;
+	a = open_written(tx, "a", O_WRONLY | O_APPEND);
+	big = open_written(tx, "big", O_RDWR);
+	CHECK(a >= 0 && big >= 0);
+	map = mmap(NULL, 1, PROT_READ | PROT_WRITE, MAP_SHARED, big, 0);
+	CHECK(map != MAP_FAILED);
+	close(big);
+	CHECK(end_last(tx) == 0);
+	CHECK(write(a, "late", 4) == 4);
+	*map = 'L';
+	CHECK(msync(map, 1, MS_SYNC) == 0);
+	CHECK(has_content(s->fd, "S/site/a", "amore\n"));
+	big = openat(s->fd, "S/site/big", O_RDONLY | O_CLOEXEC);
+	CHECK(big >= 0 && read(big, &byte, 1) == 1 && byte == 0);
+	close(big);
+	close(a);
+	CHECK(munmap(map, 1) == 0);
+	return 0;
+}
+
+/* A file that was taken over could be the store's by now. */
+static int nothing_after_a_last_one(struct scratch *s)
+{
+	struct pleach_commit_options last = PLEACH_COMMIT_OPTIONS_INIT;
+	struct pleach_publish_result result = PLEACH_PUBLISH_RESULT_INIT;
+	struct pleach_tx_options options = PLEACH_TX_OPTIONS_INIT;
+	struct pleach_error error = PLEACH_ERROR_INIT;
+	STORE *store = open_store(s, "S");
+	struct pl_id tree;
+	struct pl_tx *tx;
+	int r;
+
+	CHECK(store && publish_two(s, store, &tree) == 0);
+	options.optimistic = 1;
+	r = begin(store, &options, &tx);
+	if (r != 0)
+		return r;
+	CHECK(sh(tx, "echo more >>\"$PLEACH_PATH\"/a") == 0);
+	CHECK(unlinkat(s->fd, "src/a", 0) == 0 && make_file(s->fd, "src/a", "other") == 0);
+	CHECK(publish(store, s, "src", &tree) == 0);
+	last.is_last = 1;
+	CHECK(pl_tx_commit(tx, &last, false, &result, &error) == -ECANCELED);
+	CHECK(tx->conflicts.n == 1);
+	last.is_last = 0;
+	CHECK(pl_tx_commit(tx, &last, false, &result, &error) == -EINVAL);
+	CHECK(strstr(error.message, "has failed in its last commit") != NULL);
+	CHECK(pl_tx_end(tx, &error) == 0 && count_names(store->tx_fd, ".") == 0);
+	CHECK(has_content(s->fd, "S/site/a", "other"));
+	return 0;
+}
+
 /* ---- for each kind of workspace ---- */
 
 static int (*what)(struct scratch *s);
@@ -329,6 +490,26 @@ static void what_was_committed_before_or_parked_is_read(void **state)
 	each_kind(state, long_ways);
 }
 
+static void files_of_a_last_commit_are_taken_over(void **state)
+{
+	each_kind(state, taken_over);
+}
+
+static void of_another_they_are_copied(void **state)
+{
+	each_kind(state, copied_where_it_is_not_the_last);
+}
+
+static void what_somebody_can_still_write_to_is_copied(void **state)
+{
+	each_kind(state, copied_from_writers);
+}
+
+static void after_a_last_commit_that_failed_nothing_goes_on(void **state)
+{
+	each_kind(state, nothing_after_a_last_one);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -336,6 +517,10 @@ int main(void)
 		TEST(something_done_is_never_passed_over),
 		TEST(nothing_done_is_an_answer_about_the_head_as_it_is),
 		TEST(what_was_committed_before_or_parked_is_read),
+		TEST(files_of_a_last_commit_are_taken_over),
+		TEST(of_another_they_are_copied),
+		TEST(what_somebody_can_still_write_to_is_copied),
+		TEST(after_a_last_commit_that_failed_nothing_goes_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
