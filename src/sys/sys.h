@@ -67,6 +67,7 @@ enum pl_capability {
 	PL_CAP_EXCHANGE = 1 << 9, /* renameat2() that swaps two names */
 	PL_CAP_BENEATH = 1 << 10, /* MOVE_MOUNT_BENEATH */
 	PL_CAP_JOURNAL = 1 << 11, /* names are durable in their order */
+	PL_CAP_THREADS = 1 << 12, /* of a crew; without them the caller does it all */
 };
 void pl_seam_disable(uint32_t capabilities); /* replaces what was disabled before */
 bool pl_seam_has(enum pl_capability capability);
@@ -314,6 +315,57 @@ int pl_unlock(int fd);
 int pl_lock_is_current(int fd, int dirfd, const char *name);
 /** Is `fd` locked by somebody in a way that conflicts with `kind`? 1, 0; takes nothing. */
 int pl_lock_is_held(int fd, enum pl_lock_kind kind);
+
+/* ---- crew.c: work on several processors ---- */
+
+/** No crew is larger. */
+#define PL_CREW_MAX 64
+
+/**
+ * What a crew does. A task is a slot of `task_size` bytes, zeroed at first and then as it was left, so that
+ * what it has allocated can be used again.
+ *
+ * Only run() is called by several threads at once, each with its own `worker` (zeroed at first), no two with
+ * one task. All else is called by the thread that has the crew, which does tasks as well.
+ */
+struct pl_crew_work {
+	/** Does a task. Its answer goes to deliver(). */
+	int (*run)(void *self, void *worker, void *task);
+	/**
+	 * Takes a task that is over, each just once and in the order in which they were submitted. `r`: what
+	 * run() answered; or -ECANCELED, which is not to be reported: another one failed before it, and all
+	 * that is left is to let go of what it holds. An answer below 0 is the failure of the whole, the
+	 * first one stays; whether there was one does not depend on how many threads there are.
+	 */
+	int (*deliver)(void *self, void *task, int r);
+	void (*task_done)(void *self, void *task);     /* of each slot, at the end; NULL: nothing */
+	void (*worker_done)(void *self, void *worker); /* the same of each worker */
+	void *self;
+	size_t task_size, worker_size;
+	unsigned slots; /* how many tasks there can be at once, 0: some for each thread */
+	/* So many tasks are done before it is worth starting a thread, unless `jobs` asks for some. */
+	unsigned alone_until;
+};
+struct pl_crew;
+/**
+ * `jobs`: the threads that work, the caller's one of them; 0: one for each processor; 1: the caller's alone,
+ * which does each task when it is submitted. As many as can be had: without any it is as with 1. 0 or -ENOMEM.
+ */
+int pl_crew_new(const struct pl_crew_work *work, unsigned jobs, struct pl_crew **ret_crew);
+/** The slot for the next task, for the caller to fill in; where all are in use, it waits for the first one
+ * and delivers it. Negative: the failure. */
+int pl_crew_task(struct pl_crew *crew, void **ret_task);
+/** That slot is a task now. Negative: the failure; the task will be delivered all the same. */
+int pl_crew_submit(struct pl_crew *crew);
+/** Waits for all tasks and delivers them. 0, or the failure; after that no more can be submitted. */
+int pl_crew_finish(struct pl_crew *crew);
+/** Is there no task that was submitted and not delivered? */
+bool pl_crew_is_idle(const struct pl_crew *crew);
+/** Ends the threads, and delivers what is left, as cancelled: what was not begun never is. NULL is fine. */
+void pl_crew_free(struct pl_crew *crew);
+/** Between these two is only one thread of the crew at a time, for what the tasks share. NULL: nothing. */
+void pl_crew_enter(struct pl_crew *crew);
+void pl_crew_leave(struct pl_crew *crew);
 
 /* ---- host.c: identity, time, randomness ---- */
 

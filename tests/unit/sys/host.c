@@ -103,11 +103,26 @@ static void random_names_are_24_digits_that_differ(void **state)
 	assert_int_equal(pl_random(NULL, 0), 0);
 }
 
-static void there_is_a_processor_and_a_process(void **state)
+static void a_process_has_a_number_and_a_user(void **state)
 {
-	assert_in_range(pl_cpu_count(), 1, 100000);
 	assert_int_equal(pl_pid(), getpid());
 	assert_int_equal(pl_uid(), geteuid());
+}
+
+static void the_processors_are_those_that_this_process_may_run_on(void **state)
+{
+	cpu_set_t before, one;
+	int first = 0;
+
+	assert_int_equal(sched_getaffinity(0, sizeof(before), &before), 0);
+	assert_int_equal(pl_cpu_count(), CPU_COUNT(&before));
+	while (!CPU_ISSET(first, &before))
+		first++;
+	CPU_ZERO(&one);
+	CPU_SET(first, &one);
+	assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+	assert_int_equal(pl_cpu_count(), 1);
+	assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
 }
 
 int main(void)
@@ -119,7 +134,8 @@ int main(void)
 		TEST(clocks_tell_one_time),
 		TEST(a_sleep_is_as_long_as_it_was_said_signals_or_not),
 		TEST(random_names_are_24_digits_that_differ),
-		TEST(there_is_a_processor_and_a_process),
+		TEST(a_process_has_a_number_and_a_user),
+		TEST(the_processors_are_those_that_this_process_may_run_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
