@@ -11,11 +11,6 @@
 
 #include "gc/live.h"
 
-static bool is_before(const struct timespec *a, const struct timespec *b)
-{
-	return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
-}
-
 /* 1: it could go, and when it was replaced or used last; 0: it is in use, or within its grace (I2). */
 static int find_used(struct pl_ref *ref, uint64_t n, uint64_t head, const struct timespec *now,
 		     struct timespec *ret_used)
@@ -26,7 +21,7 @@ static int find_used(struct pl_ref *ref, uint64_t n, uint64_t head, const struct
 	if (r != 0)
 		return r == -ENOENT || r == 1 ? 0 : r;
 	*ret_used = replaced;
-	if (pl_use_time(ref, n, &used) == 1 && is_before(&replaced, &used))
+	if (pl_use_time(ref, n, &used) == 1 && pl_time_is_before(&replaced, &used))
 		*ret_used = used;
 	return 1;
 }

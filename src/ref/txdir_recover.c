@@ -55,10 +55,7 @@ static int look_at_parking(const struct pl_store *store, int fd, bool may_guess)
 	}
 	if (r < 0)
 		return r;
-	return now.tv_sec < deadline.tv_sec ||
-			       (now.tv_sec == deadline.tv_sec && now.tv_nsec < deadline.tv_nsec)
-		       ? IS_PARKED
-		       : HAS_EXPIRED;
+	return pl_time_is_before(&now, &deadline) ? IS_PARKED : HAS_EXPIRED;
 }
 
 /* A ref that was begun for it, and has no generation, shows nothing again. False: not now. */

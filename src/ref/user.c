@@ -121,11 +121,6 @@ int pl_user_add_holder(struct pl_store *store, int treedir_fd, const struct time
 
 /* ---- what a user needs ---- */
 
-static bool is_before(const struct timespec *a, const struct timespec *b)
-{
-	return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
-}
-
 static void add_ms(struct timespec *t, uint64_t ms)
 {
 	t->tv_sec += (time_t)(ms / 1000);
@@ -171,7 +166,7 @@ int pl_generation_in_grace(struct pl_ref *ref, uint64_t n, uint64_t head,
 	if (ret_replaced)
 		*ret_replaced = end;
 	add_ms(&end, ref->settings.grace_ms);
-	return is_before(now, &end);
+	return pl_time_is_before(now, &end);
 }
 
 /* 1: public/tree names this tree, or cannot be seen from inside of a transaction on the ref. (I1) */
@@ -332,7 +327,7 @@ static int need_of_holder(struct pl_store *store, const struct pl_id *tree, cons
 
 	if (r < 0)
 		return r == -ENOENT ? PL_NEED_NOTHING : r;
-	return is_before(now, &st.st_mtim) ? PL_NEED_PLACED : PL_NEED_NOTHING;
+	return pl_time_is_before(now, &st.st_mtim) ? PL_NEED_PLACED : PL_NEED_NOTHING;
 }
 
 int pl_user_need(struct pl_user_lookup *lookup, const struct pl_id *tree, const char *name,

@@ -397,6 +397,10 @@ struct pl_fs {
 	const char *name;	 /* "ext4", ..., "other"; static */
 };
 int pl_fs_probe(int fd, struct pl_fs *ret_fs);
+static inline bool pl_time_is_before(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec < b->tv_sec || (a->tv_sec == b->tv_sec && a->tv_nsec < b->tv_nsec);
+}
 /** The time by the clock of the file system: that of a file made now in `dirfd` and removed. */
 int pl_fs_clock(int dirfd, struct timespec *ret_now);
 /** 1 if link(2) works between two names of `dirfd`, 0 if not. */
