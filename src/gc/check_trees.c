@@ -24,22 +24,20 @@ struct tree_check {
 /* Is it one of the forms of a user's name? */
 static bool is_user(const char *name)
 {
+	struct pl_user user;
 	uint64_t n;
 
-	if (name[0] == '\0' || name[1] != '.')
+	if (!pl_user_split(name, &user))
 		return false;
-	if (name[0] == 'h')
-		return pl_is_random_name(name + 2);
-	if (name[0] == 'x')
-		return name[2] != '\0';
-	if (!strchr("gta", name[0]) || strlen(name) < 28 || !pl_is_hex(name + 2, 24) ||
-	    name[26] != '.')
-		return false;
-	if (name[0] == 'g')
-		return pl_parse_u64(name + 27, UINT64_MAX, &n) == 0;
-	if (name[0] == 't')
-		return pl_ref_name_is_valid(name + 27);
-	return strlen(name + 27) == PL_ID_HEX && pl_is_hex(name + 27, PL_ID_HEX);
+	if (user.kind == 'h')
+		return pl_is_random_name(user.rest);
+	if (user.kind == 'x')
+		return true;
+	if (user.kind == 'g')
+		return pl_parse_u64(user.rest, UINT64_MAX, &n) == 0;
+	if (user.kind == 't')
+		return pl_ref_name_is_valid(user.rest);
+	return strlen(user.rest) == PL_ID_HEX && pl_is_hex(user.rest, PL_ID_HEX);
 }
 
 static const struct pl_checked_ref *find_ref(const struct pl_checking *c, const char *user)

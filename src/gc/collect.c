@@ -119,9 +119,10 @@ static int retain_all(struct collecting *c, struct pleach_error *error)
 /* A tree stays for its grace, though its generation is dropped. */
 static bool is_grace_over(struct pl_ref *ref, const char *user, const struct timespec *now)
 {
+	struct pl_user its;
 	uint64_t n, head;
 
-	return pl_parse_u64(user + 27, UINT64_MAX / 4, &n) >= 0 &&
+	return pl_user_split(user, &its) && pl_parse_u64(its.rest, UINT64_MAX / 4, &n) >= 0 &&
 	       pl_head_number(ref, &head, NULL) >= 0 &&
 	       pl_generation_in_grace(ref, n, head, now, NULL) == 0;
 }
@@ -139,16 +140,15 @@ static bool would_go(struct collecting *c, const char *user)
 static int is_nobodys(struct collecting *c, const struct pl_id *tree, struct pleach_error *error)
 {
 	PL_CLOSE int treedir = pl_treedir_open(c->store, tree);
-	PL_CLOSE int users = treedir < 0 ? treedir : pl_open_dir(treedir, "users");
 	struct pl_user_lookup lookup = PL_USER_LOOKUP(c->store, NULL);
 	struct pl_listing listing = {0};
-	int r = users;
+	int r = treedir;
 
 	lookup.now = c->now;
 	if (treedir == -ENOENT || pl_pin_is_held(c->store, tree) != 0)
 		return 0;
 	if (r >= 0)
-		r = pl_list(users, &listing);
+		r = pl_users_list(treedir, &listing);
 	if (r < 0)
 		pl_fail_sys(error, r, "cannot look at a tree");
 	for (size_t i = 0; r == 0 && i < listing.n; i++) {

@@ -137,11 +137,12 @@ static int count_tree(struct pl_store *store, const struct pl_id *tree,
 /* Is `name` a user that goes with what is dropped: this generation, or, with n 0, any of the ref's? */
 static bool goes_too(const struct pl_ref *ref, uint64_t n, const char *name)
 {
+	struct pl_user its;
 	char user[128];
 
 	if (n == 0)
-		return (name[0] == 'g' || name[0] == 't') && name[1] == '.' &&
-		       strncmp(name + 2, ref->id, strlen(ref->id)) == 0;
+		return pl_user_split(name, &its) && strchr("gt", its.kind) &&
+		       strcmp(its.ref_id, ref->id) == 0;
 	pl_user_of_generation(ref, n, user);
 	return strcmp(name, user) == 0;
 }
@@ -152,13 +153,12 @@ static int is_freed(struct pl_ref *ref, uint64_t n, const struct pl_id *tree,
 {
 	struct pl_store *store = ref->store;
 	PL_CLOSE int treedir = pl_treedir_open(store, tree);
-	PL_CLOSE int users = treedir < 0 ? treedir : pl_open_dir(treedir, "users");
 	struct pl_user_lookup lookup = PL_USER_LOOKUP(store, NULL);
 	struct pl_listing listing = {0};
-	int r = users, need = PL_NEED_NOTHING;
+	int r = treedir, need = PL_NEED_NOTHING;
 
 	if (r >= 0)
-		r = pl_list(users, &listing);
+		r = pl_users_list(treedir, &listing);
 	if (r >= 0)
 		r = pl_fs_clock(store->cache_fd, &lookup.now);
 	if (r < 0)
@@ -181,9 +181,8 @@ static int is_freed(struct pl_ref *ref, uint64_t n, const struct pl_id *tree,
 /* Has anybody else had the tree? What cannot be told is a yes. */
 static bool has_others(const struct pl_ref *ref, int treedir_fd)
 {
-	PL_CLOSE int users = pl_open_dir(treedir_fd, "users");
 	struct pl_listing listing = {0};
-	bool has = users < 0 || pl_list(users, &listing) < 0;
+	bool has = pl_users_list(treedir_fd, &listing) < 0;
 
 	for (size_t i = 0; i < listing.n; i++)
 		has |= listing.entries[i].name[0] == 'g' &&

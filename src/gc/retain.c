@@ -91,19 +91,18 @@ static int decide(struct retaining *t, struct pleach_error *error)
 int pl_retain_find_parked(struct pl_store *store, const struct pl_id *tree, struct pl_buffer *by)
 {
 	PL_CLOSE int treedir = pl_treedir_open(store, tree);
-	PL_CLOSE int users = treedir < 0 ? treedir : pl_open_dir(treedir, "users");
 	struct pl_listing listing = {0};
-	int r = users < 0 ? users : pl_list(users, &listing), found = 0;
+	int r = treedir < 0 ? treedir : pl_users_list(treedir, &listing), found = 0;
 
 	for (size_t i = 0; r >= 0 && !found && i < listing.n; i++) {
-		const char *name = listing.entries[i].name;
+		struct pl_user user;
 
-		if (strncmp(name, "x.", 2) != 0)
+		if (!pl_user_split(listing.entries[i].name, &user) || user.kind != 'x')
 			continue;
-		r = pl_exists(store->tx_fd, name + 2);
+		r = pl_exists(store->tx_fd, user.rest);
 		found = r > 0;
 		if (found)
-			pl_buffer_add_format(by, "the base of transaction %s", name + 2);
+			pl_buffer_add_format(by, "the base of transaction %s", user.rest);
 	}
 	pl_listing_done(&listing);
 	return r < 0 && r != -ENOENT ? r : found;
@@ -311,10 +310,11 @@ bool pl_retain_takes_user(const struct pl_retain *retain, const struct pl_ref *r
 {
 	const struct pl_live live = {.items = retain->items, .n = retain->n};
 	const struct pl_retain_item *item;
+	struct pl_user its;
 	uint64_t n;
 
-	if (!pl_user_is_generation_of(ref, user) ||
-	    pl_parse_u64(user + 2 + strlen(ref->id) + 1, UINT64_MAX / 4, &n) < 0)
+	if (!pl_user_is_generation_of(ref, user) || !pl_user_split(user, &its) ||
+	    pl_parse_u64(its.rest, UINT64_MAX / 4, &n) < 0)
 		return false;
 	item = pl_live_find(&live, n);
 	return item && item->fate == PL_FATE_GOES;

@@ -58,40 +58,43 @@ static int explain_attachment(struct why *w, struct pl_ref *ref, const char *has
 	return r;
 }
 
-/* A user of a ref that is open: "g.<ref id>.<n>", "t.<ref id>.<tag>", "a.<ref id>.<hash>". */
-static int explain_in_ref(struct why *w, struct pl_ref *ref, const char *user, const char *path,
-			  int need)
+/* A user of a ref that is open. */
+static int explain_in_ref(struct why *w, struct pl_ref *ref, const struct pl_user *user,
+			  const char *path, int need)
 {
 	char message[PLEACH_REF_MAX + 280];
 
-	if (user[0] == 'g')
-		return explain_generation(w, ref, user + 27, path, need);
-	if (user[0] == 'a')
-		return explain_attachment(w, ref, user + 27, path);
-	snprintf(message, sizeof(message), "tag '%s' of '%s'", user + 27, ref->name);
+	if (user->kind == 'g')
+		return explain_generation(w, ref, user->rest, path, need);
+	if (user->kind == 'a')
+		return explain_attachment(w, ref, user->rest, path);
+	snprintf(message, sizeof(message), "tag '%s' of '%s'", user->rest, ref->name);
 	return add(w, "tag", ref->name, 0, path, message);
 }
 
 static int explain_user(struct why *w, struct pl_user_lookup *lookup, const struct pl_id *tree,
-			const char *user, const char *path)
+			const char *name, const char *path)
 {
 	char message[160];
+	struct pl_user user;
 	uint64_t n;
-	int need = pl_user_need(lookup, tree, user, &n, w->error);
+	int need = pl_user_need(lookup, tree, name, &n, w->error);
 
 	if (need <= PL_NEED_NOTHING)
 		return need;
-	if (strlen(user) > 27 && strchr("gta", user[0]) && lookup->ref.fd >= 0)
-		return explain_in_ref(w, &lookup->ref, user, path, need);
-	if (user[0] == 'x') {
-		snprintf(message, sizeof(message), "the base of transaction %.32s", user + 2);
+	if (!pl_user_split(name, &user)) {
+		snprintf(message, sizeof(message), "'%.100s', which this version does not know",
+			 name);
+		return add(w, "user", "", 0, path, message);
+	}
+	if (user.kind == 'x') {
+		snprintf(message, sizeof(message), "the base of transaction %.32s", user.rest);
 		return add(w, "transaction", "", 0, path, message);
 	}
-	if (user[0] == 'h')
+	if (user.kind == 'h')
 		return add(w, "holder", "", 0, path,
 			   "'pleach path' gave its path a short time ago");
-	snprintf(message, sizeof(message), "'%.100s', which this version does not know", user);
-	return add(w, "user", "", 0, path, message);
+	return explain_in_ref(w, &lookup->ref, &user, path, need);
 }
 
 static int explain_pin(struct why *w, const struct pl_id *tree, int treedir, const char *path)
@@ -112,17 +115,16 @@ static int explain_pin(struct why *w, const struct pl_id *tree, int treedir, con
 static int explain_tree(struct why *w, const struct pl_id *tree)
 {
 	PL_CLOSE int treedir = pl_treedir_open(w->store, tree);
-	PL_CLOSE int users = treedir < 0 ? treedir : pl_open_dir(treedir, "users");
 	struct pl_listing listing = {0};
 	struct pl_user_lookup lookup = PL_USER_LOOKUP(w->store, NULL);
 	char hex[PL_ID_HEX + 1], path[PL_ID_HEX + 16];
-	int r = users;
+	int r = treedir;
 
 	if (treedir == -ENOENT)
 		return 0;
 	snprintf(path, sizeof(path), ".pleach/trees/%s", pl_id_hex(tree, hex));
 	if (r >= 0)
-		r = pl_list(users, &listing);
+		r = pl_users_list(treedir, &listing);
 	if (r < 0)
 		return pl_fail_sys(w->error, r, "cannot list the users of tree %s", hex);
 	pl_clock_wall(&lookup.now); /* near enough, for an answer to people */

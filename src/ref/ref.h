@@ -518,6 +518,16 @@ void pl_user_of_tx(const char *tx_id, char ret_name[32]);
 /** Holds a tree until `deadline` (fs clock), which becomes the mtime of a new h.<random>. */
 int pl_user_add_holder(struct pl_store *store, int treedir_fd, const struct timespec *deadline,
 		       struct pleach_error *error);
+/** The name of a user, taken apart: "<kind>.<ref id>.<rest>" of a generation (g), a tag (t) or an attachment (a),
+ * "<kind>.<rest>" of a holder (h) or a parked transaction (x), whose ref_id is "". */
+struct pl_user {
+	char kind, ref_id[25];
+	const char *rest; /* of the name that was given; never empty, and not looked at */
+};
+/** false: it is of none of these forms. */
+bool pl_user_split(const char *name, struct pl_user *ret_user);
+/** The names in users/ of a tree. An error has no text. */
+int pl_users_list(int treedir_fd, struct pl_listing *ret_listing);
 enum pl_need { PL_NEED_NOTHING = 0, PL_NEED_TREE = 1, PL_NEED_PLACED = 2 };
 /** One operation that looks up users, many of them of one ref: that is opened once. */
 struct pl_user_lookup {

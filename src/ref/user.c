@@ -48,12 +48,40 @@ void pl_user_of_generation(const struct pl_ref *ref, uint64_t n, char ret_name[1
 	snprintf(ret_name, 128, "g.%s.%llu", ref->id, (unsigned long long)n);
 }
 
+bool pl_user_split(const char *name, struct pl_user *ret_user)
+{
+	struct pl_user user = {.kind = name[0]};
+
+	if (name[0] == '\0' || !strchr("gtahx", name[0]) || name[1] != '.')
+		return false;
+	user.rest = name + 2;
+	if (strchr("gta", name[0])) {
+		const size_t length = sizeof(user.ref_id) - 1;
+
+		if (strlen(user.rest) <= length || !pl_is_hex(user.rest, length) ||
+		    user.rest[length] != '.')
+			return false;
+		memcpy(user.ref_id, user.rest, length);
+		user.rest += length + 1;
+	}
+	if (user.rest[0] == '\0')
+		return false;
+	*ret_user = user;
+	return true;
+}
+
+int pl_users_list(int treedir_fd, struct pl_listing *ret_listing)
+{
+	PL_CLOSE int users = pl_open_dir(treedir_fd, "users");
+
+	return users < 0 ? users : pl_list(users, ret_listing);
+}
+
 bool pl_user_is_generation_of(const struct pl_ref *ref, const char *name)
 {
-	const size_t length = strlen(ref->id);
+	struct pl_user user;
 
-	return strncmp(name, "g.", 2) == 0 && strncmp(name + 2, ref->id, length) == 0 &&
-	       name[2 + length] == '.';
+	return pl_user_split(name, &user) && user.kind == 'g' && strcmp(user.ref_id, ref->id) == 0;
 }
 
 void pl_user_of_tag(const struct pl_ref *ref, const char *tag, char ret_name[256])
@@ -279,16 +307,17 @@ static int need_of_attachment(struct pl_ref *ref, const struct pl_id *tree, cons
 }
 
 /* The ref is lookup->ref. */
-static int need_in_ref(struct pl_user_lookup *lookup, const struct pl_id *tree, char kind,
-		       const char *rest, uint64_t *ret_generation, struct pleach_error *error)
+static int need_in_ref(struct pl_user_lookup *lookup, const struct pl_id *tree,
+		       const struct pl_user *user, uint64_t *ret_generation,
+		       struct pleach_error *error)
 {
 	uint64_t n;
 
-	if (kind == 't')
-		return need_of_tag(&lookup->ref, tree, rest, error);
-	if (kind == 'a')
-		return need_of_attachment(&lookup->ref, tree, rest, NULL);
-	if (pl_parse_u64(rest, UINT64_MAX / 4, &n) < 0 || n == 0)
+	if (user->kind == 't')
+		return need_of_tag(&lookup->ref, tree, user->rest, error);
+	if (user->kind == 'a')
+		return need_of_attachment(&lookup->ref, tree, user->rest, NULL);
+	if (pl_parse_u64(user->rest, UINT64_MAX / 4, &n) < 0 || n == 0)
 		return PL_NEED_PLACED; /* I1 */
 	if (lookup->own && strcmp(lookup->own->id, lookup->ref.id) == 0)
 		*ret_generation = n;
@@ -333,26 +362,22 @@ static int need_of_holder(struct pl_store *store, const struct pl_id *tree, cons
 int pl_user_need(struct pl_user_lookup *lookup, const struct pl_id *tree, const char *name,
 		 uint64_t *ret_generation, struct pleach_error *error)
 {
-	char ref_id[25] = "";
-	char kind = name[0];
+	struct pl_user user;
 	int r;
 
 	*ret_generation = 0;
-	if (strlen(name) < 3 || name[1] != '.')
+	if (!pl_user_split(name, &user))
 		return PL_NEED_PLACED; /* I1 */
-	if (kind == 'h')
+	if (user.kind == 'h')
 		return need_of_holder(lookup->store, tree, name, &lookup->now);
-	if (kind == 'x') {
-		r = pl_exists(lookup->store->tx_fd, name + 2);
+	if (user.kind == 'x') {
+		r = pl_exists(lookup->store->tx_fd, user.rest);
 		return r < 0 ? r : r > 0 ? PL_NEED_PLACED : PL_NEED_NOTHING;
 	}
-	if ((kind != 'g' && kind != 't' && kind != 'a') || strlen(name) < 28 || name[26] != '.')
-		return PL_NEED_PLACED; /* I1 */
-	memcpy(ref_id, name + 2, 24);
-	r = look_into(lookup, ref_id, error);
+	r = look_into(lookup, user.ref_id, error);
 	if (r <= 0)
 		return r < 0 ? r : PL_NEED_NOTHING; /* the ref was dropped */
-	r = need_in_ref(lookup, tree, kind, name + 27, ret_generation, error);
+	r = need_in_ref(lookup, tree, &user, ret_generation, error);
 	if (r < 0 && (!error || error->code == PLEACH_OK))
 		pl_fail_sys(error, r, "cannot look up the user %s of a tree", name);
 	return r;
@@ -361,11 +386,10 @@ int pl_user_need(struct pl_user_lookup *lookup, const struct pl_id *tree, const 
 int pl_users_need(struct pl_user_lookup *lookup, const struct pl_id *tree, int treedir_fd,
 		  uint64_t *ret_generation, struct pleach_error *error)
 {
-	PL_CLOSE int users = pl_open_dir(treedir_fd, "users");
 	struct pl_listing listing = {0};
 	uint64_t newest = 0;
 	int need = PL_NEED_NOTHING;
-	int r = users < 0 ? users : pl_list(users, &listing);
+	int r = pl_users_list(treedir_fd, &listing);
 
 	if (r < 0)
 		return pl_fail_sys(error, r, "cannot list the users of a tree");
