@@ -44,6 +44,7 @@ struct view {
 	struct operand_rev fixed[2];
 	char *revs[2]; /* given to the library; the second NULL: the parent, or a directory */
 	const char *directory;
+	char *workspace;      /* which that is, of a transaction that we are inside of; ours */
 	struct pleach_tx *tx; /* or NULL; then all of the above is NULL */
 	char base[PLEACH_REF_MAX + 32];
 	struct patch_side before, after;
@@ -182,14 +183,68 @@ static bool is_tx(struct cli *cli)
 	       error.code == PLEACH_NOT_FOUND;
 }
 
+/* 1: the word means the transaction that we are inside of, and `ret_info` is that, as long as `txs` is open; 0, or
+ * the exit status, negated. */
+static int find_inside(struct cli *cli, struct pleach_txs *txs, struct pleach_tx_info *ret_info)
+{
+	struct pleach_tx_status tx = PLEACH_TX_STATUS_INIT;
+	struct pleach_error error = PLEACH_ERROR_INIT;
+	const char *word = cli->args[0];
+	char id[32];
+	int result;
+
+	while ((result = pleach_txs_next(txs, &tx, &error)) > 0) {
+		if (strncmp(tx.info.id, word, strlen(word)) != 0)
+			continue;
+		result = pleach_tx_inside(cli->store, tx.info.ref, id, &error);
+		if (result < 0)
+			break;
+		if (result > 0 && strcmp(id, tx.info.id) == 0) {
+			*ret_info = tx.info;
+			return 1;
+		}
+	}
+	return result < 0 ? -cli_fail(cli, &error) : 0;
+}
+
+/* Who runs it holds it; but from in here its workspace is a directory like any other. 1: `view` is set to it. */
+static int prepare_inside(struct view *view)
+{
+	struct pleach_tx_info info = PLEACH_TX_INFO_INIT;
+	struct pleach_error error = PLEACH_ERROR_INIT;
+	struct cli *cli = view->cli;
+	struct pleach_txs *txs;
+	int result;
+
+	if (pleach_txs_open(cli->store, &txs, &error) < 0)
+		return -cli_fail(cli, &error);
+	result = find_inside(cli, txs, &info);
+	if (result > 0) {
+		snprintf(view->fixed[0].rev, sizeof(view->fixed[0].rev), "tree:%s", info.base_tree);
+		view->revs[0] = strdup(view->fixed[0].rev);
+		view->workspace = strdup(info.public_path);
+		if (!view->revs[0] || !view->workspace)
+			result = -cli_no_memory(cli);
+	}
+	pleach_txs_close(txs);
+	view->directory = view->workspace;
+	view->before = (struct patch_side){view->fixed[0].rev, NULL, NULL, NULL};
+	view->after = (struct patch_side){NULL, NULL, view->directory, NULL};
+	return result;
+}
+
 static int prepare_tx(struct view *view)
 {
 	struct pleach_tx_info info = PLEACH_TX_INFO_INIT;
 	struct pleach_error error = PLEACH_ERROR_INIT;
 	struct cli *cli = view->cli;
+	int inside;
 
 	if (cli->args[1])
 		return cli_usage(cli, NULL, "diff: a transaction is compared with its base alone");
+	inside = prepare_inside(view);
+	if (inside != 0)
+		return inside < 0 ? -inside : 0;
 	if (pleach_tx_open(cli->store, cli->args[0], &view->tx, &error) < 0)
 		return cli_fail(cli, &error);
 	pleach_tx_describe(view->tx, &info);
@@ -300,6 +355,7 @@ static int run(struct cli *cli, const void *values)
 	json_free(&view.json);
 	free(view.revs[0]);
 	free(view.revs[1]);
+	free(view.workspace);
 	return status;
 }
 
@@ -310,7 +366,8 @@ const struct command command_diff = {
 	.operands = "REV [REV|DIR] [-- PATH...] | TX",
 	.details =
 		"One REV is compared with its parent; a REV and a DIR with what is there now; a\n"
-		"transaction (TX: its id, or 8 and more digits of it) with its base.\n"
+		"transaction (TX: its id, or 8 and more digits of it) with its base: one of\n"
+		"'pleach begin', or inside of 'pleach run' that which it runs, $PLEACH_TX.\n"
 		"\n"
 		"A added, D removed, M content, T type, P metadata only, L hard links only.\n",
 	.options = options,

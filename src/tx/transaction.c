@@ -201,6 +201,43 @@ int pl_tx_begin(struct pl_store *store, const char *ref, const struct pleach_tx_
 
 /* ---- going on ---- */
 
+/* Is it held because this process is inside of it? Then that is what is to be said. `id`: a beginning will do. */
+static void explain_busy(struct pl_store *store, const char *id, struct pleach_error *error)
+{
+	struct pl_txdir_info *infos = NULL;
+	struct timespec deadline;
+	size_t n = 0;
+
+	if (pl_txdir_list(store, &infos, &n, NULL) < 0)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		PL_CLOSE int fd = -EBADF;
+		struct pl_tx_note note;
+		char around[25] = "";
+		struct pl_ref ref;
+
+		if (strncmp(infos[i].id, id, strlen(id)) != 0)
+			continue;
+		fd = pl_open_dir(store->tx_fd, infos[i].id);
+		if (fd < 0 || pl_tx_note_read(fd, infos[i].id, &note, NULL) < 0)
+			continue;
+		if (pl_ref_open(store, note.ref, &ref, NULL) >= 0) {
+			(void)pl_ref_is_masked(&ref, around);
+			pl_ref_close(&ref);
+		}
+		pl_tx_note_done(&note);
+		if (strcmp(around, infos[i].id) != 0)
+			continue;
+		pl_fail(error, PLEACH_BUSY, -EBUSY, "this is inside of transaction %s", around);
+		pl_hint(error, "%s",
+			pl_txdir_deadline(fd, &deadline) == 1
+				? "end the command that runs in it first"
+				: "it ends with its command: 0 commits, any other exit status "
+				  "aborts");
+	}
+	free(infos);
+}
+
 int pl_tx_resume(struct pl_store *store, const char *id, struct pl_tx **ret_tx,
 		 struct pleach_error *error)
 {
@@ -215,6 +252,8 @@ int pl_tx_resume(struct pl_store *store, const char *id, struct pl_tx **ret_tx,
 		return pl_fail_memory(error);
 	pl_txdir_recover(store, NULL, &n, NULL); /* expired ones are gone */
 	r = pl_txdir_open_parked(store, id, &tx->dir, error);
+	if (r == -EBUSY)
+		explain_busy(store, id, error);
 	if (r < 0) {
 		free(tx);
 		return r;

@@ -94,6 +94,19 @@ nothing_remains() {
 	nothing_remains
 }
 
+@test "inside of a step the transaction is busy with that, and diff shows what it did so far" {
+	two_generations
+	begin
+	it 0 run --tx "$tx" site -- sh -c 'echo one >"$PLEACH_PATH/one"'
+	# shellcheck disable=SC2016
+	it 0 run --tx "$tx" site -- sh -c 'echo two >"$PLEACH_PATH/two"
+		"$PLEACH" commit "$PLEACH_TX" 2>"$0.commit"; test $? = 11 || exit 8
+		"$PLEACH" diff "$PLEACH_TX" >"$0.diff"' "$PWD/out"
+	like "$(cat out.commit)" "hint: end the command that runs in it first"
+	same "$(cat out.diff)" $'A one\nA two'
+	it 0 abort "$tx"
+}
+
 @test "abort: nothing of it remains" {
 	two_generations
 	begin
