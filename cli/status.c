@@ -173,7 +173,7 @@ static void tx_json(struct json *json, const struct pleach_tx_status *status)
 
 	json_object(json, NULL);
 	json_prose(json, "kind", status->state);
-	json_name(json, "id", info->id);
+	json_name(json, "tx", info->id);
 	json_name(json, "ref", info->ref);
 	generation_json(json, "base", info->base);
 	json_name_or_null(json, "base_tree", info->base_tree);
@@ -251,22 +251,35 @@ static enum section section_of(const char *kind)
 	return strcmp(kind, "recovered") == 0 ? EVENTS : LEFTOVERS;
 }
 
+/* Whose doing its end is: nobody needs to clean up. */
+static const char *fate_of(const char *kind)
+{
+	if (strcmp(kind, "trash") == 0)
+		return ": 'pleach gc' erases it";
+	if (section_of(kind) == LEFTOVERS)
+		return ": the next command that changes something removes it";
+	return "";
+}
+
 static void leftover_print(struct cli *cli, struct json *json,
 			   const struct pleach_leftover *leftover, bool is_first)
 {
 	if (cli->json) {
 		json_object(json, NULL);
 		json_prose(json, "kind", leftover->kind);
-		json_name(json, "id", leftover->id);
+		if (strcmp(leftover->kind, "trash") == 0)
+			json_name(json, "id", leftover->id);
+		else
+			json_name_or_null(json, "tx", leftover->id);
 		json_prose(json, "what", leftover->what);
 		json_object_end(json);
 		return;
 	}
 	if (is_first)
 		printf("%s\n", section_names[section_of(leftover->kind)]);
-	printf("  %-9s %s  ", leftover->kind, leftover->id);
+	printf("  %-9s %s%s", leftover->kind, leftover->id, *leftover->id ? "  " : "");
 	output_text(leftover->what);
-	putchar('\n');
+	puts(fate_of(leftover->kind));
 }
 
 /* What `ids` has was told of as a transaction; a publish that is at work is not among these. */
@@ -356,7 +369,12 @@ const struct command command_status = {
 		"what is attached; what can be mended was mended.\n"
 		"\n"
 		"Of a REF its transactions are shown too; TX is the id of one, or 8 and more\n"
-		"digits of it. Parked ones are held by no process until they expire.\n",
+		"digits of it. Parked ones are held by no process until they expire.\n"
+		"\n"
+		"What a killed command has left is listed as dead until the next one that changes\n"
+		"something removes it, which is an event then.\n"
+		"\n"
+		"In JSON the id of a transaction is its \"tx\", wherever it is listed.\n",
 	.least = 0,
 	.most = 1,
 	.run = run,

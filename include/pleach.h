@@ -475,9 +475,13 @@ PLEACH_API void pleach_refs_close(struct pleach_refs *refs);
 /** Something unfinished in tx/ or trash/, or an event of recovery. */
 struct pleach_leftover {
 	size_t size;
-	const char *kind; /**< "open": at work now; "dead": its process is gone; "parked"; "trash";
-			     "recovered": was found and mended, `what` says how and when */
-	const char *id;	  /**< of the transaction or of the trash */
+	const char *
+		kind; /**< "open": at work now; "parked"; "dead": its process is gone, "expired": its time is
+			     over: the next command that makes or ends anything removes these; "trash": a
+			     collection erases it; "recovered": was found and mended, `what` says how and
+			     when */
+	const char *
+		id; /**< of the transaction, or of the trash; of what was mended "" where it was none */
 	const char *what; /**< one line */
 };
 #define PLEACH_LEFTOVER_INIT                                     \

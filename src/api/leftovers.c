@@ -88,8 +88,12 @@ static int add_events(struct pleach_leftovers *list, struct pl_store *store,
 
 	if (r < 0)
 		return pl_fail_memory(error);
-	for (size_t i = 0; r >= 0 && i < lines.n; i++)
-		r = add(list, "recovered", "", lines.items[i]);
+	for (size_t i = 0; r >= 0 && i < lines.n; i++) {
+		char id[25];
+
+		pl_event_take_id(lines.items[i], id);
+		r = add(list, "recovered", id, lines.items[i]);
+	}
 	pl_strings_done(&lines);
 	return r < 0 ? pl_fail_memory(error) : 0;
 }

@@ -62,7 +62,7 @@ static size_t end_line(char line[LINE_MAX], size_t at)
 	return at;
 }
 
-void pl_event_add(struct pl_store *store, const char *format, ...)
+void pl_event_add(struct pl_store *store, const char *tx_id, const char *format, ...)
 {
 	PL_CLOSE int fd = -EBADF;
 	char line[LINE_MAX];
@@ -73,7 +73,10 @@ void pl_event_add(struct pl_store *store, const char *format, ...)
 
 	if (store->cache_fd < 0)
 		return;
+	pl_assert(!tx_id || pl_is_random_name(tx_id));
 	at = begin_line(line);
+	if (tx_id)
+		at += (size_t)snprintf(line + at, sizeof(line) - at, "%s ", tx_id);
 	va_start(args, format);
 	n = vsnprintf(line + at, sizeof(line) - at - 1, format, args);
 	va_end(args);
@@ -86,6 +89,19 @@ void pl_event_add(struct pl_store *store, const char *format, ...)
 		return;
 	if (pl_fstat(fd, &st) == 0 && st.st_size > EVENTS_MAX) /* E1 */
 		drop_older_half(store->cache_fd);
+}
+
+void pl_event_take_id(char *line, char ret_id[25])
+{
+	const size_t length = 24;
+	char *id = line + PL_TIME_TEXT;
+
+	ret_id[0] = '\0';
+	if (strlen(line) <= PL_TIME_TEXT + length || !pl_is_hex(id, length) || id[length] != ' ')
+		return;
+	memcpy(ret_id, id, length);
+	ret_id[length] = '\0';
+	memmove(id, id + length + 1, strlen(id + length + 1) + 1);
 }
 
 int pl_event_list(struct pl_store *store, struct pl_strings *ret_lines)

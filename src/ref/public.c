@@ -319,15 +319,16 @@ static int settle_locked(struct pl_ref *ref, struct pl_txdir *tx, struct pleach_
 	if (r < 0)
 		return r;
 	if (dropped) {
-		pl_event_add(ref->store, "finished the drop of '%s'", ref->name);
+		pl_event_add(ref->store, NULL, "finished the drop of '%s'", ref->name);
 		return pl_ref_remove(ref, tx, true, error);
 	}
 	r = find_placing(ref, head, &tree, &k, error);
 	if (r >= 0)
 		r = pl_public_show(ref, tx, head, &tree, k, error);
 	if (r >= 0)
-		pl_event_add(ref->store, "moved the public path of '%s' on to generation %llu",
-			     ref->name, (unsigned long long)head);
+		pl_event_add(ref->store, NULL,
+			     "moved the public path of '%s' on to generation %llu", ref->name,
+			     (unsigned long long)head);
 	return r < 0 ? r : 0;
 }
 

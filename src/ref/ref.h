@@ -284,10 +284,14 @@ struct pl_txdir_info {
 };
 int pl_txdir_list(struct pl_store *store, struct pl_txdir_info **ret_infos, size_t *ret_n,
 		  struct pleach_error *error); /* *ret_infos is the caller's to free() */
-/** Appends one line, with the time in front, to cache/events (kept under 64 KiB). Best effort. */
-void pl_event_add(struct pl_store *store, const char *format, ...) PL_PRINTF(2, 3);
-/** The lines of cache/events, oldest first. */
+/** Appends one line, with the time in front, to cache/events (kept under 64 KiB). Best effort. `tx_id`: the
+ * transaction that it is about; NULL: none. */
+void pl_event_add(struct pl_store *store, const char *tx_id, const char *format, ...)
+	PL_PRINTF(3, 4);
+/** The lines of cache/events, oldest first: "<time> [<id> ]<text>". */
 int pl_event_list(struct pl_store *store, struct pl_strings *ret_lines);
+/** Takes the id out of a line: *ret_id, "" if it is about no transaction. */
+void pl_event_take_id(char *line, char ret_id[25]);
 
 /* ---- tx_note.c: what a transaction is, tx/<id>/transaction ---- */
 

@@ -129,11 +129,12 @@ static int recover_one(struct pl_store *store, const char *name)
 	if (r < 0 || !is_begun)
 		return 0; /* the next one tries again; or nobody has lost anything */
 	if (parking == HAS_EXPIRED)
-		pl_event_add(store, "removed \"%s\", whose time was over", what);
+		pl_event_add(store, name, "removed \"%s\", whose time was over", what);
 	else
-		pl_event_add(store, "removed what a killed \"%s\" had left", what);
+		pl_event_add(store, name, "removed what a killed \"%s\" had left", what);
 	if (checkout)
-		pl_event_add(store, "kept: %s, where somebody may have worked on it", checkout);
+		pl_event_add(store, name, "kept: %s, where somebody may have worked on it",
+			     checkout);
 	return 1;
 }
 

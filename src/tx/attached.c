@@ -202,7 +202,7 @@ int pl_attached_show(struct pl_attached *a, struct pl_txdir *tx, uint64_t n,
 		if (r >= 0)
 			r = at->mode->show(at, tx, n, pin, &cause);
 		if (r == PL_AT_HELD) {
-			pl_event_add(a->ref->store,
+			pl_event_add(a->ref->store, NULL,
 				     "left '%s' behind generation %llu of '%s' until the open "
 				     "transactions end",
 				     record->path, (unsigned long long)n, a->ref->name);

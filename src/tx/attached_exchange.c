@@ -75,7 +75,7 @@ static int give_back(struct pl_at *at, const char *name)
 	else if (r > 0)
 		return 0; /* one stranger moved us, another has come: both stay where they are */
 	if (r >= 0)
-		pl_event_add(at->ref->store, "put back what is not ours at '%s'", at->path);
+		pl_event_add(at->ref->store, NULL, "put back what is not ours at '%s'", at->path);
 	return r;
 }
 
@@ -473,7 +473,7 @@ static int erase(struct pl_at *at, const struct pl_shown *item)
 	if (r < 0)
 		return r; /* the next one looks again */
 	if (r > 0) {
-		pl_event_add(at->ref->store,
+		pl_event_add(at->ref->store, NULL,
 			     "left '%s' beside '%s': it was generation %llu of '%s', and "
 			     "somebody has changed it",
 			     item->name, at->path, (unsigned long long)item->generation,

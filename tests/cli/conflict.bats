@@ -113,7 +113,7 @@ nothing_remains() {
 	it 12 run --keep site -- sh -c "$MEDDLE"'echo mine >"$PLEACH_PATH/a"' sh theirs
 	like "$stderr" 'kept as transaction [0-9a-f]{24}'
 	it 0 status --json
-	it 0 abort "$(printf '%s\n' "$output" | jq -r '.transactions[0].id')"
+	it 0 abort "$(printf '%s\n' "$output" | jq -r '.transactions[0].tx')"
 	nothing_remains
 }
 

@@ -381,9 +381,34 @@ nothing_remains() {
 	kill -KILL "$runner"
 	wait "$runner" || true
 	until [ -z "$(grep -lzs "^PLEACH_TX=$tx\$" /proc/[0-9]*/environ)" ]; do :; done
+	it 0 status
+	like "$output" "dead +$tx  transaction site: the next command that changes something removes it"
 	it 0 run --no-wait site -- true
 	same "$(cat store/site/a)" other
 	same "$(heads site)" "2 1 "
+	nothing_remains
+	it 0 status --json
+	json '.events | map([.kind, .tx])' "[[\"recovered\",\"$tx\"]]"
+	json '.events[0].what | endswith("removed what a killed \"transaction site\" had left")' true
+}
+
+@test "inside of it, its id is told apart from one that others use; diff shows what it did so far" {
+	two_generations
+	# shellcheck disable=SC2016
+	it 0 run site -- sh -c 'echo x >"$PLEACH_PATH/x"; rm "$PLEACH_PATH/c"
+		for command in commit abort; do
+			"$PLEACH" $command "$PLEACH_TX" 2>"$0.$command" && exit 9
+			test $? = 11 || exit 8
+		done
+		"$PLEACH" diff "$PLEACH_TX" >"$0.diff" && "$PLEACH" diff -p "${PLEACH_TX%????????????}" -- x >"$0.patch" &&
+			"$PLEACH" status --json "$PLEACH_TX" >"$0.status"' "$PWD/out"
+	like "$(cat out.commit)" "this is inside of transaction [0-9a-f]{24}"
+	like "$(cat out.commit)" "hint: it ends with its command: 0 commits, any other exit status aborts"
+	same "$(cat out.abort)" "$(cat out.commit)"
+	same "$(cat out.diff)" $'D c\nA x'
+	like "$(cat out.patch)" $'\n\+x'
+	same "$(jq -c '.transactions | map(.kind)' out.status)" '["open"]'
+	same "$(heads site)" "3 2 1 "
 	nothing_remains
 }
 

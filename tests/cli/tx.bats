@@ -84,7 +84,7 @@ nothing_remains() {
 	it 11 --json commit "$tx"
 	error_is busy
 	it 0 status --json "$tx"
-	json '.transactions | map([.id, .kind])' "[[\"$tx\",\"open\"]]"
+	json '.transactions | map([.tx, .kind])' "[[\"$tx\",\"open\"]]"
 	kill -KILL "$runner"
 	wait "$runner" || true
 	until it 0 run --tx "$tx" site -- true; do same "$status" 11; done
@@ -156,7 +156,7 @@ nothing_remains() {
 	begin
 	it 0 run --tx "${tx:0:12}" site -- sh -c 'echo one >"$PLEACH_PATH/one"'
 	it 0 status --json "${tx:0:8}"
-	json '.transactions | map(.id)' "[\"$tx\"]"
+	json '.transactions | map(.tx)' "[\"$tx\"]"
 	it 0 diff "${tx:0:8}"
 	same "$output" "A one"
 	it 0 commit "${tx:0:12}"
@@ -170,15 +170,15 @@ nothing_remains() {
 	like "$output" "parked +$tx +on site@2, copy, expires 20"
 	it 0 status --json
 	json '.transactions | map(keys)' \
-		'[["base","base_tree","expires","id","kind","optimistic","path","public_path","ref","serializable","workspace"]]'
-	json '.transactions | map([.id, .kind, .ref, .base, .workspace, .optimistic])' \
+		'[["base","base_tree","expires","kind","optimistic","path","public_path","ref","serializable","tx","workspace"]]'
+	json '.transactions | map([.tx, .kind, .ref, .base, .workspace, .optimistic])' \
 		"[[\"$tx\",\"parked\",\"site\",2,\"copy\",true]]"
 	json '.transactions[0] | [.path, .public_path]' "[\"$path\",\"$PWD/store/site\"]"
 	json '.transactions[0].expires | test("^20[0-9-]*T[0-9:.]*Z$")' true
 	it 0 status --json site
-	json '[(.refs | map(.ref)), (.transactions | map(.id))]' "[[\"site\"],[\"$tx\"]]"
+	json '[(.refs | map(.ref)), (.transactions | map(.tx))]' "[[\"site\"],[\"$tx\"]]"
 	it 0 status --json "$tx"
-	json '[.refs, (.transactions | map(.id))]' "[[],[\"$tx\"]]"
+	json '[.refs, (.transactions | map(.tx))]' "[[],[\"$tx\"]]"
 	it 0 abort "$tx"
 	nothing_remains
 }
@@ -191,7 +191,7 @@ nothing_remains() {
 	local runner=$!
 	read -r tx <at
 	it 0 status --json
-	json '.transactions | map([.id, .kind, .ref, .base, .optimistic, .expires])' \
+	json '.transactions | map([.tx, .kind, .ref, .base, .optimistic, .expires])' \
 		"[[\"$tx\",\"open\",\"site\",2,true,null]]"
 	it 0 status
 	like "$output" "open +$tx +on site@2, [a-z-]+, optimistic"
@@ -398,5 +398,5 @@ nothing_remains() {
 		mount --bind store store && mount -o remount,bind,ro store && ! touch store/x 2>/dev/null &&
 			"$0" status --json' "$PLEACH"
 	same "$status$stderr" 0
-	json '.transactions | map([.id, .kind])' "[[\"$tx\",\"parked\"]]"
+	json '.transactions | map([.tx, .kind])' "[[\"$tx\",\"parked\"]]"
 }

@@ -114,8 +114,8 @@ def test_a_file_system_that_was_mounted_in_the_workspace_is_refused_by_its_path(
                   names=["a mount"], cwd=place.public(), timeout=LIMIT)
     kept = place.json("status")["transactions"]
     assert [tx["kind"] for tx in kept] == ["parked"]
-    assert "M dir/file1" in place.pleach("diff", kept[0]["id"]).out
-    place.pleach("abort", kept[0]["id"])
+    assert "M dir/file1" in place.pleach("diff", kept[0]["tx"]).out
+    place.pleach("abort", kept[0]["tx"])
     assert_as_before(place)
 
 

@@ -22,13 +22,38 @@ static void an_event_is_one_line_with_the_time_in_front(void **state)
 	struct pl_strings lines = lines_of(store);
 
 	assert_int_equal(lines.n, 0);
-	pl_event_add(store, "first %d", 1);
-	pl_event_add(store, "%s", "two\nlines\x1b[0m");
+	pl_event_add(store, NULL, "first %d", 1);
+	pl_event_add(store, NULL, "%s", "two\nlines\x1b[0m");
 	lines = lines_of(store);
 	assert_int_equal(lines.n, 2);
 	assert_string_equal(lines.items[0] + 30, " first 1");
 	assert_true(lines.items[0][4] == '-' && lines.items[0][29] == 'Z');
 	assert_string_equal(lines.items[1] + 30, " two?lines?[0m");
+	pl_strings_done(&lines);
+}
+
+static void an_event_tells_of_which_transaction_it_is(void **state)
+{
+	static const char id[] = "0123456789abcdef01234567";
+	STORE *store = open_store(*state, "a");
+	struct pl_strings lines;
+	char of[25];
+
+	pl_event_add(store, id, "of one");
+	pl_event_add(store, NULL, "of none");
+	pl_event_add(store, NULL, "0123456789abcdef01234567");
+	pl_event_add(store, NULL, "%s", "");
+	lines = lines_of(store);
+	assert_int_equal(lines.n, 4);
+	pl_event_take_id(lines.items[0], of);
+	assert_string_equal(of, id);
+	assert_string_equal(lines.items[0] + 30, " of one");
+	for (size_t i = 1; i < lines.n; i++) {
+		pl_event_take_id(lines.items[i], of);
+		assert_string_equal(of, "");
+	}
+	assert_string_equal(lines.items[1] + 30, " of none");
+	assert_string_equal(lines.items[2] + 30, " 0123456789abcdef01234567");
 	pl_strings_done(&lines);
 }
 
@@ -40,8 +65,8 @@ static void a_long_event_is_cut(void **state)
 
 	memset(text, 'x', 99999);
 	text[99999] = '\0';
-	pl_event_add(store, "%s", text);
-	pl_event_add(store, "next");
+	pl_event_add(store, NULL, "%s", text);
+	pl_event_add(store, NULL, "next");
 	lines = lines_of(store);
 	assert_int_equal(lines.n, 2);
 	assert_true(strlen(lines.items[0]) > 900 && strlen(lines.items[0]) < 1024);
@@ -56,7 +81,7 @@ static void the_older_half_goes_when_there_are_too_many(void **state)
 	char expected[64];
 
 	for (int i = 0; i < 5000; i++) {
-		pl_event_add(store, "event number %d", i);
+		pl_event_add(store, NULL, "event number %d", i);
 		assert_int_equal(pl_lstat(store->cache_fd, "events", &st), 0);
 		assert_true(st.st_size <= 65536);
 	}
@@ -77,7 +102,7 @@ static int add_many(struct scratch *s)
 
 	CHECK(pl_store_open(scratch_path(s, "a"), &store, NULL) == 0);
 	for (int i = 0; i < 2000; i++)
-		pl_event_add(store, "a line that is whole");
+		pl_event_add(store, NULL, "a line that is whole");
 	return 0;
 }
 
@@ -92,7 +117,7 @@ static void killed_at_every_call_no_half_line_is_in_the_way(void **state)
 		struct pl_strings lines;
 
 		assert_int_equal(killed_at(n, add_many, s), 99);
-		pl_event_add(store, "a line that is whole");
+		pl_event_add(store, NULL, "a line that is whole");
 		lines = lines_of(store);
 		assert_true(lines.n > 0);
 		for (size_t i = 0; i < lines.n; i++)
@@ -108,28 +133,28 @@ static void whatever_is_in_the_way_fails_nobody(void **state)
 	PL_CLOSE int fd = -EBADF;
 
 	assert_int_equal(pl_mkdir(store->cache_fd, "events", 0700), 0);
-	pl_event_add(store, "x");
+	pl_event_add(store, NULL, "x");
 	lines = lines_of(store);
 	assert_int_equal(lines.n, 0);
 	assert_int_equal(pl_rmdir(store->cache_fd, "events"), 0);
 	assert_int_equal(mkfifoat(store->cache_fd, "events", 0600), 0);
-	pl_event_add(store, "x"); /* does not wait for a reader */
+	pl_event_add(store, NULL, "x"); /* does not wait for a reader */
 	assert_int_equal(pl_unlink(store->cache_fd, "events"), 0);
 	assert_int_equal(symlinkat("elsewhere", store->cache_fd, "events"), 0);
-	pl_event_add(store, "x");
+	pl_event_add(store, NULL, "x");
 	assert_int_equal(pl_exists(store->cache_fd, "elsewhere"), 0);
 	assert_int_equal(pl_unlink(store->cache_fd, "events"), 0);
 	fd = pl_create(store->cache_fd, "events", 0600);
 	assert_int_equal(pl_truncate(fd, UINT64_C(1) << 40), 0);
 	lines = lines_of(store);
 	assert_int_equal(lines.n, 0);
-	pl_event_add(store, "x");
-	pl_event_add(store, "y");
+	pl_event_add(store, NULL, "x");
+	pl_event_add(store, NULL, "y");
 	lines = lines_of(store);
 	assert_int_equal(lines.n, 1);
 	pl_strings_done(&lines);
 	pl_closep(&store->cache_fd);
-	pl_event_add(store, "x");
+	pl_event_add(store, NULL, "x");
 	lines = lines_of(store);
 	assert_int_equal(lines.n, 0);
 }
@@ -138,6 +163,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(an_event_is_one_line_with_the_time_in_front),
+		TEST(an_event_tells_of_which_transaction_it_is),
 		TEST(a_long_event_is_cut),
 		TEST(the_older_half_goes_when_there_are_too_many),
 		TEST(killed_at_every_call_no_half_line_is_in_the_way),
