@@ -124,8 +124,9 @@ struct cli {
 	const struct command *command; /* NULL until it is known */
 	const char *store_dir;	       /* --store, or NULL */
 	bool json, quiet, verbose, help, version;
-	int progress;	   /* enum progress_mode */
-	const char **args; /* operands, options taken out; ends with NULL */
+	bool passes_status; /* the exit status is a program's: our own failures are told from it */
+	int progress;	    /* enum progress_mode */
+	const char **args;  /* operands, options taken out; ends with NULL */
 	size_t n_args;
 	char **rest; /* words behind `--` if the command takes them; ends with NULL */
 	size_t n_rest;

@@ -129,6 +129,7 @@ int cli_usage(struct cli *cli, const char *hint, const char *format, ...)
 	struct pleach_error error = PLEACH_ERROR_INIT;
 	char where[96];
 	va_list arguments;
+	int status;
 
 	if (!hint) {
 		snprintf(where, sizeof(where), "see 'pleach %s%s--help'",
@@ -138,7 +139,8 @@ int cli_usage(struct cli *cli, const char *hint, const char *format, ...)
 	va_start(arguments, format);
 	fill(&error, PLEACH_USAGE, NULL, hint, format, arguments);
 	va_end(arguments);
-	return cli_fail(cli, &error);
+	status = cli_fail(cli, &error);
+	return cli->passes_status ? PROGRAM_OWN_FAILURE : status;
 }
 
 int cli_no_memory(struct cli *cli)

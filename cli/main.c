@@ -72,6 +72,18 @@ static int operands_check(struct cli *cli, const struct command *command)
 	return 0;
 }
 
+/* Programs end with 2 as well as we do. As env(1) and timeout(1) have it, a wrong command line of what runs one
+ * is 125. */
+static bool is_for_program(const struct command *command, char *const *argv)
+{
+	if (command == &command_run)
+		return true;
+	while (command == &command_pin && *argv)
+		if (strcmp(*argv++, "--") == 0)
+			return true;
+	return false;
+}
+
 static int command_execute(struct cli *cli, const struct command *command, char **argv)
 {
 	void *values = calloc(1, command->values_size ? command->values_size : 1);
@@ -80,6 +92,7 @@ static int command_execute(struct cli *cli, const struct command *command, char 
 	if (!values)
 		return cli_no_memory(cli);
 	cli->command = command;
+	cli->passes_status = is_for_program(command, argv);
 	status = options_parse(cli, command, argv, values, NULL);
 	if (status == 0 && cli->help)
 		status = help_print(cli, command);

@@ -1,8 +1,8 @@
 /*
  * verdict.c - how `pleach run` ended, and whose its exit status is.
  *
- * The status is the program's, so that our own failures are 125, but for those that a script can act on: 11
- * busy, 12 conflict, 13 corrupt, 14 no space, and 2 for a wrong command line; 126 and 127 are ours as well, and
+ * The status is the program's, so that our own failures are 125, a wrong command line among them, but for those
+ * that a script can act on: 11 busy, 12 conflict, 13 corrupt, 14 no space; 126 and 127 are ours as well, and
  * 129 where the terminal has hung up on a program that ends with 0. Since a program can end with any of these,
  * --status-fd gets one line that says whose it is.
  */
@@ -15,7 +15,6 @@ int verdict_status(int status)
 {
 	switch (status) {
 	case PLEACH_OK:
-	case PLEACH_USAGE:
 	case PLEACH_BUSY:
 	case PLEACH_CONFLICT:
 	case PLEACH_CORRUPT:

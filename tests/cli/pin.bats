@@ -42,8 +42,11 @@ load helper
 	it 10 pin nosuch </dev/null
 	it 2 pin 'no revision' </dev/null
 	it 2 pin </dev/null
-	it 2 pin site --
 	it 2 pin site true
+	it 2 pin site --bogus </dev/null
+	it 125 pin site --
+	it 125 pin site --bogus -- true
+	like "$stderr" "unknown option"
 }
 
 @test "options of COMMAND are its own" {

@@ -112,26 +112,30 @@ nothing_remains() {
 	nothing_remains
 }
 
-@test "a wrong command line is 2" {
+@test "a wrong command line is 125: a program can end with 2" {
 	two_generations
-	it 2 run
-	it 2 run site
+	it 125 run
+	it 2 --bogus run site -- true
+	it 125 run site
 	like "$stderr" "no command stands behind '--'"
-	it 2 run site --
-	it 2 run -- true
-	it 2 run site other -- true
-	it 2 run --wait=5s --no-wait site -- true
-	it 2 run --wait=5 site -- true
-	it 2 run --status-fd 77 site -- true
+	it 125 run site --
+	it 125 run -- true
+	it 125 run site other -- true
+	it 125 run --wait=5s --no-wait site -- true
+	it 125 run --wait=5 site -- true
+	it 125 run --status-fd 77 site -- true
 	like "$stderr" 'descriptor 77 is not open'
-	it 2 run --watch-fd 77 site -- true
-	it 2 run --workspace=bogus site -- true
+	it 125 run --watch-fd 77 site -- true
+	it 125 run --workspace=bogus site -- true
 	like "$stderr" "bogus"
-	it 2 run 'not a ref' -- true
+	it 125 run 'not a ref' -- true
 	for option in --create --serializable --workspace=copy --retry=1 --keep-conflict -mx; do
-		it 2 run --tx 0123456789ab "$option" site -- true
+		it 125 run --tx 0123456789ab "$option" site -- true
 		like "$stderr" "does not go with"
 	done
+	it 125 run site --bogus -- true
+	it 125 run --json --bogus site -- true
+	error_is usage
 	nothing_remains
 }
 

@@ -145,7 +145,7 @@ nothing_remains() {
 	two_generations
 	"$PLEACH" publish -q other ./src
 	begin
-	it 2 run --tx "$tx" other -- touch ran
+	it 125 run --tx "$tx" other -- touch ran
 	like "$stderr" "is one on 'site', not on 'other'"
 	absent ran
 	it 0 abort "$tx"
