@@ -178,6 +178,9 @@ static int run(struct cli *cli, const void *values)
 		status = run_checked(cli, v, &verdict);
 	if (v->status_fd >= 0)
 		verdict_report(&verdict, (int)v->status_fd, status);
+	/* What is told where a generation came of it: attempt.c. */
+	if (cli->json && !cli->quiet && verdict.is_of_command && !verdict.has_landed)
+		verdict_report(&verdict, STDERR_FILENO, status);
 	verdict_done(&verdict);
 	return status;
 }
@@ -202,11 +205,17 @@ const struct command command_run = {
 		"\n"
 		"The exit status is COMMAND's, 128+n if signal n ended it; 126 if it is not\n"
 		"executable, 127 if it is not found. pleach's own: 11 busy, 12 conflict, 13\n"
-		"corrupt, 14 no space, 125 anything else. --status-fd tells whose it is, by one\n"
-		"line at the end: {\"by\":\"command\" or "
-		"\"pleach\",\"status\",\"ref\",\"tx\",\"base\",\n"
-		"\"generation\",\"tree\",\"unchanged\",\"joined\",\"kept\",\"error\"}.\n"
+		"corrupt, 14 no space, 125 anything else, also a wrong command line. --status-fd\n"
+		"tells whose it is, by one line at the end: {\"by\":\"command\" or \"pleach\",\n"
+		"\"status\",\"ref\",\"tx\",\"base\",\"generation\",\"tree\",\"unchanged\","
+		"\"joined\",\n"
+		"\"kept\",\"error\"}.\n"
 		"The error of a conflict has its paths, as that of 'pleach --json commit'.\n"
+		"\n"
+		"Standard output is COMMAND's. What is told of the new generation goes to\n"
+		"standard error, as an object with --json; if COMMAND fails, or nothing was to be\n"
+		"committed yet (--tx), that object is the line of --status-fd. -q leaves it out.\n"
+		"An error of pleach's own is a document on standard output, as everywhere.\n"
 		"\n"
 		"With --retry, output is held back until it is known which run is the last. Each\n"
 		"run is given the same input, also that of a pipe; a terminal asks anew.\n"

@@ -63,6 +63,26 @@ nothing_remains() {
 		'[["bytes_new","changed","generation","parent","ref","tree","unchanged"],"site",4,3,{"added":1,"modified":0,"removed":0}]'
 }
 
+@test "--json of a command that fails says on stderr how it ended, as --status-fd does" {
+	two_generations
+	it 3 --json run --status-fd 9 site -- sh -c 'echo of the command; echo "$PLEACH_TX" >"$0"; exit 3' "$PWD/id" 9>line
+	same "$output" "of the command"
+	same "$stderr" "$(cat line)"
+	output=$stderr
+	json '[.by, .status, .ref, .tx, .base, .generation, .kept, .error]' \
+		"[\"command\",3,\"site\",\"$(cat id)\",2,null,false,null]"
+	it 137 --json run site -- sh -c 'kill -KILL $$'
+	output=$stderr
+	json '[.by, .status]' '["command",137]'
+	it 3 --json -q run site -- sh -c 'exit 3'
+	same "$output$stderr" ""
+	it 3 run site -- sh -c 'exit 3'
+	same "$output$stderr" ""
+	# inside of another one: of the outer one comes what it always prints, behind it
+	it 0 --json run site -- sh -c 'echo z >"$PLEACH_PATH/z"; "$PLEACH" --json run site -- sh -c "exit 3" || exit 0'
+	same "$(printf '%s\n' "$stderr" | jq -c '[.joined, .status, .generation]')" $'[true,3,null]\n[null,null,3]'
+}
+
 @test "nothing changed: exit 0, no generation, and it says so" {
 	two_generations
 	it 0 run site -- true
