@@ -144,7 +144,8 @@ void dedup_dirs_close(struct dedup *d);
 
 /** The private directory in a PATH, made at its first use. */
 int dedup_beside(struct dedup *d, struct dedup_root *root, int *ret_fd);
-/** What `look` has seen of the open file is durable before a name relies on it. */
+/** What `look` has seen of the open file is durable before a name relies on it. 1: that took its time; 0: it was
+ * so already. */
 int dedup_sync(struct dedup *d, struct dedup_root *root, int fd, const struct dedup_look *look);
 void dedup_root_close(struct dedup_root *root);
 
@@ -168,6 +169,7 @@ struct dedup_item {
 	struct pl_id id;   /* of all that must be equal; with an index, what its name is made of */
 	struct pl_id meta; /* with an index: of what must be equal besides the content */
 	int fd;		   /* -EBADF while closed */
+	bool has_asked;	   /* of fd: who writes (pl_file_has_writers()) */
 };
 /** One run of names of one key. */
 int dedup_run(struct dedup *d, struct dedup_name *names, size_t n);
@@ -180,6 +182,7 @@ int dedup_equal(struct dedup *d, struct dedup_item *a, struct dedup_item *b);
 /** Has `entry`, which is open, what the item's `meta` says? 1 or 0. */
 int dedup_metadata_equal(struct dedup *d, struct dedup_item *entry, const struct dedup_item *item);
 int dedup_look(int fd, struct dedup_look *ret_look);
+struct dedup_look dedup_look_of(const struct stat *st);
 
 /* ---- dedup_link.c, dedup_share.c ---- */
 

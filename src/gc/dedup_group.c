@@ -20,26 +20,30 @@
 
 /* ---- looks ---- */
 
+struct dedup_look dedup_look_of(const struct stat *st)
+{
+	return (struct dedup_look){
+		.dev = st->st_dev,
+		.ino = st->st_ino,
+		.mode = st->st_mode,
+		.uid = st->st_uid,
+		.gid = st->st_gid,
+		.nlink = st->st_nlink,
+		.size = (uint64_t)st->st_size,
+		.allocated = (uint64_t)st->st_blocks * 512,
+		.mtime = st->st_mtim,
+		.ctime = st->st_ctim,
+	};
+}
+
 int dedup_look(int fd, struct dedup_look *ret_look)
 {
 	struct stat st;
 	int r = pl_fstat(fd, &st);
 
-	if (r < 0)
-		return r;
-	*ret_look = (struct dedup_look){
-		.dev = st.st_dev,
-		.ino = st.st_ino,
-		.mode = st.st_mode,
-		.uid = st.st_uid,
-		.gid = st.st_gid,
-		.nlink = st.st_nlink,
-		.size = (uint64_t)st.st_size,
-		.allocated = (uint64_t)st.st_blocks * 512,
-		.mtime = st.st_mtim,
-		.ctime = st.st_ctim,
-	};
-	return 0;
+	if (r >= 0)
+		*ret_look = dedup_look_of(&st);
+	return r < 0 ? r : 0;
 }
 
 static bool same_time(const struct timespec *a, const struct timespec *b)
@@ -100,6 +104,7 @@ static int open_any_name(struct dedup *d, struct dedup_item *item, ino_t ino,
 		struct dedup_spot spot;
 		int r = dedup_spot_open(d, &item->names[i], &spot);
 
+		item->has_asked = false;
 		if (r >= 0)
 			r = item->fd = open_file(spot.dir->fd, spot.name);
 		if (r >= 0)
@@ -332,6 +337,8 @@ static int compare_two(struct dedup *d, struct dedup_item *items, uint32_t match
 	r = compare_content(d, items, &bad);
 	if (r <= 0)
 		return r < 0 ? judge(d, &items[bad], r) : 0;
+	if (!d->what->dry_run) /* who links or shares them looks once more */
+		return 1;
 	r = judge(d, &items[0], 0);
 	return r == 1 ? judge(d, &items[1], 0) : r;
 }

@@ -3,7 +3,8 @@
  *
  *	1. the leader gets a further name in the private directory
  *	2. that and the name that is to be replaced trade places
- *	3. what came out is looked at; it is not what was read, or somebody could still write to it: back
+ *	3. what came out is looked at, and the leader; one is not what was read, or somebody could still write to
+ *	   it: back
  *	4. what came out is unlinked
  *
  * L1  Whatever somebody puts at the name meanwhile is not lost: after 2 it is in our hands, and goes back (in
@@ -26,7 +27,14 @@
 struct leader {
 	struct dedup_item *item;
 	bool is_synced;
+	bool is_looked; /* at a moment ago, and nothing but that since */
 };
+
+/* What cannot be told is no reason: then the looks have to do. */
+static bool is_written(struct dedup_item *item)
+{
+	return pl_file_has_writers(item->fd, &item->has_asked) == 1;
+}
 
 int dedup_may_lead(struct dedup_item *item)
 {
@@ -38,7 +46,7 @@ int dedup_may_lead(struct dedup_item *item)
 	if (!dedup_look_holds(&item->look, &now) || now.nlink == 0)
 		return 0;
 	item->look = now;
-	return pl_file_has_writers(item->fd) != 1;
+	return !is_written(item);
 }
 
 /* What a change of names leaves as it is. */
@@ -63,33 +71,24 @@ static int follow(struct dedup_item *leader)
 	return r;
 }
 
-static int unchanged(const struct dedup_item *item)
+/* Right before, and still closely: 1; 0: it has changed. */
+static int unchanged(struct dedup_item *item)
 {
 	struct dedup_look now;
 	int r = dedup_look(item->fd, &now);
 
-	return r < 0 ? r : dedup_look_holds(&item->look, &now);
+	if (r < 0 || !dedup_look_holds(&item->look, &now))
+		return r < 0 ? r : 0;
+	item->look = now;
+	return 1;
 }
 
-/* Right before, and, since a name that moves sets the time of its inode, less closely behind: 1 or 0. */
-static int holds(const struct dedup_item *item, bool has_moved)
+/* 1: the name leads to `look`; else 0, and *ret_st. */
+static int is_of(int dirfd, const char *name, const struct dedup_look *look, struct stat *ret_st)
 {
-	struct dedup_look now;
-	int r = dedup_look(item->fd, &now);
+	int r = pl_lstat(dirfd, name, ret_st);
 
-	if (r < 0)
-		return r;
-	if (has_moved ? !content_holds(&item->look, &now) : !dedup_look_holds(&item->look, &now))
-		return 0;
-	return pl_file_has_writers(item->fd) != 1;
-}
-
-static int is_of(int dirfd, const char *name, const struct dedup_look *look)
-{
-	struct stat st;
-	int r = pl_lstat(dirfd, name, &st);
-
-	return r < 0 ? r : st.st_dev == look->dev && st.st_ino == look->ino;
+	return r < 0 ? r : ret_st->st_dev == look->dev && ret_st->st_ino == look->ino;
 }
 
 /* ---- trading places ---- */
@@ -107,6 +106,8 @@ static int keep(int private_fd, const struct dedup_spot *spot)
 /* L1: back, until what comes out is the leader's name again. */
 static int put_back(int private_fd, const struct dedup_spot *spot, const struct dedup_look *leader)
 {
+	struct stat st;
+
 	for (int i = 0; i < TRIES; i++) {
 		int r = pl_rename_exchange(private_fd, NAME, spot->dir->fd, spot->name);
 
@@ -114,30 +115,42 @@ static int put_back(int private_fd, const struct dedup_spot *spot, const struct 
 		    -ENOENT) /* the name is gone: what was at it may stay away no more than it */
 			r = pl_rename_new(private_fd, NAME, spot->dir->fd, spot->name);
 		else if (r >= 0)
-			r = is_of(private_fd, NAME, leader);
+			r = is_of(private_fd, NAME, leader, &st);
 		if (r != 0)
 			return r < 0 ? r : 0;
 	}
 	return -EBUSY;
 }
 
+/* Step 3. Less closely than before: a name that moves sets the time of its inode. What is seen is what there is from
+ * now on, but for the name in our hands. 1 or 0. */
+static int judge(int private_fd, struct dedup_item *leader, struct dedup_item *item)
+{
+	struct dedup_look now;
+	struct stat st;
+	int r = is_of(private_fd, NAME, &item->look, &st);
+
+	if (r != 1)
+		return r;
+	now = dedup_look_of(&st);
+	if (!content_holds(&item->look, &now) || is_written(item))
+		return 0;
+	item->look = now;
+	r = follow(leader);
+	if (r < 0)
+		return r == -ESTALE ? 0 : r;
+	return !is_written(leader);
+}
+
 /* 1: replaced; 0: not, since something has changed. */
 static int exchange(int private_fd, const struct dedup_spot *spot, struct dedup_item *leader,
-		    const struct dedup_item *item)
+		    struct dedup_item *item)
 {
-	int r = is_of(spot->dir->fd, spot->name, &item->look);
+	int r = pl_rename_exchange(private_fd, NAME, spot->dir->fd, spot->name);
 
-	if (r == 1)
-		r = pl_rename_exchange(private_fd, NAME, spot->dir->fd, spot->name);
-	else if (r == 0)
-		return 0;
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	r = is_of(private_fd, NAME, &item->look);
-	if (r == 1)
-		r = holds(item, true);
-	if (r == 1)
-		r = holds(leader, true);
+	r = judge(private_fd, leader, item);
 	if (r != 1) {
 		int back = put_back(private_fd, spot, &leader->look);
 
@@ -151,64 +164,88 @@ static int exchange(int private_fd, const struct dedup_spot *spot, struct dedup_
 /* The same without L1. */
 static int replace(int private_fd, const struct dedup_spot *spot, const struct dedup_item *item)
 {
-	int r = is_of(spot->dir->fd, spot->name, &item->look);
+	struct stat st;
+	int r = is_of(spot->dir->fd, spot->name, &item->look, &st);
 
 	if (r == 1)
 		r = pl_rename(private_fd, NAME, spot->dir->fd, spot->name);
-	else if (r == -ENOENT)
-		r = 0;
+	else if (r == 0 || r == -ENOENT)
+		return 0;
 	return r < 0 ? r : 1;
 }
 
 /* ---- one name ---- */
 
-/* 1: it is a name of the leader now; 0: left alone. -EMLINK, -ENOENT, -ESTALE: the leader can have no more
- * names. */
-static int link_name(struct dedup *d, struct leader *leader, const struct dedup_item *item,
-		     const struct dedup_spot *spot)
+/* Who writes to the leader is looked for behind, with the name in our hands. 1, or -ESTALE. */
+static int ready(struct dedup *d, struct leader *leader, struct dedup_root *root)
 {
-	struct dedup_root *root = spot->dir->root;
-	int private_fd, r = dedup_beside(d, root, &private_fd);
+	int r = 0;
 
-	if (r >= 0 && !leader->is_synced)
+	if (!leader->is_synced)
 		r = dedup_sync(d, root, leader->item->fd, &leader->item->look); /* L3 */
 	if (r < 0)
 		return r;
 	leader->is_synced = true;
-	r = unchanged(
-		leader->item); /* who writes to it is looked for behind, with the name in our hands */
+	if (leader->is_looked && r == 0)
+		r = 1;
+	else
+		r = unchanged(leader->item);
+	leader->is_looked = false;
+	return r == 0 ? -ESTALE : r;
+}
+
+/* With a further name of the leader in our hands: 1: its place is that of the name; 0: left alone. */
+static int take_place(int private_fd, struct leader *leader, struct dedup_item *item,
+		      const struct dedup_spot *spot)
+{
+	int r = unchanged(item);
+
 	if (r == 1)
-		r = pl_link_fd(leader->item->fd, private_fd, NAME);
-	else if (r == 0)
-		r = -ESTALE;
-	if (r < 0)
+		r = !is_written(item);
+	if (r != 1)
 		return r;
-	r = follow(leader->item);
-	if (r >= 0)
-		r = holds(item, false);
 	dedup_dir_before(spot->dir);
-	if (r == 1) {
-		r = exchange(private_fd, spot, leader->item, item);
-		if (r == -EOPNOTSUPP)
-			r = replace(private_fd, spot, item);
-		dedup_dir_after(spot->dir);
+	r = exchange(private_fd, spot, leader->item, item);
+	if (r == -EOPNOTSUPP) {
+		r = replace(private_fd, spot, item);
+		(void)follow(leader->item);
 	}
-	/* Also behind a rename: of two names of one inode it does nothing. */
-	if (r != -EBUSY)
-		(void)pl_unlink(private_fd, NAME);
-	(void)follow(leader->item); /* or it is seen when the next name comes */
+	dedup_dir_after(spot->dir);
 	return r;
 }
 
+/* 1: it is a name of the leader now; 0: left alone. -EMLINK, -ENOENT, -ESTALE: the leader can have no more
+ * names. */
+static int link_name(struct dedup *d, struct leader *leader, struct dedup_item *item,
+		     const struct dedup_spot *spot)
+{
+	bool is_first = spot->dir->root->beside.dir.fd < 0;
+	int private_fd, r = dedup_beside(d, spot->dir->root, &private_fd);
+
+	leader->is_looked &= !is_first; /* that took its time */
+	if (r >= 0)
+		r = ready(d, leader, spot->dir->root);
+	if (r >= 0)
+		r = pl_link_fd(leader->item->fd, private_fd, NAME);
+	if (r < 0)
+		return r;
+	r = take_place(private_fd, leader, item, spot);
+	/* Also behind a rename: of two names of one inode it does nothing. */
+	if (r != -EBUSY)
+		(void)pl_unlink(private_fd, NAME);
+	if (r != 1) /* its time is another one; or it is seen when the next name comes */
+		(void)follow(leader->item);
+	return r;
+}
+
+/* Its look is from before its name went. */
 static void count(struct dedup *d, const struct dedup_item *item)
 {
-	uint64_t bytes =
-		item->look.size < item->look.allocated ? item->look.size : item->look.allocated;
-	struct stat st;
-
 	d->result->linked++;
-	if (pl_fstat(item->fd, &st) == 0 && st.st_nlink == 0)
-		d->result->bytes_saved += bytes;
+	if (item->look.nlink == 1)
+		d->result->bytes_saved += item->look.size < item->look.allocated
+						  ? item->look.size
+						  : item->look.allocated;
 }
 
 /* What cannot be done with this name, but may be with others. */
@@ -223,13 +260,14 @@ static int link_one(struct dedup *d, struct leader *leader, struct dedup_item *i
 		    const struct dedup_name *name)
 {
 	struct dedup_spot spot;
+	struct stat st;
 	int r = dedup_spot_open(d, name, &spot);
 
 	if (r >= 0)
-		r = is_of(spot.dir->fd, spot.name, &leader->item->look);
+		r = is_of(spot.dir->fd, spot.name, &leader->item->look, &st);
 	if (r == 1)
 		return 0; /* somebody else's doing */
-	if (r >= 0)
+	if (r == 0 && st.st_ino == item->look.ino && st.st_dev == item->look.dev)
 		r = link_name(d, leader, item, &spot);
 	else if (r == -ENOENT || r == -ENOTDIR || r == -ELOOP || r == -EXDEV)
 		return 0; /* the name is gone */
@@ -321,7 +359,7 @@ static int lead(struct dedup *d, struct leader *leader, struct dedup_item *item)
 	if (r == 1) {
 		if (leader->item && leader->item != item)
 			pl_closep(&leader->item->fd);
-		*leader = (struct leader){.item = item};
+		*leader = (struct leader){.item = item, .is_looked = true};
 	} else if (r == 0 && item->fd >= 0) {
 		d->result->left_alone += item->n_names;
 	}

@@ -275,20 +275,25 @@ void dedup_root_close(struct dedup_root *root)
 /* One sync for all that is older than it; what is younger is synced by itself. */
 int dedup_sync(struct dedup *d, struct dedup_root *root, int fd, const struct dedup_look *look)
 {
-	int r = 0;
+	int r = 0, did_sync = 0;
 
 	(void)d;
 	if (root->fs.is_volatile)
 		return 0;
-	if (!root->fs.has_syncfs_barrier)
-		return pl_fsync(fd);
+	if (!root->fs.has_syncfs_barrier) {
+		r = pl_fsync(fd);
+		return r < 0 ? r : 1;
+	}
 	if (root->synced.tv_sec == 0) {
 		pl_clock_coarse(&root->synced);
 		r = pl_syncfs(root->fd);
+		did_sync = 1;
 	}
 	if (r >= 0 && ((look->ctime.tv_sec - root->synced.tv_sec) * INT64_C(1000000000) +
 			       look->ctime.tv_nsec - root->synced.tv_nsec >
-		       -GRAIN_NS))
+		       -GRAIN_NS)) {
 		r = pl_fsync(fd);
-	return r;
+		did_sync = 1;
+	}
+	return r < 0 ? r : did_sync;
 }

@@ -296,8 +296,9 @@ int pl_share_is_shared(int a_fd, int b_fd, uint64_t length);
 /* ---- writers.c ---- */
 
 /** 1 if somebody has the file open for writing, 0 if nobody; -EOPNOTSUPP: it cannot be told (a file of
- * another user, a file system without leases). `fd` is open for reading only, and not shared. */
-int pl_file_has_writers(int fd);
+ * another user, a file system without leases). `fd` is open for reading only, and not shared. *has_asked: of this
+ * descriptor before, which saves a call. */
+int pl_file_has_writers(int fd, bool *has_asked);
 
 /* ---- lock.c ---- */
 

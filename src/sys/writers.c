@@ -7,15 +7,17 @@
 
 #include "sys/seam.h"
 
-int pl_file_has_writers(int fd)
+int pl_file_has_writers(int fd, bool *has_asked)
 {
-	int r;
+	int r = 0;
 
 	/* Who opens it for writing in the moment of the lease waits, and we are told by a signal: one that does
 	 * nothing unless it is asked for, in place of SIGIO, which ends a process. */
-	r = PL_RETRY(fcntl(fd, F_SETSIG, SIGURG));
+	if (!*has_asked)
+		r = PL_RETRY(fcntl(fd, F_SETSIG, SIGURG));
 	if (r < 0)
 		return r;
+	*has_asked = true;
 	r = PL_RETRY(fcntl(fd, F_SETLEASE, F_RDLCK));
 	if (r == -EAGAIN)
 		return 1;

@@ -236,6 +236,18 @@ static void what_is_put_at_the_name_meanwhile_stays(void **state)
 	assert_int_equal(c.result.linked, 0);
 }
 
+static void what_is_put_at_the_name_meanwhile_stays_where_names_cannot_trade_places(void **state)
+{
+	struct dedup_call c;
+
+	pl_seam_disable(PL_CAP_EXCHANGE);
+	c = beside(*state, PL_CALL_LINK, replace_y);
+	assert_string_equal(content_of(*state, "t/y"), "newer");
+	assert_string_equal(content_of(*state, "t/x"), "equal");
+	assert_int_equal(c.result.left_alone, 1);
+	assert_int_equal(c.result.linked, 0);
+}
+
 /* The first way of what was put there back fails; the second gives it another name. */
 static void what_cannot_go_back_to_its_name_gets_one_beside_it(void **state)
 {
@@ -478,6 +490,7 @@ int main(void)
 		TEST(a_directory_that_takes_no_more_leaves_the_name_as_it_is),
 		TEST(names_are_replaced_by_rename_where_they_cannot_trade_places),
 		TEST(what_is_put_at_the_name_meanwhile_stays),
+		TEST(what_is_put_at_the_name_meanwhile_stays_where_names_cannot_trade_places),
 		TEST(what_cannot_go_back_to_its_name_gets_one_beside_it),
 		TEST(what_is_written_into_the_file_meanwhile_stays),
 		TEST(what_is_written_into_the_leader_meanwhile_is_not_spread),
