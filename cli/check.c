@@ -7,6 +7,8 @@
 
 #include "cli.h"
 
+#define HURTS_SHOWN 10
+
 struct values {
 	bool quick, is_raw;
 	int64_t jobs;
@@ -42,12 +44,53 @@ static void finding_json(struct json *json, const struct pleach_finding *finding
 	else
 		json_null(json, "generation");
 	json_bool(json, "fault", finding->is_fault);
+	json_name_or_null(json, "id", finding->id);
+	json_array(json, "hurts");
+	for (size_t i = 0; i < finding->n_hurts; i++) {
+		json_object(json, NULL);
+		json_prose(json, "ref", finding->hurts[i].ref);
+		json_number(json, "generation", finding->hurts[i].generation);
+		json_name(json, "path", finding->hurts[i].path);
+		json_object_end(json);
+	}
+	json_array_end(json);
+	if (finding->hurts_left_out > 0)
+		json_number(json, "hurts_left_out", finding->hurts_left_out);
 	json_object_end(json);
+}
+
+/* "  hurts site@4: css/a.css", a line each; not all of them, where there are many. */
+static int hurts_text(struct cli *cli, const struct pleach_finding *finding, bool is_raw)
+{
+	uint64_t left_out = finding->hurts_left_out;
+	int status = 0;
+
+	for (size_t i = 0; status == 0 && i < finding->n_hurts; i++) {
+		const struct pleach_hurt *hurt = &finding->hurts[i];
+
+		if (i == HURTS_SHOWN && !cli->verbose) {
+			left_out += finding->n_hurts - i;
+			break;
+		}
+		printf("  hurts %s@%llu", hurt->ref, (unsigned long long)hurt->generation);
+		if (*hurt->path)
+			fputs(": ", stdout);
+		output_name(hurt->path, is_raw);
+		status = output_end(cli, is_raw);
+	}
+	if (status != 0 || left_out == 0)
+		return status;
+	printf("  and %llu more", (unsigned long long)left_out);
+	if (finding->hurts_left_out == 0)
+		fputs(" (-v lists them all)", stdout);
+	return output_end(cli, is_raw);
 }
 
 /* "fault: object .pleach/objects/ab/cd…: message (site@4)" */
 static int finding_text(struct cli *cli, const struct pleach_finding *finding, bool is_raw)
 {
+	int status;
+
 	printf("%s: %s ", finding->is_fault ? "fault" : "not verified", finding->kind);
 	output_name(finding->path, is_raw);
 	fputs(": ", stdout);
@@ -56,7 +99,8 @@ static int finding_text(struct cli *cli, const struct pleach_finding *finding, b
 		printf(" (%s@%llu)", finding->ref, (unsigned long long)finding->generation);
 	else if (finding->ref && *finding->ref)
 		printf(" (%s)", finding->ref);
-	return output_end(cli, is_raw);
+	status = output_end(cli, is_raw);
+	return status != 0 ? status : hurts_text(cli, finding, is_raw);
 }
 
 static void counts_json(struct json *json, const struct pleach_check_counts *counts)

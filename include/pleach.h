@@ -587,6 +587,11 @@ PLEACH_API int pleach_config_set(struct pleach_store *store, const char *ref, co
 
 /* ---- reports: lists of findings ------------------------------------------------------------- */
 
+/** A path of a generation that is not what it was: "" is all of the generation. */
+struct pleach_hurt {
+	const char *ref, *path;
+	uint64_t generation;
+};
 struct pleach_finding {
 	size_t size;
 	const char *kind; /**< "object", "node", "record", "tree", "placed", "public", "attached",
@@ -597,10 +602,14 @@ struct pleach_finding {
 	const char *ref;     /**< "" where none */
 	uint64_t generation; /**< 0 where none */
 	int is_fault;	     /**< 0: only not verified, or not restored */
+	const char *id; /**< of the object, node or tree that it is about, hex; "" where none */
+	const struct pleach_hurt *hurts; /**< of a fault: which generations have it, and where */
+	size_t n_hurts;
+	uint64_t hurts_left_out; /**< more than were listed; there are 100,000 in one report */
 };
-#define PLEACH_FINDING_INIT                                                 \
-	{                                                                   \
-		sizeof(struct pleach_finding), NULL, NULL, NULL, NULL, 0, 0 \
+#define PLEACH_FINDING_INIT                                                                   \
+	{                                                                                     \
+		sizeof(struct pleach_finding), NULL, NULL, NULL, NULL, 0, 0, NULL, NULL, 0, 0 \
 	}
 struct pleach_report;
 PLEACH_API int pleach_report_next(struct pleach_report *report, struct pleach_finding *finding,

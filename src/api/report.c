@@ -9,7 +9,9 @@
 struct pleach_report {
 	struct pl_findings findings;
 	size_t at;
-	char more[80];
+	char more[80], id[PL_ID_HEX + 1];
+	struct pleach_hurt *hurts; /* of the one that was given last */
+	size_t hurts_capacity;
 };
 
 int pl_report_new(struct pl_findings *findings_take, struct pleach_report **ret_report,
@@ -40,10 +42,43 @@ static int give_rest(struct pleach_report *report, struct pleach_finding *findin
 	f.kind = "more";
 	f.path = ".";
 	f.message = report->more;
-	f.ref = "";
+	f.ref = f.id = "";
 	f.is_fault = report->findings.faults > 0;
 	PL_GIVE(finding, f);
 	return 1;
+}
+
+static bool has_id(const struct pl_finding *item)
+{
+	switch (item->subject.what) {
+	case PL_SUBJECT_OBJECT:
+	case PL_SUBJECT_NODE:
+	case PL_SUBJECT_PLACED:
+	case PL_SUBJECT_FILTER:
+	case PL_SUBJECT_TREE:
+	case PL_SUBJECT_USER:
+	case PL_SUBJECT_PUBLIC:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int give_hurts(struct pleach_report *report, const struct pl_finding *item,
+		      struct pleach_finding *finding)
+{
+	for (size_t i = 0; i < item->n_hurts; i++) {
+		const struct pl_hurt *hurt = &report->findings.hurts[item->first_hurt + i];
+
+		if (PL_ARRAY_GROW(report->hurts, report->hurts_capacity, i) < 0)
+			return -ENOMEM;
+		report->hurts[i] = (struct pleach_hurt){
+			.ref = hurt->ref, .path = hurt->path, .generation = hurt->generation};
+	}
+	finding->hurts = report->hurts;
+	finding->n_hurts = item->n_hurts;
+	finding->hurts_left_out = item->hurts_left_out;
+	return 0;
 }
 
 int pleach_report_next(struct pleach_report *report, struct pleach_finding *finding,
@@ -53,7 +88,6 @@ int pleach_report_next(struct pleach_report *report, struct pleach_finding *find
 	const struct pl_finding *item;
 
 	pl_assert(report && finding);
-	(void)error; /* all of it is here already */
 	if (report->at >= report->findings.n)
 		return give_rest(report, finding);
 	item = &report->findings.items[report->at++];
@@ -63,6 +97,9 @@ int pleach_report_next(struct pleach_report *report, struct pleach_finding *find
 	f.ref = item->ref;
 	f.generation = item->generation;
 	f.is_fault = item->is_fault;
+	f.id = has_id(item) ? pl_id_hex(&item->subject.id, report->id) : "";
+	if (give_hurts(report, item, &f) < 0)
+		return pl_fail_memory(error);
 	PL_GIVE(finding, f);
 	return 1;
 }
@@ -72,5 +109,6 @@ void pleach_report_close(struct pleach_report *report)
 	if (!report)
 		return;
 	pl_findings_done(&report->findings);
+	free(report->hurts);
 	free(report);
 }

@@ -9,7 +9,7 @@
 
 #include "gc/checking.h"
 
-static int check(struct pl_checking *c, struct pleach_error *error)
+int pl_checking_run(struct pl_checking *c, struct pleach_error *error)
 {
 	int r = pl_store_must_read(c->store, error);
 
@@ -21,13 +21,20 @@ static int check(struct pl_checking *c, struct pleach_error *error)
 		r = pl_check_nodes(c, error);
 	if (r >= 0)
 		r = pl_check_trees(c, error);
-	return r < 0 ? r : pl_check_shown(c, error);
+	if (r >= 0)
+		r = pl_check_shown(c, error);
+	if (r >= 0)
+		r = pl_checking_hurts(c, error);
+	pl_assert(r != -EBADMSG); /* that is a finding */
+	return r;
 }
 
-static void begin(struct pl_checking *c)
+void pl_checking_begin(struct pl_checking *c, const struct pl_check *check,
+		       struct pl_findings *findings)
 {
-	uint64_t seed = c->store->seed;
+	uint64_t seed = check->store->seed;
 
+	*c = (struct pl_checking){.check = check, .store = check->store, .findings = findings};
 	pl_node_memory_forget(&c->store->memory);
 	c->nodes = pl_store_nodes(c->store);
 	pl_map_init(&c->objects, sizeof(struct pl_id), seed);
@@ -36,7 +43,7 @@ static void begin(struct pl_checking *c)
 	pl_map_init(&c->is_wanted, sizeof(struct pl_id), seed);
 }
 
-static void end(struct pl_checking *c)
+void pl_checking_end(struct pl_checking *c)
 {
 	pl_map_done(&c->objects);
 	pl_map_done(&c->copies);
@@ -44,9 +51,10 @@ static void end(struct pl_checking *c)
 	pl_map_done(&c->is_wanted);
 	free(c->refs);
 	free(c->wanted);
+	free(c->generations);
 }
 
-static int answer(const struct pl_findings *findings, struct pleach_error *error)
+int pl_check_answer(const struct pl_findings *findings, struct pleach_error *error)
 {
 	if (findings->faults > 0)
 		return pl_fail_corrupt(error, "%llu fault%s found",
@@ -55,17 +63,16 @@ static int answer(const struct pl_findings *findings, struct pleach_error *error
 	return findings->unverified > 0 ? PLEACH_PARTIAL : 0;
 }
 
-int pl_check_run(const struct pl_check *check_, struct pleach_check_counts *ret_counts,
+int pl_check_run(const struct pl_check *check, struct pleach_check_counts *ret_counts,
 		 struct pl_findings *ret_findings, struct pleach_error *error)
 {
 	struct pl_findings findings = {0};
-	struct pl_checking c = {.check = check_, .store = check_->store, .findings = &findings};
+	struct pl_checking c;
 	int r;
 
-	begin(&c);
-	r = check(&c, error);
-	end(&c);
-	pl_assert(r != -EBADMSG); /* that is a finding */
+	pl_checking_begin(&c, check, &findings);
+	r = pl_checking_run(&c, error);
+	pl_checking_end(&c);
 	if (r < 0) {
 		pl_findings_done(&findings);
 		return r;
@@ -75,5 +82,5 @@ int pl_check_run(const struct pl_check *check_, struct pleach_check_counts *ret_
 	c.counts.unverified = findings.unverified;
 	*ret_counts = c.counts;
 	*ret_findings = findings;
-	return answer(&findings, error);
+	return pl_check_answer(&findings, error);
 }

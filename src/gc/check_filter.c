@@ -31,9 +31,10 @@ static const char *flaw_of(const struct pl_buffer *b)
 int pl_checking_filter(struct pl_checking *c, int wrapper_fd, const char *path,
 		       struct pl_filter *ret_filter, struct pleach_error *error)
 {
+	const struct pl_subject before = c->subject;
 	PL_BUFFER where = {0}, b = {0};
 	const char *flaw = NULL;
-	int r = pl_read_file(wrapper_fd, "filter", FILTER_MAX, &b);
+	int r = pl_read_file(wrapper_fd, "filter", FILTER_MAX, &b), told = 0;
 
 	*ret_filter = (struct pl_filter){.holds_all = true};
 	if (r == -ENOENT)
@@ -41,11 +42,15 @@ int pl_checking_filter(struct pl_checking *c, int wrapper_fd, const char *path,
 	pl_buffer_add_format(&where, "%s/filter", path);
 	if (!pl_buffer_ok(&where))
 		return pl_fail_memory(error);
+	flaw = r < 0 ? NULL : flaw_of(&b);
+	c->subject.what = PL_SUBJECT_FILTER;
 	if (r < 0)
-		return pl_checking_cannot(c, r, "filter", pl_buffer_string(&where), error);
-	flaw = flaw_of(&b);
-	if (flaw)
-		return pl_checking_fault(c, error, "filter", pl_buffer_string(&where), "%s", flaw);
+		told = pl_checking_cannot(c, r, "filter", pl_buffer_string(&where), error);
+	else if (flaw)
+		told = pl_checking_fault(c, error, "filter", pl_buffer_string(&where), "%s", flaw);
+	c->subject = before;
+	if (r < 0 || flaw)
+		return told;
 	r = pl_filter_read(wrapper_fd, ret_filter);
 	return r < 0 ? pl_fail_sys(error, r, "cannot read '%s'", pl_buffer_string(&where)) : 0;
 }

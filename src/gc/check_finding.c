@@ -24,6 +24,7 @@ int pl_checking_add(struct pl_checking *c, struct pleach_error *error, bool is_f
 		return pl_fail_memory(error);
 	if (c->ref)
 		pl_findings_set_ref(findings, n, c->ref, c->generation);
+	pl_findings_set_subject(findings, n, &c->subject);
 	return 0;
 }
 
@@ -52,18 +53,23 @@ int pl_checking_step(struct pl_checking *c, uint64_t bytes, struct pleach_error 
 int pl_checking_stray(struct pl_checking *c, const char *directory, const char *name,
 		      struct pleach_error *error)
 {
+	struct pl_subject before;
 	PL_BUFFER path = {0};
+	int r;
 
 	pl_buffer_add_format(&path, "%s/%s", directory, name);
 	if (!pl_buffer_ok(&path))
 		return pl_fail_memory(error);
-	return pl_checking_fault(c, error, "name", pl_buffer_string(&path),
-				 "is no part of a store");
+	before = pl_checking_about(c, PL_SUBJECT_STRAY, NULL, 0);
+	r = pl_checking_fault(c, error, "name", pl_buffer_string(&path), "is no part of a store");
+	c->subject = before;
+	return r;
 }
 
 int pl_checking_empty_file(struct pl_checking *c, int dirfd, const char *name, const char *kind,
 			   const char *directory, struct pleach_error *error)
 {
+	struct pl_subject before;
 	PL_BUFFER path = {0};
 	struct stat st;
 	int r = pl_lstat(dirfd, name, &st);
@@ -75,7 +81,10 @@ int pl_checking_empty_file(struct pl_checking *c, int dirfd, const char *name, c
 		return pl_fail_memory(error);
 	if (r < 0)
 		return pl_checking_cannot(c, r, kind, pl_buffer_string(&path), error);
-	return pl_checking_fault(c, error, kind, pl_buffer_string(&path), "is no empty file");
+	before = pl_checking_about(c, PL_SUBJECT_EMPTY, &c->subject.id, 0);
+	r = pl_checking_fault(c, error, kind, pl_buffer_string(&path), "is no empty file");
+	c->subject = before;
+	return r;
 }
 
 void pl_checking_forget(struct pl_findings *findings, const struct pl_findings *before)

@@ -134,6 +134,7 @@ int pl_checking_members(struct pl_checking *c, const struct pl_node *node,
 			const struct pl_groups *groups, struct pleach_error *error)
 {
 	struct members m = {.c = c, .node = node};
+	const struct pl_subject before = pl_checking_about(c, PL_SUBJECT_NODE, &node->id, 0);
 	int r;
 
 	pl_assert(groups->n > 0);
@@ -147,5 +148,6 @@ int pl_checking_members(struct pl_checking *c, const struct pl_node *node,
 	free(m.all);
 	free(m.alike);
 	free(m.is_met);
+	c->subject = before;
 	return r;
 }

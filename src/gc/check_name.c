@@ -7,6 +7,7 @@
  * P3  An object's inode that is linked here is in the filter, or a later placing could link it twice.
  */
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/sysmacros.h>
 
 #include "gc/placed_check.h"
@@ -64,6 +65,7 @@ static const struct {
 int pl_placed_look(struct pl_placed *p, int dirfd, const char *name, char kind, struct stat *ret_st,
 		   struct pleach_error *error)
 {
+	char message[48];
 	int r = pl_lstat(dirfd, name, ret_st);
 
 	if (r == -ENOENT)
@@ -75,11 +77,19 @@ int pl_placed_look(struct pl_placed *p, int dirfd, const char *name, char kind, 
 			continue;
 		if ((ret_st->st_mode & S_IFMT) == kinds[i].type)
 			return 1;
-		return pl_checking_fault(p->c, error, "placed", pl_placed_path(p), "is no %s",
-					 kinds[i].name);
+		(void)snprintf(message, sizeof(message), "is no %s", kinds[i].name);
+		return pl_placed_fault(p, message, error);
 	}
 	pl_assert(false);
 	return -EINVAL;
+}
+
+static int has_another(struct pl_placed *p, const char *what, struct pleach_error *error)
+{
+	char message[128];
+
+	(void)snprintf(message, sizeof(message), "has another %s", what);
+	return pl_placed_fault(p, message, error);
 }
 
 int pl_placed_meta(struct pl_placed *p, int dirfd, const char *name, const struct stat *st,
@@ -90,9 +100,7 @@ int pl_placed_meta(struct pl_placed *p, int dirfd, const char *name, const struc
 
 	if (r < 0)
 		return pl_placed_cannot(p, r, error);
-	return r == 1 ? 0
-		      : pl_checking_fault(p->c, error, "placed", pl_placed_path(p),
-					  "has another %s", what);
+	return r == 1 ? 0 : has_another(p, what, error);
 }
 
 /* A file that is not known to be right: read, or, in a quick check, looked at. */
@@ -119,8 +127,7 @@ static int check_file(struct pl_placed *p, const char *name, const struct stat *
 	if (r >= 0)
 		r = pl_object_verify(fd, object, &entry->meta, entry->size, &entry->hash, &why);
 	if (r == -EBADMSG)
-		return pl_checking_fault(p->c, error, "placed", pl_placed_path(p), "has another %s",
-					 why);
+		return has_another(p, why, error);
 	if (r < 0)
 		return pl_placed_cannot(p, r, error);
 	r = pl_checking_note_copy(p->c, object, st, error);
@@ -130,6 +137,7 @@ static int check_file(struct pl_placed *p, const char *name, const struct stat *
 static int check_regular(struct pl_placed *p, const char *name, const struct stat *st,
 			 const struct pl_entry *entry, struct pleach_error *error)
 {
+	struct pl_subject before = p->c->subject;
 	struct pl_id object;
 	int r = 0;
 
@@ -137,9 +145,12 @@ static int check_regular(struct pl_placed *p, const char *name, const struct sta
 	if (!pl_checking_is_verified(p->c, &object, st))
 		r = check_file(p, name, st, entry, &object, error);
 	if (r >= 0 && entry->size > 0 && pl_checking_is_object(p->c, &object, st) &&
-	    !pl_filter_has(&p->filter, &object)) /* P3 */
+	    !pl_filter_has(&p->filter, &object)) { /* P3 */
+		p->c->subject.what = PL_SUBJECT_FILTER;
 		r = pl_checking_fault(p->c, error, "filter", pl_placed_path(p),
 				      "is linked from its object, and the filter does not know");
+	}
+	p->c->subject = before;
 	return r;
 }
 

@@ -114,9 +114,12 @@ static int check_user(struct pl_checking *c, struct pl_ref_check *rc, const stru
 		return r;
 	if (again.generation != named->generation || !pl_id_equal(&again.tree, &named->tree))
 		return 0;
-	return pl_checking_fault_at(
+	(void)pl_checking_about(c, PL_SUBJECT_USER, &named->tree, 0);
+	r = pl_checking_fault_at(
 		c, rc, kind->name, path,
 		there == 2 ? "its tree is missing" : "its tree does not have it as a user", error);
+	(void)pl_checking_about(c, PL_SUBJECT_OTHER, NULL, 0);
+	return r;
 }
 
 static int check_one(struct pl_checking *c, struct pl_ref_check *rc, const struct kind *kind,

@@ -37,6 +37,7 @@ static int learn(struct pl_checking *c, const struct pl_id *id, uint64_t what,
 static int tell(struct pl_checking *c, const struct pl_id *id, uint64_t what, int r,
 		const struct pleach_error *cause, struct pleach_error *error)
 {
+	struct pl_subject before = pl_checking_about(c, PL_SUBJECT_NODE, id, 0);
 	char path[PL_POOL_PATH];
 	int told;
 
@@ -45,6 +46,7 @@ static int tell(struct pl_checking *c, const struct pl_id *id, uint64_t what, in
 		told = pl_checking_fault(c, error, "node", path, "%s", cause->message);
 	else
 		told = pl_checking_cannot(c, r, "node", path, error);
+	c->subject = before;
 	return told < 0 ? told : learn(c, id, what, error);
 }
 

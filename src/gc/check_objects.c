@@ -129,11 +129,13 @@ static int look(struct pl_checking *c, const struct pl_id *id, struct pleach_err
 	char path[PL_POOL_PATH];
 	const char *why = "";
 	struct stat st = {0};
+	struct pl_subject before;
 	uint64_t what = 0;
 	int r = fd;
 
 	if (fd == -ENOENT)
 		return 0;
+	before = pl_checking_about(c, PL_SUBJECT_OBJECT, id, 0);
 	pl_checking_pool_path("objects", id, path);
 	if (fd >= 0)
 		r = pl_object_verify_alone(fd, id, &st, &why);
@@ -149,6 +151,7 @@ static int look(struct pl_checking *c, const struct pl_id *id, struct pleach_err
 		what = what ? what : BAD;
 		r = pl_checking_cannot(c, r, "object", path, error);
 	}
+	c->subject = before;
 	if (r >= 0)
 		r = note(c, id, what | inode_of(c, &st), error);
 	if (r >= 0)
@@ -174,14 +177,17 @@ int pl_checking_object(struct pl_checking *c, const struct pl_id *object,
 		       struct pleach_error *error)
 {
 	char path[PL_POOL_PATH], hex[PL_ID_HEX + 1], name[PL_NAME_MAX + 1];
+	struct pl_subject before;
 	int r = pl_map_get(&c->objects, object) ? 1 : look(c, object, error); /* O2 */
 
 	if (r != 0)
 		return r < 0 ? r : 0;
 	pl_checking_pool_path("objects", object, path);
 	pl_entry_name(entry, name);
+	before = pl_checking_about(c, PL_SUBJECT_OBJECT, object, 0);
 	r = pl_checking_fault(c, error, "object", path, "is missing: node %s needs it for '%s'",
 			      pl_id_hex(&node->id, hex), name);
+	c->subject = before;
 	return r < 0 ? r : note(c, object, BAD, error);
 }
 

@@ -23,13 +23,22 @@ const char *pl_placed_path_in_tree(struct pl_placed *p)
 	return *path == '/' ? path + 1 : path;
 }
 
+/* Findings are about where the walk is just now. */
+static void point(struct pl_placed *p)
+{
+	if (p->c->subject.what == PL_SUBJECT_PLACED)
+		p->c->subject.in_tree = (size_t)(pl_placed_path_in_tree(p) - pl_placed_path(p));
+}
+
 int pl_placed_fault(struct pl_placed *p, const char *message, struct pleach_error *error)
 {
+	point(p);
 	return pl_checking_fault(p->c, error, "placed", pl_placed_path(p), "%s", message);
 }
 
 int pl_placed_cannot(struct pl_placed *p, int r, struct pleach_error *error)
 {
+	point(p);
 	return pl_checking_cannot(p->c, r, "placed", pl_placed_path(p), error);
 }
 

@@ -110,15 +110,18 @@ static int tell_tree(struct pl_checking *c, struct pl_ref_check *rc, const struc
 static int tell(struct pl_checking *c, struct pl_ref_check *rc, const struct look *l,
 		struct pleach_error *error)
 {
-	int r = l->agrees ? 0 : tell_tree(c, rc, l, error);
+	int r;
 
+	(void)pl_checking_about(c, PL_SUBJECT_PUBLIC, &l->tree, 0);
+	r = l->agrees ? 0 : tell_tree(c, rc, l, error);
 	c->generation = 0;
-	if (r < 0 || l->state == PL_PUBLIC_OK)
-		return r;
-	return pl_checking_add(c, error, false, "public", rc->ref.name, "%s", /* S2 */
-			       l->state == PL_PUBLIC_MISSING
-				       ? "is missing; the next publish makes it"
-				       : "is not ours, and does not show the ref");
+	if (r >= 0 && l->state != PL_PUBLIC_OK)
+		r = pl_checking_add(c, error, false, "public", rc->ref.name, "%s", /* S2 */
+				    l->state == PL_PUBLIC_MISSING
+					    ? "is missing; the next publish makes it"
+					    : "is not ours, and does not show the ref");
+	(void)pl_checking_about(c, PL_SUBJECT_OTHER, NULL, 0);
+	return r;
 }
 
 int pl_checking_public(struct pl_checking *c, struct pl_ref_check *rc, struct pleach_error *error)

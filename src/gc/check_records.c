@@ -15,9 +15,15 @@ int pl_checking_fault_at(struct pl_checking *c, const struct pl_ref_check *rc, c
 			 const char *name, const char *message, struct pleach_error *error)
 {
 	char path[512];
+	int r;
 
 	(void)snprintf(path, sizeof(path), "%s/%.300s", rc->path, name);
-	return pl_checking_fault(c, error, kind, path, "%s", message);
+	if (c->subject.what == PL_SUBJECT_USER)
+		return pl_checking_fault(c, error, kind, path, "%s", message);
+	(void)pl_checking_about(c, PL_SUBJECT_RECORD, NULL, 0);
+	r = pl_checking_fault(c, error, kind, path, "%s", message);
+	(void)pl_checking_about(c, PL_SUBJECT_OTHER, NULL, 0);
+	return r;
 }
 
 int pl_checking_cannot_at(struct pl_checking *c, const struct pl_ref_check *rc, int r,
@@ -256,12 +262,24 @@ int pl_checking_user(struct pl_checking *c, const struct pl_id *tree, const char
 			 : (there ? 0 : 2);
 }
 
+static int note_generation(struct pl_checking *c, uint64_t n, const struct pl_id *tree,
+			   struct pleach_error *error)
+{
+	pl_assert(c->n_refs > 0);
+	if (PL_ARRAY_GROW(c->generations, c->generations_capacity, c->n_generations) < 0)
+		return pl_fail_memory(error);
+	c->generations[c->n_generations++] = (struct pl_checked_generation){
+		.tree = *tree, .ref = c->n_refs - 1, .generation = n};
+	return 0;
+}
+
 /* A generation that is kept has its tree, with its user. */
 static int check_kept(struct pl_checking *c, struct pl_ref_check *rc, uint64_t n,
 		      struct pleach_error *error)
 {
 	struct pl_record record = {0};
 	char path[256], hex[PL_ID_HEX + 1], user[128];
+	struct pl_id tree;
 	const char *why;
 	int r = has_number(rc, "dropped", n), has_user;
 
@@ -274,17 +292,22 @@ static int check_kept(struct pl_checking *c, struct pl_ref_check *rc, uint64_t n
 	pl_id_hex(&record.tree, hex);
 	pl_user_of_generation(&rc->ref, n, user);
 	has_user = pl_checking_user(c, &record.tree, user, error);
+	tree = record.tree;
 	pl_record_done(&record);
-	if (has_user == 1 || has_user < 0)
-		return has_user < 0 ? has_user : 0;
+	if (has_user >= 0)
+		r = note_generation(c, n, &tree, error);
+	if (has_user == 1 || has_user < 0 || r < 0)
+		return has_user < 0 ? has_user : r < 0 ? r : 0;
 	if (has_number(rc, "dropped", n) != 0)
 		return 0; /* R3 */
 	c->generation = n;
+	(void)pl_checking_about(c, PL_SUBJECT_USER, &tree, 0);
 	(void)snprintf(path, sizeof(path), "%s/gen/%llu", rc->path, (unsigned long long)n);
 	r = has_user == 2
 		    ? pl_checking_fault(c, error, "record", path, "its tree %s is missing", hex)
 		    : pl_checking_fault(c, error, "record", path,
 					"its tree %s does not have it as a user", hex);
+	(void)pl_checking_about(c, PL_SUBJECT_OTHER, NULL, 0);
 	c->generation = 0;
 	return r;
 }

@@ -89,6 +89,7 @@ static bool has_gone(struct pl_checking *c, const struct pl_ref_check *rc)
 static int check_ref(struct pl_checking *c, const char *name, struct pleach_error *error)
 {
 	const struct pl_findings before = *c->findings;
+	const size_t n_generations = c->n_generations;
 	struct pl_ref_check rc = {
 		.ref = {.store = c->store, .fd = -EBADF, .gen_fd = -EBADF, .lock_fd = -EBADF}};
 	struct pl_checked_ref *checked;
@@ -99,6 +100,7 @@ static int check_ref(struct pl_checking *c, const char *name, struct pleach_erro
 	checked = &c->refs[c->n_refs++];
 	*checked = (struct pl_checked_ref){0};
 	(void)snprintf(rc.ref.name, sizeof(rc.ref.name), "%s", name);
+	memcpy(checked->name, rc.ref.name, sizeof(checked->name));
 	(void)snprintf(rc.path, sizeof(rc.path), ".pleach/refs/%s", rc.ref.name);
 	rc.ref.fd = pl_open_dir(c->store->refs_fd, name);
 	c->ref = rc.ref.name;
@@ -109,8 +111,10 @@ static int check_ref(struct pl_checking *c, const char *name, struct pleach_erro
 			    ? 0
 			    : pl_checking_cannot(c, rc.ref.fd, "config", rc.path, error);
 	c->ref = NULL;
-	if (r >= 0 && rc.ref.fd >= 0 && has_gone(c, &rc)) /* R1 */
+	if (r >= 0 && rc.ref.fd >= 0 && has_gone(c, &rc)) { /* R1 */
 		pl_checking_forget(c->findings, &before);
+		c->n_generations = n_generations;
+	}
 	pl_ref_close(&rc.ref);
 	free(rc.numbers);
 	return r < 0 ? r : 0;

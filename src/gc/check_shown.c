@@ -149,6 +149,7 @@ static int check_attachment(struct shown_check *s, struct pleach_error *error)
 		pl_open_follow(AT_FDCWD, pl_buffer_string(&parent), O_PATH | O_DIRECTORY);
 	if (fd < 0)
 		return tell(s, "lies in a directory that cannot be opened", error);
+	(void)pl_checking_about(s->c, PL_SUBJECT_ATTACHED, NULL, 0);
 	/* Not well, and nobody was at work on it just before, nor is he now: so it was left (W2). */
 	while (r == 0) {
 		bool is_last = !was_locked || pl_clock_monotonic_ms() > end;
@@ -162,6 +163,7 @@ static int check_attachment(struct shown_check *s, struct pleach_error *error)
 		if (r == 0 && was_locked)
 			pl_sleep_ms(PAUSE_MS);
 	}
+	(void)pl_checking_about(s->c, PL_SUBJECT_OTHER, NULL, 0);
 	return r < 0 ? r : 0;
 }
 

@@ -85,7 +85,7 @@ static int check_users(struct tree_check *t, bool *ret_by_names, struct pleach_e
 
 /* ---- placings ---- */
 
-static int check_wrapper(struct tree_check *t, const char *number, bool by_names,
+static int check_wrapper(struct tree_check *t, const char *number, unsigned k, bool by_names,
 			 struct pleach_error *error)
 {
 	PL_CLOSE int fd = pl_open_dir(t->pin.treedir_fd, number);
@@ -110,22 +110,28 @@ static int check_wrapper(struct tree_check *t, const char *number, bool by_names
 	pl_listing_done(&listing);
 	if (r < 0)
 		return r;
-	if (!has_tree)
-		return pl_checking_fault(t->c, error, "placed", path, "has no tree in it");
+	(void)pl_checking_about(t->c, PL_SUBJECT_PLACED, &t->tree, k);
 	/* Without a filter it was laid out with share=content, or may have been. */
-	return pl_checking_placed(t->c, &t->tree, fd, path, by_names && has_filter, error);
+	r = has_tree ? pl_checking_placed(t->c, &t->tree, fd, path, by_names && has_filter, error)
+		     : pl_checking_fault(t->c, error, "placed", path, "has no tree in it");
+	(void)pl_checking_about(t->c, PL_SUBJECT_TREE, &t->tree, 0);
+	return r;
 }
 
-static bool is_placing(const char *name)
+static bool is_placing(const char *name, unsigned *ret_k)
 {
 	uint64_t k;
 
-	return pl_parse_u64(name, UINT32_MAX - 1, &k) == 0 && k > 0;
+	if (pl_parse_u64(name, UINT32_MAX - 1, &k) < 0 || k == 0)
+		return false;
+	*ret_k = (unsigned)k;
+	return true;
 }
 
 static int check_names(struct tree_check *t, bool by_names, struct pleach_error *error)
 {
 	struct pl_listing listing = {0};
+	unsigned k;
 	int r = pl_list(t->pin.treedir_fd, &listing);
 
 	if (r < 0)
@@ -136,8 +142,8 @@ static int check_names(struct tree_check *t, bool by_names, struct pleach_error 
 		if (strcmp(name, "pin") == 0 || strcmp(name, "users") == 0 ||
 		    pl_checking_is_leftover(name))
 			continue;
-		r = is_placing(name) ? check_wrapper(t, name, by_names, error)
-				     : pl_checking_stray(t->c, t->path, name, error);
+		r = is_placing(name, &k) ? check_wrapper(t, name, k, by_names, error)
+					 : pl_checking_stray(t->c, t->path, name, error);
 	}
 	pl_listing_done(&listing);
 	return r;
@@ -175,26 +181,33 @@ static int pin(struct tree_check *t, struct pleach_error *error)
 	return pl_checking_add(t->c, error, false, "tree", t->path, "could not be pinned");
 }
 
+static int check_parts(struct tree_check *t, struct pleach_error *error)
+{
+	bool by_names = false;
+	int r = pl_checking_reach(t->c, &t->tree, error);
+
+	if (r >= 0)
+		r = pl_checking_empty_file(t->c, t->pin.treedir_fd, "pin", "tree", t->path, error);
+	if (r >= 0)
+		r = check_users(t, &by_names, error);
+	return r < 0 ? r : check_names(t, by_names, error);
+}
+
 static int check_tree(struct pl_checking *c, const struct pl_id *id, struct pleach_error *error)
 {
 	struct tree_check t = {.c = c, .pin = PL_PIN_NONE, .tree = *id};
 	char hex[PL_ID_HEX + 1];
-	bool by_names = false;
 	int r;
 
 	(void)snprintf(t.path, sizeof(t.path), ".pleach/trees/%s", pl_id_hex(id, hex));
+	(void)pl_checking_about(c, PL_SUBJECT_TREE, id, 0);
 	r = pin(&t, error);
-	if (r <= 0)
-		return r;
-	c->counts.trees++;
-	r = pl_checking_reach(c, id, error);
-	if (r >= 0)
-		r = pl_checking_empty_file(c, t.pin.treedir_fd, "pin", "tree", t.path, error);
-	if (r >= 0)
-		r = check_users(&t, &by_names, error);
-	if (r >= 0)
-		r = check_names(&t, by_names, error);
-	pl_pin_done(&t.pin);
+	if (r == 1) {
+		c->counts.trees++;
+		r = check_parts(&t, error);
+		pl_pin_done(&t.pin);
+	}
+	(void)pl_checking_about(c, PL_SUBJECT_OTHER, NULL, 0);
 	return r;
 }
 

@@ -17,7 +17,8 @@
  * Memory: a map slot for each object, node and block that was looked at, and for each private copy
  * in a placed tree (K5); for one placed tree at a time a map slot for each inode and group of it,
  * its groups, and the nodes and listings from its root to where the check is; the refs' names and
- * settings; the listing of one directory of the store.
+ * settings; 48 bytes for each generation that is kept; the listing of one directory of the store. Where
+ * there are faults, also a map slot for each node that has none.
  */
 #ifndef PL_GC_CHECKING_H
 #define PL_GC_CHECKING_H
@@ -26,9 +27,16 @@
 
 /** A ref, as far as trees need to know it. */
 struct pl_checked_ref {
+	char name[PLEACH_REF_MAX + 1];
 	char id[25]; /* "": it cannot be read */
 	enum pl_share share;
 	bool has_settings;
+};
+/** A generation that is kept. */
+struct pl_checked_generation {
+	struct pl_id tree;
+	size_t ref; /* in refs */
+	uint64_t generation;
 };
 struct pl_checking {
 	const struct pl_check *check;
@@ -39,6 +47,7 @@ struct pl_checking {
 	uint64_t done;	 /* for progress */
 	const char *ref; /* what findings are about just now, NULL: no ref */
 	uint64_t generation;
+	struct pl_subject subject; /* likewise */
 
 	struct pl_map objects; /* id -> enum and inode, see check_objects.c */
 	uint64_t objects_dev;  /* the device of all inodes in `objects` */
@@ -51,14 +60,35 @@ struct pl_checking {
 	struct pl_id *wanted; /* trees that the refs need, if only these are checked */
 	size_t n_wanted, wanted_capacity;
 	struct pl_map is_wanted; /* the same, to find one */
+	struct pl_checked_generation *generations;
+	size_t n_generations, generations_capacity;
 };
 struct pl_copy_key {
 	uint64_t dev, ino;
 	struct pl_id object;
 };
 
+/* ---- check.c ---- */
+
+/** All of a check but its answer, for who goes on with what it has learnt; ended by pl_checking_end(). */
+void pl_checking_begin(struct pl_checking *c, const struct pl_check *check,
+		       struct pl_findings *findings);
+int pl_checking_run(struct pl_checking *c, struct pleach_error *error);
+void pl_checking_end(struct pl_checking *c);
+
 /* ---- check_finding.c ---- */
 
+/** What findings are about from now on; gives what they were about before. */
+static inline struct pl_subject pl_checking_about(struct pl_checking *c, enum pl_subject_what what,
+						  const struct pl_id *id, unsigned k)
+{
+	const struct pl_subject before = c->subject;
+
+	c->subject = (struct pl_subject){.what = what, .k = k};
+	if (id)
+		c->subject.id = *id;
+	return before;
+}
 /** Adds a finding about `path`, relative to the store, absolute where something is attached. 0 or -ENOMEM with its text. */
 int pl_checking_add(struct pl_checking *c, struct pleach_error *error, bool is_fault,
 		    const char *kind, const char *path, const char *format, ...) PL_PRINTF(6, 7);
@@ -181,6 +211,11 @@ int pl_checking_user(struct pl_checking *c, const struct pl_id *tree, const char
 int pl_checking_public(struct pl_checking *c, struct pl_ref_check *rc, struct pleach_error *error);
 /** Tags and attachments of a ref. */
 int pl_checking_named(struct pl_checking *c, struct pl_ref_check *rc, struct pleach_error *error);
+
+/* ---- check_hurt.c ---- */
+
+/** For each fault: which generations have it, and where. */
+int pl_checking_hurts(struct pl_checking *c, struct pleach_error *error);
 
 /* ---- check_shown.c ---- */
 

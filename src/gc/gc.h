@@ -156,6 +156,8 @@ struct pl_check {
 /** As pleach_check(). */
 int pl_check_run(const struct pl_check *check, struct pleach_check_counts *ret_counts,
 		 struct pl_findings *ret_findings, struct pleach_error *error);
+/** What pleach_check() answers to these findings. */
+int pl_check_answer(const struct pl_findings *findings, struct pleach_error *error);
 
 /* ---- dedup.c ---- */
 

@@ -19,6 +19,11 @@ void pl_findings_done(struct pl_findings *findings)
 		free(findings->items[i].path);
 		free(findings->items[i].message);
 	}
+	for (size_t i = 0; i < findings->n_hurts; i++) {
+		free(findings->hurts[i].ref);
+		free(findings->hurts[i].path);
+	}
+	free(findings->hurts);
 	free(findings->items);
 	*findings = (struct pl_findings){0};
 }
@@ -97,4 +102,58 @@ void pl_findings_set_ref(struct pl_findings *findings, size_t n_before, const ch
 		return;
 	(void)snprintf(f->ref, sizeof(f->ref), "%s", ref);
 	f->generation = generation;
+}
+
+void pl_findings_set_subject(struct pl_findings *findings, size_t n_before,
+			     const struct pl_subject *subject)
+{
+	if (findings->n > n_before)
+		findings->items[n_before].subject = *subject;
+}
+
+int pl_findings_add_hurt(struct pl_findings *findings, size_t i, const char *ref,
+			 uint64_t generation, const char *path)
+{
+	struct pl_hurt hurt = {.finding = i, .generation = generation};
+
+	pl_assert(i < findings->n);
+	if (findings->n_hurts == PL_HURTS_MAX) { /* F2 */
+		findings->items[i].hurts_left_out++;
+		return 0;
+	}
+	hurt.ref = strdup(ref);
+	hurt.path = strdup(path);
+	if (hurt.ref && hurt.path &&
+	    PL_ARRAY_GROW(findings->hurts, findings->hurts_capacity, findings->n_hurts) == 0) {
+		findings->hurts[findings->n_hurts++] = hurt;
+		return 0;
+	}
+	free(hurt.ref);
+	free(hurt.path);
+	return -ENOMEM;
+}
+
+/* By finding, then as people read them: refs by name, the newest generation first, paths in order. */
+static int compare_hurts(const void *a, const void *b)
+{
+	const struct pl_hurt *x = a, *y = b;
+	int c = (x->finding > y->finding) - (x->finding < y->finding);
+
+	if (c == 0)
+		c = strcmp(x->ref, y->ref);
+	if (c == 0)
+		c = (x->generation < y->generation) - (x->generation > y->generation);
+	return c != 0 ? c : pl_path_compare(x->path, y->path);
+}
+
+void pl_findings_sort_hurts(struct pl_findings *findings)
+{
+	if (findings->n_hurts > 1)
+		qsort(findings->hurts, findings->n_hurts, sizeof(*findings->hurts), compare_hurts);
+	for (size_t i = 0; i < findings->n_hurts; i++) {
+		struct pl_finding *f = &findings->items[findings->hurts[i].finding];
+
+		if (f->n_hurts++ == 0)
+			f->first_hurt = i;
+	}
 }

@@ -83,21 +83,53 @@ int pl_strays_find(const struct pl_node_source *nodes, const struct pl_id *tree,
 
 /* ---- checkout.c ---- */
 
+/** What a finding is about, for who wants to mend it or to know whom it hurts. */
+struct pl_subject {
+	enum pl_subject_what {
+		PL_SUBJECT_OTHER,    /* nothing of what follows */
+		PL_SUBJECT_OBJECT,   /* the object `id` */
+		PL_SUBJECT_NODE,     /* the node or block `id` */
+		PL_SUBJECT_PLACED,   /* the placing `k` of tree `id` */
+		PL_SUBJECT_FILTER,   /* the filter beside it */
+		PL_SUBJECT_TREE,     /* tree `id`: it is missing, or something in trees/<id>/ */
+		PL_SUBJECT_USER,     /* what the finding names is no user of tree `id` */
+		PL_SUBJECT_PUBLIC,   /* the public path of the ref */
+		PL_SUBJECT_RECORD,   /* a text of the ref, at the finding's path */
+		PL_SUBJECT_STRAY,    /* what is at the finding's path, and does not belong there */
+		PL_SUBJECT_EMPTY,    /* what is at the finding's path must be an empty file */
+		PL_SUBJECT_ATTACHED, /* what is shown at the finding's path */
+	} what;
+	struct pl_id id;
+	unsigned k;
+	size_t in_tree; /* PLACED: where in the finding's path that within the tree begins */
+};
 /** A list of what was found; messages of one line. */
 struct pl_finding {
 	const char *kind; /* static */
 	char *path, *message;
 	char ref[PLEACH_REF_MAX + 1];
 	uint64_t generation;
-	bool is_fault;
+	bool is_fault, is_mended;
+	struct pl_subject subject;
+	size_t first_hurt, n_hurts; /* in the list's */
+	uint64_t hurts_left_out;
+};
+/** A path of a generation that a finding hurts; "" is all of it. */
+struct pl_hurt {
+	size_t finding;
+	char *ref, *path;
+	uint64_t generation;
 };
 struct pl_findings {
 	struct pl_finding *items;
 	size_t n, capacity;
+	struct pl_hurt *hurts; /* sorted by finding */
+	size_t n_hurts, hurts_capacity;
 	uint64_t faults, unverified;
 	uint64_t left_out; /* beyond PL_FINDINGS_MAX: counted, not listed */
 };
 #define PL_FINDINGS_MAX 100000
+#define PL_HURTS_MAX	100000
 void pl_findings_done(struct pl_findings *findings);
 /** 0, or -EPERM with the first one as its text, by path: for who wants all of it or nothing. */
 int pl_findings_must_be_none(const struct pl_findings *findings, const char *label,
@@ -109,6 +141,14 @@ int pl_findings_add(struct pl_findings *findings, bool is_fault, const char *kin
  * listed, for there were too many. */
 void pl_findings_set_ref(struct pl_findings *findings, size_t n_before, const char *ref,
 			 uint64_t generation);
+/** Likewise, what it is about. */
+void pl_findings_set_subject(struct pl_findings *findings, size_t n_before,
+			     const struct pl_subject *subject);
+/** The generation has `path`, which finding number `i` hurts. Beyond PL_HURTS_MAX in all they are counted. */
+int pl_findings_add_hurt(struct pl_findings *findings, size_t i, const char *ref,
+			 uint64_t generation, const char *path);
+/** Once all were added. */
+void pl_findings_sort_hurts(struct pl_findings *findings);
 
 struct pl_checkout {
 	struct pl_store *store;

@@ -32,7 +32,7 @@ load helper
 	damage 'third content'
 	it 13 check
 	[ "${#lines[@]}" -ge 2 ]
-	same "$(printf '%s\n' "$output" | grep -vc '^fault: ')" 0
+	same "$(printf '%s\n' "$output" | grep -vc '^fault: \|^  hurts site@1: [ac]$')" 0
 	like "$output" "objects/"
 	like "$stderr" "^pleach: "
 }
@@ -46,7 +46,7 @@ load helper
 	damage 'first content'
 	it 13 check --json
 	json '[.error.code, (.faults > 0), (.findings | length > 0)]' '["corrupt",true,true]'
-	json '[.findings[0] | keys[]]' '["fault","generation","kind","message","path","ref"]'
+	json '[.findings[0] | keys[]]' '["fault","generation","hurts","id","kind","message","path","ref"]'
 }
 
 @test "check changes nothing" {
@@ -111,4 +111,40 @@ load helper
 		"$PLEACH" check other'
 	same "$(cat out)" "not verified: public site: is not seen from inside of a transaction on it (site)"
 	it 0 check
+}
+
+@test "check says which generations and paths a fault hurts, and of what id it is" {
+	put a 'first content'
+	put d/b 'second content'
+	"$PLEACH" publish -q site ./src
+	put c 'third content'
+	"$PLEACH" publish -q site ./src
+	"$PLEACH" publish -q other ./src
+	damage 'second content'
+	it 13 check --json
+	json '[.findings[] | select(.kind == "object") | .hurts[] | "\(.ref)@\(.generation):\(.path)"]' \
+		'["other@1:d/b","site@2:d/b","site@1:d/b"]'
+	json '[.findings[] | select(.kind == "object") | .path == ".pleach/objects/" + .id[0:2] + "/" + .id[2:]]' '[true]'
+	json '[.findings[] | select(.kind == "placed") | .hurts[] | "\(.ref)@\(.generation):\(.path)"] | sort | unique' \
+		'["other@1:d/b","site@1:d/b","site@2:d/b"]'
+	it 13 check
+	like "$output" "hurts site@1: d/b"
+	find store/.pleach/objects -type f -delete
+	it 13 check
+	like "$output" "hurts site@2: c"
+}
+
+@test "check lists no more than ten hurt paths, and all of them with -v" {
+	local i
+	put a 'the content'
+	for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
+		put b "$i"
+		"$PLEACH" publish -q site ./src
+	done
+	damage 'the content'
+	it 13 check
+	like "$output" "and 2 more \\(-v lists them all\\)"
+	it 13 check -v
+	unlike "$output" "more"
+	like "$output" "hurts site@1: a"
 }
