@@ -33,17 +33,20 @@ static int see(struct pl_search *s, enum pl_sighting_what what, const struct pl_
 	return s->saw(s->self, &sighting, error);
 }
 
-/* 1: it can be read. */
-static int can_read(struct pl_search *s, const struct pl_id *id, struct pleach_error *error)
+/* 1: it can be read, and is what its parent says (`claimed`; NULL: it has none), as the cursor wants it. */
+static int can_read(struct pl_search *s, const struct pl_id *id, const struct pl_totals *claimed,
+		    struct pleach_error *error)
 {
 	struct pleach_error ignored = PLEACH_ERROR_INIT;
 	struct pl_node node;
 	int r = pl_node_read(&s->nodes, id, &node, &ignored);
 
+	if (r >= 0) {
+		r = claimed ? pl_node_check_totals(&s->nodes, &node, claimed, &ignored) : 0;
+		pl_node_done(&node);
+	}
 	if (r == -ENOMEM)
 		return pl_fail_memory(error);
-	if (r >= 0)
-		pl_node_done(&node);
 	return r >= 0;
 }
 
@@ -59,15 +62,21 @@ static int pass(void *self, const struct pl_entry *entry, struct pleach_error *e
 {
 	struct walk *w = self;
 	struct pl_search *s = w->s;
+	PL_BUFFER path = {0};
 	int r = 0;
 
-	if (is_in(s->wanted_nodes, &entry->hash))
-		r = see(s, PL_SAW_NODE, &entry->hash, pl_cursor_path(w->cursor), NULL, error);
+	if (is_in(s->wanted_nodes, &entry->hash)) {
+		pl_buffer_add_string(&path, pl_cursor_path(w->cursor)); /* of the one it is in */
+		pl_path_push(&path, entry->name, entry->name_length);
+		r = pl_buffer_ok(&path) ? see(s, PL_SAW_NODE, &entry->hash, pl_buffer_string(&path),
+					      NULL, error)
+					: pl_fail_memory(error);
+	}
 	if (r < 0)
 		return r;
 	if (is_in(&s->clean, &entry->hash))
 		return 1;
-	r = can_read(s, &entry->hash, error);
+	r = can_read(s, &entry->hash, &entry->totals, error);
 	return r < 0 ? r : r == 0;
 }
 
@@ -117,19 +126,23 @@ static int meet(struct walk *w, struct pleach_error *error)
 	return r;
 }
 
+/* What the cursor stops at although it can be read, nobody can go on behind. */
 static int walk(struct walk *w, struct pleach_error *error)
 {
-	int r, step;
+	struct pleach_error cause = PLEACH_ERROR_INIT;
+	int r = 0, step;
 
-	while ((step = r = pl_cursor_next(w->cursor, error)) > 0) {
+	while (r >= 0 && (step = pl_cursor_next(w->cursor, &cause)) != 0) {
+		if (step == -ENOMEM)
+			return pl_fail_memory(error);
+		if (step < 0)
+			return 0;
 		if (step == PL_STEP_ENTER)
 			r = enter(w, error);
 		else if (step == PL_STEP_LEAVE)
 			r = leave(w, error);
 		else
 			r = meet(w, error);
-		if (r < 0)
-			break;
 	}
 	return r < 0 ? r : 0;
 }
@@ -143,7 +156,7 @@ int pl_search_tree(struct pl_search *s, const struct pl_id *tree, struct pleach_
 		r = see(s, PL_SAW_NODE, tree, "", NULL, error);
 	if (r < 0 || is_in(&s->clean, tree))
 		return r < 0 ? r : 0;
-	r = can_read(s, tree, error);
+	r = can_read(s, tree, NULL, error);
 	if (r <= 0)
 		return r;
 	r = pl_cursor_new(&s->nodes, tree, false, s->seed, &w.cursor, error);

@@ -148,3 +148,19 @@ load helper
 	unlike "$output" "more"
 	like "$output" "hurts site@1: a"
 }
+
+@test "check says whom a lost node hurts" {
+	put a 'first content'
+	put d/e/b 'second content'
+	"$PLEACH" publish -q site ./src
+	local node paths=
+	for node in $(find store/.pleach/nodes -type f); do
+		mv "$node" kept
+		it 13 check --json
+		json '[.findings[] | select(.kind == "node") | .hurts | length]' '[1]'
+		paths+="$(printf '%s' "$output" |
+			jq -c '.findings[] | select(.kind == "node") | .hurts[0] | [.ref, .generation, .path]') "
+		mv kept "$node"
+	done
+	same "$(printf '%s\n' $paths | sort | tr '\n' ' ')" '["site",1,""] ["site",1,"d"] ["site",1,"d/e"] '
+}
