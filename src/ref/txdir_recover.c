@@ -9,6 +9,8 @@
  * R3  Names that are not of our making stay (G7).
  * R4  The directory of a checkout lies where its user named it and holds his work: no clock takes that away. It
  *     stays, and the event says where.
+ * R5  A parked one is not locked to find that it is parked, not for a moment: whoever goes on with it just then
+ *     would be told that it is in use.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -100,6 +102,14 @@ static char *find_checkout(const char *id, int fd)
 	return path;
 }
 
+/* R5: without the lock, so that only a yes is worth anything, and that until its time is over. */
+static bool is_parked(const struct pl_store *store, const char *name)
+{
+	PL_CLOSE int fd = pl_open_dir(store->tx_fd, name);
+
+	return fd >= 0 && look_at_parking(store, fd, false) == IS_PARKED;
+}
+
 /* Removes one if it is dead: 1. 0 if not, if it was empty, or could not be removed. Errors: of locking. */
 static int recover_one(struct pl_store *store, const char *name)
 {
@@ -107,9 +117,11 @@ static int recover_one(struct pl_store *store, const char *name)
 	PL_FREE char *checkout = NULL;
 	bool is_begun;
 	char what[256];
-	int r = pl_lockdir_take(store->tx_fd, name, &dir); /* R1 */
-	int parking;
+	int parking, r;
 
+	if (is_parked(store, name))
+		return 0;
+	r = pl_lockdir_take(store->tx_fd, name, &dir); /* R1 */
 	if (r <= 0)
 		return r;
 	parking = look_at_parking(store, dir.fd, false);

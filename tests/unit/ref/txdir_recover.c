@@ -162,6 +162,24 @@ static void held_parked_and_foreign_ones_stay(void **state)
 	pl_closep(&parked.sync_fd);
 }
 
+/* 1. a transaction is parked, 2. any command looks whether it is dead, 3. its user goes on with it: it is not in use. */
+static void a_parked_one_is_not_locked_even_for_a_moment(void **state)
+{
+	struct scratch *s = *state;
+	STORE *store = open_store(s, "a");
+	struct pl_txdir parked;
+
+	assert_int_equal(pl_txdir_begin(store, "begin site", &parked, NULL), 0);
+	park(&parked);
+	pl_closep(&parked.lock_fd);
+	pl_seam_arm(&(struct pl_seam_plan){0});
+	assert_int_equal(recovered(store, NULL), 0);
+	assert_int_equal(pl_seam_count_of(PL_CALL_LOCK), 0);
+	pl_seam_arm(NULL);
+	pl_closep(&parked.fd);
+	pl_closep(&parked.sync_fd);
+}
+
 static void what_was_removed_is_an_event(void **state)
 {
 	struct scratch *s = *state;
@@ -290,6 +308,7 @@ int main(void)
 		TEST(recovery_failed_at_every_call_fails_no_command),
 		TEST(where_nothing_can_be_locked_it_is_an_error),
 		TEST(held_parked_and_foreign_ones_stay),
+		TEST(a_parked_one_is_not_locked_even_for_a_moment),
 		TEST(what_was_removed_is_an_event),
 		TEST(the_list_tells_open_dead_and_parked_apart),
 		TEST(where_nothing_can_be_written_a_parked_one_is_listed_all_the_same),
