@@ -375,6 +375,7 @@ static int collect(struct collecting *c, struct pleach_error *error)
 		if (r < 0)
 			return pl_fail_sys(error, r, "cannot read the store's clock");
 		r = pl_needed_begin(c->store, &c->needed, error);
+		c->needed.only_counts = true;
 		if (r >= 0)
 			r = take_trees(c, error);
 	} else {

@@ -40,6 +40,7 @@ struct pl_needed {
 	struct pl_map trees;   /* ids of trees that were walked -> 1 */
 	struct pl_map unknown; /* nodes that came later, walked -> 1 */
 	uint64_t n_walked;
+	bool only_counts; /* nothing is taken by it: another may take what it walks */
 };
 /** Reads what the pools hold. */
 int pl_needed_begin(struct pl_store *store, struct pl_needed *needed, struct pleach_error *error);

@@ -10,6 +10,8 @@
  *     ends may hand its claims on to a parked transaction (pl_txdir_keep_claims), whose were read before.
  * M4  A claim needs the one name: 1. a transaction claims a node whose children its base has, 2. that is read, 3. it
  *     commits, and its base goes, 4. its tree is found: the node must be gone into, though it is marked.
+ * M5  Who only counts (a dry run) is not the collector: 1. he lists the trees, 2. a collector takes one and its
+ *     nodes, 3. he misses them. A tree that is gone needs nothing. The collector itself misses nothing of that kind.
  */
 #include <stdlib.h>
 
@@ -100,6 +102,29 @@ static int walk_node(struct pl_needed *needed, const struct pl_id *id, struct id
 	return r < 0 ? pl_fail_memory(error) : 0;
 }
 
+/* M5 */
+static bool may_miss(const struct pl_needed *needed, const struct pl_id *tree)
+{
+	char hex[PL_ID_HEX + 1];
+
+	return needed->only_counts && pl_exists(needed->store->trees_fd, pl_id_hex(tree, hex)) == 0;
+}
+
+static int walk_one(struct pl_needed *needed, const struct pl_id *tree, const struct pl_id *node,
+		    struct ids *todo, struct pleach_error *error)
+{
+	int r = is_new(needed, node);
+
+	if (r <= 0)
+		return r < 0 ? pl_fail_memory(error) : 0;
+	r = walk_node(needed, node, todo, error);
+	if (r == -EBADMSG && may_miss(needed, tree)) {
+		pl_error_clear(error);
+		r = 0;
+	}
+	return r;
+}
+
 int pl_needed_add_tree(struct pl_needed *needed, const struct pl_id *tree,
 		       struct pleach_error *error)
 {
@@ -112,11 +137,7 @@ int pl_needed_add_tree(struct pl_needed *needed, const struct pl_id *tree,
 	while (r >= 0 && todo.n > 0) {
 		struct pl_id id = todo.items[--todo.n];
 
-		r = is_new(needed, &id);
-		if (r < 0)
-			pl_fail_memory(error);
-		else if (r == 1)
-			r = walk_node(needed, &id, &todo, error);
+		r = walk_one(needed, tree, &id, &todo, error);
 		if (r >= 0)
 			r = pl_store_check_cancel(needed->store, error);
 		pl_store_progress(needed->store, "mark", needed->n_walked, needed->nodes.n, 0);

@@ -367,6 +367,32 @@ static void G5_a_node_that_was_claimed_is_gone_into_when_its_tree_comes(void **s
 	pl_store_close(store);
 }
 
+/* 1. a dry run lists the trees, 2. a collector takes one of them, 3. the dry run walks it. */
+static void a_tree_that_has_gone_needs_nothing_and_one_that_is_there_its_nodes(void **state)
+{
+	struct scene s = make_scene(*state);
+	TEXT *elsewhere = text_of("%s/elsewhere", s.y->path);
+	struct outcome o;
+	struct pl_needed needed;
+	struct pl_store *store;
+	struct pl_id tree;
+
+	make_store(elsewhere, NULL);
+	o = publish_at(elsewhere, "site", s.sources[0]);
+	assert_int_equal(pl_id_parse(o.published.tree, &tree), 0);
+	must_collect(s.store, 0);
+	assert_int_equal(pl_store_open(s.store, &store, NULL), 0);
+	for (unsigned i = 0; i < 3; i++) {
+		assert_int_equal(pl_needed_begin(store, &needed, NULL), 0);
+		needed.only_counts = i < 2;
+		assert_int_equal(pl_needed_add_tree(&needed, &tree, NULL), i == 0 ? 0 : -EBADMSG);
+		pl_needed_done(&needed);
+		if (i == 0) /* as if it were there, and its nodes lost */
+			assert_int_equal(pl_mkdir(store->trees_fd, o.published.tree, 0700), 0);
+	}
+	pl_store_close(store);
+}
+
 /* One that was stopped while it looked for something: the collection ends, and takes nothing. */
 static void who_looks_and_does_not_go_on_is_not_waited_for(void **state)
 {
@@ -598,6 +624,7 @@ int main(void)
 		yard_test(G5_a_publish_at_any_moment_of_a_collection_loses_nothing),
 		yard_test(G5_a_collection_at_any_moment_of_a_publish_loses_nothing),
 		yard_test(G5_a_node_that_was_claimed_is_gone_into_when_its_tree_comes),
+		yard_test(a_tree_that_has_gone_needs_nothing_and_one_that_is_there_its_nodes),
 		yard_test(of_two_at_once_the_second_is_told),
 		yard_test(who_looks_and_does_not_go_on_is_not_waited_for),
 		yard_test(G6_killed_anywhere_the_next_one_goes_on),
