@@ -9,6 +9,9 @@
  *     grow, and whoever has come first has the lower one. (Otherwise: 1. A finds no ticket, 2. B takes 1, finds
  *     nobody before, and works, 3. B's ticket would have to be above one that A still makes.)
  * Q3  A dead ticket is removed by who holds its lock exclusively, and has a higher one.
+ * Q4  A number is looked for and taken under the ref lock. (Otherwise: 1. A finds that 1 is free, 2. B takes it and
+ *     dies, 3. C takes 2, removes 1 and works, 4. A takes 1, and finds nobody before. model/queue.pml, control
+ *     NUMBER_UNLOCKED)
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -16,7 +19,7 @@
 
 #include "ref/ref.h"
 
-#define TRIES	100000 /* to get a number, against as many that came at once */
+#define TRIES	100000 /* to get a number: only where the ref lock was lost is the first one not it */
 #define LOOK_MS 500    /* progress is told so often */
 
 /* Highest number below `below` that is there; 0: none. */
@@ -43,7 +46,7 @@ static void name_of(uint64_t number, char ret_name[24])
 	snprintf(ret_name, 24, "%" PRIu64, number);
 }
 
-/* Gives the locked file tx/<id>/<unnamed> the next number. (Q1) */
+/* Gives the locked file tx/<id>/<unnamed> the next number. (Q1, Q4) */
 static int take_number(int queue_fd, struct pl_txdir *tx, const char *unnamed, uint64_t *ret_number)
 {
 	for (unsigned i = 0; i < TRIES; i++) {
@@ -63,22 +66,41 @@ static int take_number(int queue_fd, struct pl_txdir *tx, const char *unnamed, u
 	return -EBUSY;
 }
 
-static int make_ticket(struct pl_txdir *tx, struct pl_ticket *ticket)
+/* In a tx directory, locked; without a number yet. */
+static int make_unnamed(struct pl_txdir *tx, struct pl_ticket *ticket, char ret_unnamed[32])
 {
-	char unnamed[32];
 	int r;
 
-	pl_txdir_name(tx, "ticket", unnamed);
-	ticket->fd = pl_create(tx->fd, unnamed, 0600);
+	pl_txdir_name(tx, "ticket", ret_unnamed);
+	ticket->fd = pl_create(tx->fd, ret_unnamed, 0600);
 	if (ticket->fd < 0)
 		return ticket->fd;
 	r = pl_chmod(ticket->fd, 0600);
+	return r < 0 ? r : pl_lock_try(ticket->fd, PL_LOCK_EXCLUSIVE);
+}
+
+static int fail_queue(const struct pl_ref *ref, int r, struct pleach_error *error)
+{
+	if (r == -EINTR)
+		return pl_fail(error, PLEACH_INTERRUPTED, r, "interrupted");
+	return pl_fail_sys(error, r, "cannot queue up for '%s'", ref->name);
+}
+
+static int make_ticket(struct pl_ref *ref, struct pl_txdir *tx, struct pl_ticket *ticket,
+		       struct pleach_error *error)
+{
+	char unnamed[32];
+	int r = make_unnamed(tx, ticket, unnamed), r_lock = 0;
+
 	if (r >= 0)
-		r = pl_lock_try(ticket->fd, PL_LOCK_EXCLUSIVE);
-	if (r >= 0)
+		r_lock = pl_ref_lock(ref, -1, error); /* Q4 */
+	if (r >= 0 && r_lock >= 0)
 		r = take_number(ticket->queue_fd, tx, unnamed, &ticket->number);
+	pl_ref_unlock(ref);
 	(void)pl_unlink(tx->fd, unnamed);
-	return r;
+	if (r_lock < 0)
+		return r_lock;
+	return r < 0 ? fail_queue(ref, r, error) : 0;
 }
 
 /* Waits a while for the ticket `number`, and removes it when it is dead (Q3). 1: it is gone; 0: not yet. */
@@ -127,28 +149,24 @@ static int wait_turn(struct pl_store *store, const struct pl_ticket *ticket, int
 	}
 }
 
-static int fail_queue(const struct pl_ref *ref, int r, struct pleach_error *error)
-{
-	if (r == -EINTR)
-		return pl_fail(error, PLEACH_INTERRUPTED, r, "interrupted");
-	return pl_fail_sys(error, r, "cannot queue up for '%s'", ref->name);
-}
-
 int pl_queue_enter(struct pl_ref *ref, struct pl_txdir *tx, struct pl_ticket *ret_ticket,
 		   struct pleach_error *error)
 {
 	struct pl_ticket ticket = PL_TICKET_NONE;
 	int r = ticket.queue_fd = pl_open_dir(ref->fd, "queue");
 
-	if (r >= 0)
-		r = make_ticket(tx, &ticket);
-	if (r >= 0)
-		r = wait_turn(ref->store, &ticket, 0);
-	if (r < 0) {
-		pl_queue_leave(&ticket);
+	if (r < 0)
 		return fail_queue(ref, r, error);
+	r = make_ticket(ref, tx, &ticket, error);
+	if (r >= 0) {
+		r = wait_turn(ref->store, &ticket, 0);
+		if (r < 0)
+			fail_queue(ref, r, error);
 	}
-	*ret_ticket = ticket;
+	if (r < 0)
+		pl_queue_leave(&ticket);
+	else
+		*ret_ticket = ticket;
 	return r;
 }
 

@@ -449,7 +449,7 @@ struct pl_ticket {
 		.fd = -EBADF, .queue_fd = -EBADF \
 	}
 /** Queues up. 1: nobody is before. 0: they are to be waited for; also then the ticket is the caller's to leave.
- * Order of locks: after tx, before the ref. */
+ * Order of locks: after tx, before the ref, whose lock must not be held: it is taken for a moment. */
 int pl_queue_enter(struct pl_ref *ref, struct pl_txdir *tx, struct pl_ticket *ret_ticket,
 		   struct pleach_error *error);
 /** Waits until everybody before is done, `wait_ms` at most (-1: as long as it takes), telling progress of the phase

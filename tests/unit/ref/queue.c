@@ -146,12 +146,66 @@ static void many_are_served_one_at_a_time(void **state)
 	assert_int_equal(ok, PL_ARRAY_LEN(pids));
 }
 
+/* Others who come while one is between looking for a number and taking it. */
+struct between {
+	struct pl_store *store;
+	struct waiter dead, working;
+	bool is_done, is_working;
+};
+
+static void come_between(uint64_t number, enum pl_call call, void *userdata)
+{
+	struct between *b = userdata;
+	struct pl_ref ref;
+
+	(void)number;
+	(void)call;
+	if (b->is_done)
+		return;
+	b->is_done = true;
+	CHECK(pl_ref_open(b->store, "site", &ref, NULL) == 0);
+	b->is_working = pl_ref_try_lock(&ref, NULL) == 1; /* else nobody can come now */
+	pl_ref_unlock(&ref);
+	pl_ref_close(&ref);
+	if (!b->is_working)
+		return;
+	CHECK(come(b->store, &b->dead, 0) == 0);
+	pl_closep(&b->dead.ticket.fd); /* as if killed */
+	CHECK(come(b->store, &b->working, 0) == 0);
+}
+
+/* 1. A looks, and finds that 1 is free, 2. B takes 1 and dies, 3. C takes 2, removes 1 and works, 4. A takes 1: nobody
+ * is before him. (model/queue.pml, control NUMBER_UNLOCKED) */
+static void a_number_that_others_had_meanwhile_lets_nobody_work_beside_them(void **state)
+{
+	struct fixture *f = *state;
+	struct between b = {.store = f->store};
+	struct waiter a;
+	int r;
+
+	assert_int_equal(come(f->store, &a, 0), 0); /* makes the ref, without a ticket that stays */
+	go(&a);
+	assert_int_equal(unlinkat(f->s->fd, "S/.pleach/refs/site/queue/1", 0), 0);
+	pl_seam_arm(&(struct pl_seam_plan){
+		.calls = 1U << PL_CALL_LINK, .stop = come_between, .userdata = &b});
+	r = come(f->store, &a, 0);
+	pl_seam_arm(NULL);
+	assert_true(b.is_done);
+	assert_int_equal(r, b.is_working ? -EBUSY : 0);
+	go(&a);
+	if (b.is_working) {
+		go(&b.working);
+		go(&b.dead);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		FIXTURE_TEST(the_second_waits_for_the_first),
 		FIXTURE_TEST(numbers_only_grow),
 		FIXTURE_TEST(who_dies_makes_room),
+		FIXTURE_TEST(a_number_that_others_had_meanwhile_lets_nobody_work_beside_them),
 		FIXTURE_TEST(many_are_served_one_at_a_time),
 	};
 
