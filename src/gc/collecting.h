@@ -77,6 +77,8 @@ void pl_trash_end(struct pl_trash *trash);
 /** Holds off lookups that miss, and lets them in again. -EBUSY: one of them does not end. */
 int pl_trash_lock(struct pl_trash *trash);
 void pl_trash_unlock(struct pl_trash *trash);
+/** For who takes trees away: 1, and no batch goes out until *ret_fd is closed; 0: one is out. */
+int pl_trash_hold_off(struct pl_store *store, int *ret_fd);
 /** Takes a name out of its pool. 1, or 0: it is gone. */
 int pl_trash_take(struct pl_trash *trash, char kind, const struct pl_id *id);
 struct pl_trash_counts {

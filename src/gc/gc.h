@@ -43,7 +43,7 @@ int pl_spare_take(struct pl_txdir *tx, struct pl_ref *ref, struct pl_spare *ret_
 void pl_spare_done(struct pl_txdir *tx, struct pl_spare *spare);
 /**
  * Takes trees/<tree>/ away whole if it has no user left that needs it (exclusive pin tried). 1: taken,
- * 0: needed or busy.
+ * 0: needed or busy, or a collector has a batch out just now: the next collection does it.
  */
 int pl_tree_take(struct pl_txdir *tx, const struct pl_id *tree, struct pleach_error *error);
 

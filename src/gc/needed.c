@@ -5,11 +5,13 @@
  * M1  A tree is needed while trees/<id>/ is there. Nodes are walked, each once; objects and blocks are named by
  *     them.
  * M2  A node that cannot be read ends it all: what it names would be taken for garbage.
- * M3  Claims are read before trees (control GENS_FIRST): a commit names its tree before its claims go. Who has not
+ * M3  Claims are read before trees (control TREES_FIRST): a commit names its tree before its claims go. Who has not
  *     written a claim yet has not looked yet, and will find the name gone. And once more after the trees: a commit that
- *     ends may hand its claims on to a parked transaction (pl_txdir_keep_claims), whose were read before.
+ *     ends may hand its claims on to a parked transaction (pl_txdir_keep_claims), whose were read before (control
+ *     CLAIMS_ONCE). While this is read for a batch no tree goes (trash.c, R4).
  * M4  A claim needs the one name: 1. a transaction claims a node whose children its base has, 2. that is read, 3. it
  *     commits, and its base goes, 4. its tree is found: the node must be gone into, though it is marked.
+ *     (control ENTER_BY_MARK)
  * M5  Who only counts (a dry run) is not the collector: 1. he lists the trees, 2. a collector takes one and its
  *     nodes, 3. he misses them. A tree that is gone needs nothing. The collector itself misses nothing of that kind.
  */

@@ -2,20 +2,21 @@
  * Taking placed trees away, to be erased or to be recycled, and trees that nobody has any more.
  *
  * I1  Only under the exclusive pin lock, tried, and only after every user was looked up under it; the
- *     rename out of trees/ happens before the unlock. (model/place.pml, controls CHECK_BEFORE_LOCK,
- *     NO_EX, ONE_REF)
+ *     rename out of trees/ happens before the unlock. (model/trees.pml, controls USERS_BEFORE_LOCK,
+ *     UNLOCK_FIRST, NO_EXCLUSIVE, ONE_REF)
  * I2  What was moved into tx/ is erased afterwards, under no lock; killed, recovery erases it.
  * I3  Who wants a tree has a pin on it before he looks; so one who is busy is simply left alone.
  * I4  A spare may be edited if its ref has recycle=edit, by which all readers pin, and nobody else ever had
  *     it, or anything that was moved into it: readers of another ref may still be in it without a pin. So
  *     users/ keeps all whom it had as long as it is placed, though they are gone; and a tree that is made of a
  *     spare gets one of them that was another ref's.
+ * I5  A tree goes only while no collector has a batch out (trash.c, R4).
  */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "gc/gc.h"
+#include "gc/collecting.h"
 
 /* Moves every wrapper of a tree into tx; *ret_name is then the one that was in use, "" if there was none.
  * Under the exclusive lock. */
@@ -69,28 +70,37 @@ static int forget_users(struct pl_user_lookup *lookup, struct pl_pin *pin,
 	return r < 0 ? r : 0;
 }
 
+/* Under the exclusive lock, with nobody who needs it. 1; 0: not now. */
+static int take_away(struct pl_txdir *tx, const struct pl_id *tree, struct pleach_error *error)
+{
+	char hex[PL_ID_HEX + 1], name[32];
+	PL_CLOSE int hold = -EBADF;
+	int r = pl_trash_hold_off(tx->store, &hold); /* I5 */
+
+	pl_txdir_name(tx, "tree", name);
+	pl_id_hex(tree, hex);
+	if (r == 1)
+		r = pl_rename(tx->store->trees_fd, hex, tx->fd, name);
+	else if (r == 0)
+		return 0;
+	return r < 0 ? pl_fail_sys(error, r, "cannot take tree %s away", hex) : 1;
+}
+
 /* Takes a tree that nobody needs away, whole. */
 static int take_tree(struct pl_txdir *tx, struct pl_user_lookup *lookup, const struct pl_id *tree,
 		     struct pleach_error *error)
 {
 	struct pl_pin pin = PL_PIN_NONE;
-	char hex[PL_ID_HEX + 1], name[32];
 	uint64_t n;
 	int r = pl_pin_try_exclusive(tx->store, tree, &pin, error);
 
 	if (r != PL_PIN_TAKEN)
 		return r < 0 ? r : 0; /* I3 */
 	r = pl_users_need(lookup, tree, pin.treedir_fd, &n, error);
-	if (r == PL_NEED_NOTHING) { /* I1 */
-		pl_txdir_name(tx, "tree", name);
-		r = pl_rename(tx->store->trees_fd, pl_id_hex(tree, hex), tx->fd, name);
-		if (r >= 0)
-			r = 1;
-		else
-			pl_fail_sys(error, r, "cannot take tree %s away", hex);
-	} else if (r > 0) {
+	if (r == PL_NEED_NOTHING)
+		r = take_away(tx, tree, error); /* I1 */
+	else if (r > 0)
 		r = forget_users(lookup, &pin, error);
-	}
 	pl_pin_done(&pin);
 	return r;
 }

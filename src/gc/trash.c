@@ -10,6 +10,9 @@
  * R2  What is put back is linked, never over a name that is there, and is durable before its name in trash goes.
  * R3  While a batch is out trash/batch is held: who misses what must be there waits for that, and no longer
  *     (ref/lookup.c). Who looks holds it shared for a moment; one that was stopped in that ends the collection.
+ * R4  While a batch is out no tree goes. A long listing is no single moment: 1. the listing of trees/ has passed the
+ *     place of R, 2. R is published, made from D, 3. D is taken away, 4. the listing comes to the place of D. Neither
+ *     was seen, and what R has from D was claimed by nobody. (model/gc.pml, control TREES_GO)
  */
 #include <fcntl.h>
 
@@ -194,6 +197,16 @@ void pl_trash_unlock(struct pl_trash *trash)
 {
 	(void)pl_unlock(trash->batch_fd);
 	trash->store->has_batch_out = false;
+}
+
+int pl_trash_hold_off(struct pl_store *store, int *ret_fd)
+{
+	PL_CLOSE int fd = open_lock(store, BATCH);
+	int r = fd < 0 ? fd : pl_lock_try(fd, PL_LOCK_SHARED);
+
+	if (r == 1)
+		*ret_fd = pl_take_fd(&fd);
+	return r;
 }
 
 /* ---- a batch ---- */

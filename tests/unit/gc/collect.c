@@ -312,6 +312,35 @@ static void of_two_at_once_the_second_is_told(void **state)
 	}
 }
 
+/* A tree that came and one that went while they were listed would both be missed (trash.c, R4). */
+static void G5_no_tree_goes_while_a_batch_is_out(void **state)
+{
+	struct scene s = make_scene(*state);
+	struct outcome o = publish_at(s.store, "site", s.sources[0]);
+	struct pl_trash trash = PL_TRASH_NONE;
+	struct pl_store *store;
+	struct pl_txdir tx;
+	struct pl_id tree;
+	uint64_t back;
+
+	assert_int_equal(pl_id_parse(o.published.tree, &tree), 0);
+	publish_source(s.store, s.sources[2]);
+	assert_int_equal(pl_store_open(s.store, &store, NULL), 0);
+	assert_int_equal(pl_trash_begin(store, &trash, &back, NULL), 0);
+	assert_int_equal(pl_trash_lock(&trash), 0);
+	drop(s.store, "site@4"); /* succeeds, and leaves the tree */
+	assert_int_equal(pl_txdir_begin(store, "a test", &tx, NULL), 0);
+	assert_int_equal(pl_tree_take(&tx, &tree, NULL), 0);
+	assert_int_equal(pl_exists(store->trees_fd, o.published.tree), 1);
+	pl_trash_unlock(&trash);
+	assert_int_equal(pl_tree_take(&tx, &tree, NULL), 1);
+	assert_int_equal(pl_exists(store->trees_fd, o.published.tree), 0);
+	pl_txdir_end(&tx);
+	pl_trash_end(&trash);
+	pl_store_close(store);
+	must_be_well(&s, s.sources[2]);
+}
+
 /* Is all that the tree reaches needed? */
 static bool is_all_needed(const struct pl_needed *needed, const struct pl_id *tree)
 {
@@ -626,6 +655,7 @@ int main(void)
 		yard_test(G5_a_node_that_was_claimed_is_gone_into_when_its_tree_comes),
 		yard_test(a_tree_that_has_gone_needs_nothing_and_one_that_is_there_its_nodes),
 		yard_test(of_two_at_once_the_second_is_told),
+		yard_test(G5_no_tree_goes_while_a_batch_is_out),
 		yard_test(who_looks_and_does_not_go_on_is_not_waited_for),
 		yard_test(G6_killed_anywhere_the_next_one_goes_on),
 		yard_test(G5_what_a_killed_collection_holds_is_found),
