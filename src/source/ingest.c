@@ -271,8 +271,10 @@ static int read_large(struct pl_ingest *ingest, int fd, const struct stat *st, c
 
 static bool may_take_over(const struct pl_ingest *ingest, int fd)
 {
+	bool has_asked = false;
+
 	return ingest->stage->may_adopt && ingest->is_quiet &&
-	       pl_file_has_writers(fd) == 0; /* I4 */
+	       pl_file_has_writers(fd, &has_asked) == 0; /* I4 */
 }
 
 /* The file itself becomes the object, with the metadata of the entry and no other. 1; 0: it has to be copied. */
