@@ -17,6 +17,8 @@
  *     is committed, while it means the ref.
  * V6  A process that is killed lets its locks go before its mounts: of a parked transaction the overlay of the program
  *     before may still be there for a moment, and a second one over the same upper layer is refused.
+ * V7  What is not parked may be mounted `volatile`, and is not mounted again before what that left is settled
+ *     (workspace_overlay.c, O3): only who starts a second program pays for it.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -442,6 +444,14 @@ static int start(struct view *v, char *const argv[], const char *directory, cons
 	return r < 0 ? fail_start(v, r, step, directory, error) : 0;
 }
 
+/* P3 of what is parked, V7 of what is not. */
+static int ready_workspace(struct pl_tx *tx, struct pleach_error *error)
+{
+	if (tx->is_parked)
+		return pl_tx_note_running(tx, error);
+	return tx->has_run ? pl_workspace_sync(&tx->workspace, error) : 0;
+}
+
 int pl_tx_spawn(struct pl_tx *tx, char *const argv[], const struct pleach_spawn_options *options,
 		struct pl_child **ret_child, struct pleach_error *error)
 {
@@ -469,8 +479,9 @@ int pl_tx_spawn(struct pl_tx *tx, char *const argv[], const struct pleach_spawn_
 		r = pl_fail_memory(error);
 	if (r >= 0)
 		r = cover_attachments(&v, error);
-	if (r >= 0 && tx->is_parked)
-		r = pl_tx_note_running(tx, error);
+	if (r >= 0)
+		r = ready_workspace(tx, error);
+	tx->has_run |= r >= 0; /* if it is not, what was mounted for it may have left its mark */
 	if (r >= 0)
 		r = start(&v, argv, directory, options->stdio, ret_child, error);
 	free(directory);

@@ -416,6 +416,34 @@ static int nothing_after_a_last_one(struct scratch *s)
 	return 0;
 }
 
+/* ---- one program after the other ---- */
+
+static int in_turn(struct scratch *s)
+{
+	struct pleach_tx_options options = PLEACH_TX_OPTIONS_INIT;
+	struct pleach_commit_options none = PLEACH_COMMIT_OPTIONS_INIT;
+	struct pleach_publish_result result = PLEACH_PUBLISH_RESULT_INIT;
+	STORE *store = open_store(s, "S");
+	struct pl_id tree;
+	struct pl_tx *tx;
+	uint64_t calls;
+	int r;
+
+	CHECK(store && publish_two(s, store, &tree) == 0);
+	r = begin(store, &options, &tx);
+	if (r != 0)
+		return r;
+	CHECK(sh(tx, "cd \"$PLEACH_PATH\"; echo 1 >t; rm a") == 0);
+	CHECK(sh(tx, "cd \"$PLEACH_PATH\"; grep -q 1 t; test ! -e a; echo 2 >>t; echo 3 >>c") == 0);
+	CHECK(pl_tx_commit(tx, &none, true, &result, NULL) == 0 && result.generation == 3);
+	CHECK(result.added == 1 && result.modified == 1 && result.removed == 1);
+	CHECK(sh(tx, "cd \"$PLEACH_PATH\"; grep -q 2 t; rm t") == 0);
+	CHECK(commit(tx, &result, &calls) == 0);
+	CHECK(result.generation == 4 && result.removed == 1 && result.modified == 0);
+	CHECK(count_names(store->tx_fd, ".") == 0);
+	return 0;
+}
+
 /* ---- for each kind of workspace ---- */
 
 static int (*what)(struct scratch *s);
@@ -490,6 +518,11 @@ static void what_was_committed_before_or_parked_is_read(void **state)
 	each_kind(state, long_ways);
 }
 
+static void programs_run_one_after_the_other_and_find_what_those_before_did(void **state)
+{
+	each_kind(state, in_turn);
+}
+
 static void files_of_a_last_commit_are_taken_over(void **state)
 {
 	each_kind(state, taken_over);
@@ -517,6 +550,7 @@ int main(void)
 		TEST(something_done_is_never_passed_over),
 		TEST(nothing_done_is_an_answer_about_the_head_as_it_is),
 		TEST(what_was_committed_before_or_parked_is_read),
+		TEST(programs_run_one_after_the_other_and_find_what_those_before_did),
 		TEST(files_of_a_last_commit_are_taken_over),
 		TEST(of_another_they_are_copied),
 		TEST(what_somebody_can_still_write_to_is_copied),
