@@ -9,6 +9,7 @@
  * T3  The note is made under the ref lock, so that a drop of the ref sees it, or it sees the drop: when there is
  *     somebody to wait for, when it has the public path made, and in any case before there is a workspace.
  * T4  What is taken away is dead before: killed half-way, it is not taken for a parked one.
+ * T5  A fork of the process that has it ends nothing: it shares the locks, and so looks like the owner.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -142,6 +143,7 @@ static struct pl_tx *new_tx(struct pl_store *store)
 	if (!tx)
 		return NULL;
 	tx->store = store;
+	tx->owner = pl_pid();
 	tx->ref = (struct pl_ref){.fd = -EBADF, .gen_fd = -EBADF, .lock_fd = -EBADF};
 	tx->ticket = (struct pl_ticket)PL_TICKET_NONE;
 	tx->pin = (struct pl_pin)PL_PIN_NONE;
@@ -306,10 +308,22 @@ static void free_tx(struct pl_tx *tx)
 	free(tx);
 }
 
+/* T5. Descriptors are closed, and nothing that has a name is touched. */
+static void let_go(struct pl_tx *tx)
+{
+	tx->ticket.number = 0;
+	pl_txdir_leave(&tx->dir);
+	free_tx(tx);
+}
+
 int pl_tx_end(struct pl_tx *tx, struct pleach_error *error)
 {
 	int r = 0;
 
+	if (tx->owner != pl_pid()) {
+		let_go(tx);
+		return 0;
+	}
 	if (tx->is_parked && !tx->is_done) {
 		if (!tx->is_broken)
 			r = pl_tx_park(tx, error);

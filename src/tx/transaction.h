@@ -17,6 +17,7 @@ struct pl_tx_edits; /* edits.c */
 
 struct pl_tx {
 	struct pl_store *store;
+	pid_t owner; /* the process that has it: a fork of that one lets go of its copies, no more */
 	struct pl_txdir dir; /* tx/<id>, held */
 	struct pl_ref ref;
 	struct pl_tx_note note;

@@ -257,6 +257,34 @@ static void while_a_program_runs_nothing_is_edited_or_committed(void **state)
 	editing_close(&e);
 }
 
+/* The child shares the locks, and would pass for the owner. */
+static void check_fork(struct editing *e)
+{
+	struct pleach_tx_options options = PLEACH_TX_OPTIONS_INIT;
+	struct pleach_tx *second;
+	int status;
+	pid_t pid;
+
+	OK(e, put_text(e, "a", "a"));
+	pid = fork();
+	if (pid == 0)
+		_exit(pleach_tx_close(e->tx, NULL) == 0 ? 0 : 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	options.wait_ms = 0;
+	options.workspace = "none";
+	assert_int_equal(pleach_tx_begin(e->store, "site", &options, &second, &e->error), -EBUSY);
+	OK(e, put_text(e, "b", "b"));
+	OK(e, pleach_tx_commit(e->tx, NULL, &e->result, &e->error));
+	assert_text(e, "a", "a");
+	assert_text(e, "b", "b");
+}
+
+static void a_fork_that_closes_it_ends_nothing(void **state)
+{
+	editing_both_ways(state, tx_begin, check_fork);
+}
+
 static void a_transaction_on_no_ref_is_refused(void **state)
 {
 	struct pleach_tx_options options = PLEACH_TX_OPTIONS_INIT;
@@ -286,6 +314,7 @@ int main(void)
 		yard_test(transactions_queue_and_a_checkpoint_keeps_the_place),
 		yard_test(a_parked_transaction_has_one_writer),
 		yard_test(while_a_program_runs_nothing_is_edited_or_committed),
+		yard_test(a_fork_that_closes_it_ends_nothing),
 		yard_test(a_transaction_on_no_ref_is_refused),
 	};
 
