@@ -1,5 +1,7 @@
-"""The tour of README.md, run as it stands: what it shows is what the command prints."""
+"""The tour of README.md, run as it stands: what it shows is what the command prints; and then its
+lines of Python, in the store that the tour has made."""
 
+import doctest
 import os
 import re
 import subprocess
@@ -8,6 +10,7 @@ import pytest
 
 ROOT = os.environ.get("PLEACH_SOURCE_ROOT", os.path.join(os.path.dirname(__file__), "../.."))
 PLEACH = os.environ.get("PLEACH")
+LIBRARY = os.environ.get("PLEACH_LIBRARY")
 
 
 def tour():
@@ -39,19 +42,51 @@ def may_have_namespaces():
     return done.returncode == 0
 
 
-@pytest.mark.skipif(not PLEACH, reason="PLEACH names no command")
-@pytest.mark.skipif(not may_have_namespaces(), reason="namespaces cannot be made")
-def test_tour_of_the_readme_prints_what_it_shows(tmp_path):
+pytestmark = [
+    pytest.mark.skipif(not PLEACH, reason="PLEACH names no command"),
+    pytest.mark.skipif(not may_have_namespaces(), reason="namespaces cannot be made"),
+]
+
+
+@pytest.fixture(name="toured", scope="module")
+def fixture_toured(tmp_path_factory):
+    """A directory in which the tour was run, the shown steps, and how the run ended."""
+    home = tmp_path_factory.mktemp("home")
     steps = tour()
-    assert len(steps) >= 10
     script = "set -e\n" + "".join(f"echo \"\x01{number}\"\n{command}\n"
                                   for number, (command, _) in enumerate(steps))
-    script = script.replace("/home/you", str(tmp_path))
+    script = script.replace("/home/you", str(home))
     environment = dict(os.environ, TZ="UTC", LC_ALL="C",
                        PATH=os.path.dirname(PLEACH) + ":" + os.environ["PATH"])
-    done = subprocess.run(["sh", "-c", script], cwd=tmp_path, env=environment, text=True,
+    done = subprocess.run(["sh", "-c", script], cwd=home, env=environment, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    return home, steps, done
+
+
+def test_tour_of_the_readme_prints_what_it_shows(toured):
+    home, steps, done = toured
+    assert len(steps) >= 10
     assert done.returncode == 0, done.stdout
-    printed = re.split(r"\x01\d+\n", done.stdout.replace(str(tmp_path), "/home/you"))[1:]
+    printed = re.split(r"\x01\d+\n", done.stdout.replace(str(home), "/home/you"))[1:]
     for (command, shown), output in zip(steps, printed):
         assert masked(output.splitlines()) == masked(shown), command
+
+
+class Masked(doctest.OutputChecker):
+    def check_output(self, want, got, optionflags):
+        return masked(want.splitlines()) == masked(got.splitlines())
+
+
+@pytest.mark.skipif(not LIBRARY, reason="PLEACH_LIBRARY names no library")
+def test_python_of_the_readme_prints_what_it_shows(toured, monkeypatch):
+    home, _, done = toured
+    assert done.returncode == 0, done.stdout
+    monkeypatch.syspath_prepend(os.path.join(ROOT, "bindings/python/src"))
+    monkeypatch.chdir(home)
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+        text = file.read().replace("/home/you", str(home))
+    test = doctest.DocTestParser().get_doctest(text, {}, "README.md", "README.md", 0)
+    report = []
+    result = doctest.DocTestRunner(checker=Masked(), verbose=False).run(test, out=report.append)
+    assert result.attempted >= 4
+    assert result.failed == 0, "".join(report)
