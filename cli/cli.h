@@ -41,6 +41,7 @@
 	X(path)     \
 	X(wait)     \
 	X(status)   \
+	X(du)       \
 	X(checkout) \
 	X(tag)      \
 	X(pin)      \

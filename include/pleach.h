@@ -143,7 +143,7 @@ PLEACH_API void pleach_store_cancel(struct pleach_store *store);
 struct pleach_progress {
 	size_t size;
 	const char *phase;   /**< "scan", "place", "sync", "check", "checkout", "remove",
-				"compare"; static */
+				"compare", "mark", "sweep", "measure"; static */
 	uint64_t done;	     /**< entries so far in this phase */
 	uint64_t total;	     /**< entries in all, 0 if unknown */
 	uint64_t done_bytes; /**< content bytes so far in this phase */
@@ -471,6 +471,64 @@ PLEACH_API int pleach_refs_open(struct pleach_store *store, struct pleach_refs *
 PLEACH_API int pleach_refs_next(struct pleach_refs *refs, struct pleach_ref_status *status,
 				struct pleach_error *error);
 PLEACH_API void pleach_refs_close(struct pleach_refs *refs);
+
+/** What a generation takes of the disk. Bytes are blocks, as du(1) counts them, but for `bytes`. */
+struct pleach_du_generation {
+	size_t size;
+	const char *ref;
+	uint64_t generation;
+	char tree[PLEACH_HEX_MAX + 1];
+	uint64_t objects, nodes; /**< files' contents and directories' descriptions that it names */
+	uint64_t bytes;		 /**< in them: what the files say that they have, equal ones once */
+	uint64_t disk;		 /**< what these take, and its placed tree besides links of them */
+	uint64_t shared;	 /**< of `disk`: what something else has too */
+	uint64_t alone;		 /**< the rest: free after `drop --now` and `gc`, if is_held is 0 */
+	int is_head, is_placed;
+	/** Its tree has more than its generations and their tags: an attachment, a pin, a transaction, a path that
+	 * was asked for, one within its grace. Nothing is free before that ends. */
+	int is_held;
+};
+#define PLEACH_DU_GENERATION_INIT                                                            \
+	{                                                                                    \
+		sizeof(struct pleach_du_generation), NULL, 0, {0}, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
+	}
+/** What a whole store takes, in bytes of the disk. Each inode is counted once, for the first of these. */
+struct pleach_du_totals {
+	size_t size;
+	uint64_t total; /**< all of it, as `du -s` of its directory says */
+	uint64_t objects, nodes;
+	uint64_t directories;  /**< of placed trees */
+	uint64_t copies;       /**< files of placed trees that are no links of objects */
+	uint64_t trash;	       /**< taken out by a collection, not yet erased */
+	uint64_t transactions; /**< whatever is unfinished: open, parked, dead */
+	uint64_t cache;	       /**< may be deleted at any time */
+	uint64_t other;	       /**< records, tags, settings, the reserve */
+	uint64_t beside;       /**< the store's directory, public paths, what else lies there */
+	uint64_t unneeded; /**< of objects to copies: what nobody needs, and the next gc frees */
+	uint64_t n_objects, n_nodes, n_trees, n_placed;
+	uint64_t
+		unread; /**< directories, nodes and trees that could not be read: all is more then */
+};
+#define PLEACH_DU_TOTALS_INIT                                                                   \
+	{                                                                                       \
+		sizeof(struct pleach_du_totals), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
+	}
+struct pleach_du;
+/**
+ * Looks at all of the store, and then lists its generations that were not dropped, by ref and number. `ref`: those of
+ * this one alone; NULL: all. Nothing is changed. Of a store that is at work beside it is the truth of no one moment.
+ * Hard links outside of the store are not known: what they keep is told as free. Memory: about 70 bytes for each
+ * object and node, 4 for each name of a directory.
+ * -ENOENT (NOT_FOUND): no such ref; -EACCES: only the store's owner may; -EBADMSG (CORRUPT): a record.
+ */
+PLEACH_API int pleach_du_open(struct pleach_store *store, const char *ref,
+			      struct pleach_du **ret_du, struct pleach_error *error);
+/** Returns 1 and fills `*generation`; 0 at the end. */
+PLEACH_API int pleach_du_next(struct pleach_du *du, struct pleach_du_generation *generation,
+			      struct pleach_error *error);
+/** Of the whole store, also where one ref is listed. */
+PLEACH_API void pleach_du_sum(const struct pleach_du *du, struct pleach_du_totals *ret_totals);
+PLEACH_API void pleach_du_close(struct pleach_du *du);
 
 /** Something unfinished in tx/ or trash/, or an event of recovery. */
 struct pleach_leftover {

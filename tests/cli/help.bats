@@ -76,7 +76,7 @@ load helper
 }
 
 @test "commands of later versions are unknown" {
-	for command in export build du; do
+	for command in export build web; do
 		it 2 "$command"
 		like "$stderr" "unknown command '$command'"
 	done
@@ -229,7 +229,7 @@ load helper
 
 @test "help as JSON is one document" {
 	it 0 --json help
-	json '.commands | length' 26
+	json '.commands | length' 27
 	it 0 publish --json --help
 	json '[.name, (.options | map(.name) | index("exclude") != null)]' '["publish",true]'
 }
