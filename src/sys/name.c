@@ -93,16 +93,26 @@ int pl_link(int old_dirfd, const char *old_name, int new_dirfd, const char *new_
 	return r;
 }
 
+/* The short way is for some only: by a capability or, with younger kernels, by credentials. */
+static int link_descriptor(int fd, int new_dirfd, const char *new_name)
+{
+	int r = PL_RETRY(linkat(fd, "", new_dirfd, new_name, AT_EMPTY_PATH));
+	char path[32];
+
+	if (r != -ENOENT)
+		return r;
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return PL_RETRY(linkat(AT_FDCWD, path, new_dirfd, new_name, AT_SYMLINK_FOLLOW));
+}
+
 int pl_link_fd(int fd, int new_dirfd, const char *new_name)
 {
 	struct stat old_st, new_st;
-	char path[32];
 	int r = pl_seam_pass(PL_CALL_LINK);
 
 	pl_assert(fd >= 0);
-	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	if (r == 0)
-		r = PL_RETRY(linkat(AT_FDCWD, path, new_dirfd, new_name, AT_SYMLINK_FOLLOW));
+		r = link_descriptor(fd, new_dirfd, new_name);
 	if (r < 0 && pl_lstat(new_dirfd, new_name, &new_st) == 0 && pl_fstat(fd, &old_st) == 0 &&
 	    pl_same_inode(&old_st, &new_st))
 		return 0;

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <sys/prctl.h>
 #include <cmocka.h>
 
 #include "sys/scratch.h"
@@ -128,6 +129,35 @@ static void an_inode_gets_a_name_through_its_descriptor(void **state)
 	assert_int_equal(pl_unlink(s->fd, "file"), 0);
 	assert_int_equal(pl_unlink(s->fd, "second"), 0);
 	assert_int_equal(pl_link_fd(fd, s->fd, "third"), -ENOENT); /* no name is left */
+}
+
+/* Without the capability, and with a descriptor that was opened as somebody else, the short way is closed. */
+static int link_as_nobody(struct scratch *s, int fd)
+{
+	CHECK(setresgid(65534, 65534, 65534) == 0 && setresuid(65534, 65534, 65534) == 0);
+	CHECK(prctl(PR_SET_DUMPABLE, 1) == 0); /* /proc/self is ours again */
+	CHECK(linkat(fd, "", s->fd, "second", AT_EMPTY_PATH) < 0 && errno == ENOENT);
+	CHECK(pl_link_fd(fd, s->fd, "second") == 0);
+	CHECK(pl_lock_is_current(fd, s->fd, "second") == 1);
+	return 0;
+}
+
+static void an_inode_gets_a_name_also_without_the_short_way(void **state)
+{
+	struct scratch *s = *state;
+	PL_CLOSE int fd = pl_create(s->fd, "file", 0600);
+	int status;
+	pid_t pid;
+
+	if (geteuid() != 0)
+		SKIP("only root can become somebody else");
+	assert_int_equal(fchown(fd, 65534, 65534), 0);
+	assert_int_equal(fchmod(s->fd, 0777), 0);
+	pid = fork();
+	if (pid == 0)
+		_exit(link_as_nobody(s, fd));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
 }
 
 /* ---- symlink, mkdir ---- */
@@ -412,6 +442,7 @@ int main(void)
 		TEST(linking_twice_is_linking_once),
 		TEST(a_link_to_a_symlink_is_to_itself),
 		TEST(an_inode_gets_a_name_through_its_descriptor),
+		TEST(an_inode_gets_a_name_also_without_the_short_way),
 		TEST(a_symlink_with_this_target_is_success_another_is_not),
 		TEST(a_directory_that_is_there_may_be_anybodys),
 		TEST(a_target_of_any_length_is_read),
