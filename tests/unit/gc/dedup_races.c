@@ -127,6 +127,35 @@ static void failed_at_any_call_nothing_is_lost_or_leaked(void **state)
 	}
 }
 
+static void failed_at_any_call_with_an_index_nothing_is_lost_or_leaked(void **state)
+{
+	static const int errnos[] = {EIO, ENOSPC, EACCES, EMLINK, ENOENT};
+	struct scratch *s = *state;
+	int fds = count_fds();
+
+	for (size_t e = 0; e < PL_ARRAY_LEN(errnos); e++) {
+		for (uint64_t n = 1;; n++) {
+			uint64_t calls;
+
+			(void)number_of(s, "rm -rf t index; echo 0");
+			assert_int_equal(make_tree(s), 0);
+			pl_seam_arm(&(struct pl_seam_plan){.fail_at = n, .fail_errno = errnos[e]});
+			(void)dedup_tree_with_index(s);
+			calls = pl_seam_count();
+			pl_seam_arm(NULL);
+			assert_true(tree_is_whole(s));
+			assert_int_equal(count_fds(), fds);
+			assert_int_equal(dedup_tree_with_index(s), 0);
+			assert_true(tree_is_whole(s));
+			assert_int_equal(number_of(s, "find index -type f | wc -l"), 4);
+			assert_int_equal(count_inodes(s), TREE_INODES_SHARED + 1);
+			assert_int_equal(count_unfinished(s), 0);
+			if (calls < n)
+				break;
+		}
+	}
+}
+
 /* ---- limits of the file system ---- */
 
 static void no_more_links_is_a_second_copy(void **state)
@@ -486,6 +515,7 @@ int main(void)
 		TEST(killed_at_any_call_with_an_index_nothing_is_lost_or_leaked),
 		TEST(what_names_come_to_lead_to_is_synced_before),
 		TEST(failed_at_any_call_nothing_is_lost_or_leaked),
+		TEST(failed_at_any_call_with_an_index_nothing_is_lost_or_leaked),
 		TEST(no_more_links_is_a_second_copy),
 		TEST(a_directory_that_takes_no_more_leaves_the_name_as_it_is),
 		TEST(names_are_replaced_by_rename_where_they_cannot_trade_places),
