@@ -772,7 +772,8 @@ struct pleach_dedup_result {
  * Each name is replaced in one step by one with the same content, and no file is ever written to; a file that
  * changes meanwhile, or is seen to be open for writing, is left alone. Safe beside writers and other calls. What
  * a name relies on is durable before. The times of directories stay. Killed, it leaves at most a name
- * `.pleach-...` in one of `paths`, which the next call there, or above, removes.
+ * `.pleach-...` in one of `paths`, which the next call there, or above, removes. As long as it runs there may be
+ * a thread of its own, which gets no signals; without, it takes longer.
  * Returns 0, or PLEACH_PARTIAL: *ret_report lists what could not be read or replaced; the rest is done.
  * -EINVAL (USAGE): an option has an unknown value; or links were asked for within a store; -EOPNOTSUPP:
  * reflinks were asked for, and the file system cannot; -ENOTDIR, -ENOENT (FAILED): one of `paths`.

@@ -267,6 +267,7 @@ int pl_dedup_run(const struct pl_dedup *dedup, struct pleach_dedup_result *ret_r
 	if (r >= 0)
 		r = run(&d);
 	dedup_dirs_close(&d);
+	pl_closer_end(d.closer);
 	for (size_t i = 0; i < d.n_roots; i++)
 		dedup_root_close(&d.roots[i]);
 	free(d.roots);

@@ -113,6 +113,8 @@ struct dedup {
 	struct pleach_dedup_result *result;
 	struct pl_findings *findings;
 	struct pleach_error *error;
+	struct pl_closer *closer; /* NULL: none yet, or there can be none */
+	bool has_no_closer;
 	const char *phase;
 	uint64_t done, total, done_bytes;
 	int64_t told_ms;
@@ -170,6 +172,7 @@ struct dedup_item {
 	struct pl_id meta; /* with an index: of what must be equal besides the content */
 	int fd;		   /* -EBADF while closed */
 	bool has_asked;	   /* of fd: who writes (pl_file_has_writers()) */
+	bool is_last;	   /* the last of its names is gone: with fd it is */
 };
 /** One run of names of one key. */
 int dedup_run(struct dedup *d, struct dedup_name *names, size_t n);

@@ -104,7 +104,7 @@ static int open_any_name(struct dedup *d, struct dedup_item *item, ino_t ino,
 		struct dedup_spot spot;
 		int r = dedup_spot_open(d, &item->names[i], &spot);
 
-		item->has_asked = false;
+		item->has_asked = item->is_last = false;
 		if (r >= 0)
 			r = item->fd = open_file(spot.dir->fd, spot.name);
 		if (r >= 0)

@@ -239,13 +239,26 @@ static int link_name(struct dedup *d, struct leader *leader, struct dedup_item *
 }
 
 /* Its look is from before its name went. */
-static void count(struct dedup *d, const struct dedup_item *item)
+static void count(struct dedup *d, struct dedup_item *item)
 {
 	d->result->linked++;
-	if (item->look.nlink == 1)
+	item->is_last = item->look.nlink == 1;
+	if (item->is_last)
 		d->result->bytes_saved += item->look.size < item->look.allocated
 						  ? item->look.size
 						  : item->look.allocated;
+}
+
+/* What has lost its last name goes with its descriptor: a fifth of the whole time, for which nobody has to wait. */
+static void let_go(struct dedup *d, struct dedup_item *item)
+{
+	if (item->fd < 0 || !item->is_last) {
+		pl_closep(&item->fd);
+		return;
+	}
+	if (!d->closer && !d->has_no_closer)
+		d->has_no_closer = pl_closer_begin(&d->closer) < 0;
+	pl_closer_take(d->closer, &item->fd);
 }
 
 /* What cannot be done with this name, but may be with others. */
@@ -384,7 +397,7 @@ int dedup_link_items(struct dedup *d, struct dedup_item *first, struct dedup_ite
 		if (r == 1)
 			r = lead(d, &leader, &items[i]);
 		if (leader.item != &items[i])
-			pl_closep(&items[i].fd);
+			let_go(d, &items[i]);
 	}
 	return r < 0 ? r : 0;
 }

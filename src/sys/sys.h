@@ -293,6 +293,15 @@ int pl_share_content(int from_fd, int to_fd, uint64_t length);
 /** 1 if they are known to share all of it already, else 0. */
 int pl_share_is_shared(int a_fd, int b_fd, uint64_t length);
 
+/* ---- closer.c ---- */
+
+/** A thread that closes descriptors, for files whose last one it is. Not to be used by two threads. */
+struct pl_closer;
+int pl_closer_begin(struct pl_closer **ret_closer); /* -EAGAIN, -ENOMEM: there is none */
+/** Closes *fd, now or soon, and sets it to -EBADF. NULL: now. A few dozen are open at most. */
+void pl_closer_take(struct pl_closer *closer, int *fd);
+void pl_closer_end(struct pl_closer *closer); /* all are closed then; nothing for NULL */
+
 /* ---- writers.c ---- */
 
 /** 1 if somebody has the file open for writing, 0 if nobody; -EOPNOTSUPP: it cannot be told (a file of
