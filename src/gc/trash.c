@@ -37,13 +37,7 @@ static int open_lock(struct pl_store *store, const char *name)
 /* R2: each by itself, or all at once. */
 static int sync_name(const struct pl_store *store, int pool_fd, const struct pl_id *id)
 {
-	return store->settings.durable && !store->fs.has_syncfs_barrier ? pl_pool_sync(pool_fd, id)
-									: 0;
-}
-
-static int sync_all(const struct pl_store *store)
-{
-	return store->settings.durable && store->fs.has_syncfs_barrier ? pl_syncfs(store->fd) : 0;
+	return pl_store_must_fsync(store) ? pl_pool_sync(pool_fd, id) : 0;
 }
 
 /* All that `only` needs; NULL: all. Adds to *ret_n. */
@@ -81,7 +75,7 @@ static int put_back_all(struct pl_store *store, struct pl_lockdir *dir, uint64_t
 
 		r = fd == -ENOENT ? 0 : fd < 0 ? fd : put_back(store, fd, *kind, NULL, ret_n);
 	}
-	return r < 0 ? r : sync_all(store);
+	return r < 0 ? r : pl_store_sync_all(store, store->fd);
 }
 
 static int recover(struct pl_store *store, uint64_t *ret_n)
@@ -259,7 +253,7 @@ int pl_trash_settle(struct pl_trash *trash, const struct pl_needed *needed,
 	if (r >= 0)
 		r = put_back(trash->store, trash->nodes_fd, 'n', &needed->nodes, &back);
 	if (r >= 0 && back > 0)
-		r = sync_all(trash->store);
+		r = pl_store_sync_all(trash->store, trash->store->fd);
 	if (r >= 0)
 		r = erase_all(trash, 'o', counts, &counts->objects, &needed->objects);
 	if (r >= 0)

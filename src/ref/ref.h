@@ -130,6 +130,14 @@ int pl_store_init(const char *dir, const struct pleach_init_options *options,
 int pl_store_open(const char *dir, struct pl_store **ret_store, struct pleach_error *error);
 void pl_store_close(struct pl_store *store);
 /** -EACCES with its text, unless we are the writer; -EROFS on a read-only file system. */
+/** The file system's clock. `may_guess`: where it cannot be written to, by which that is read, the machine's, which is
+ * good enough to look and not to remove by. An error has no text. */
+int pl_store_clock(const struct pl_store *store, bool may_guess, struct timespec *ret_now);
+/** Files and directories are synced one by one, not all at once. */
+bool pl_store_must_fsync(const struct pl_store *store);
+/** All at once, where that is so; else nothing. `fd`: any of the store, opened before what is to be synced was
+ * written. */
+int pl_store_sync_all(const struct pl_store *store, int fd);
 int pl_store_must_write(const struct pl_store *store, struct pleach_error *error);
 /** -EACCES "only its owner may", unless nodes and objects can be read. */
 int pl_store_must_read(const struct pl_store *store, struct pleach_error *error);
@@ -541,9 +549,9 @@ struct pl_user_lookup {
 	struct pl_ref ref;	  /* of the last user; fd < 0: none */
 	uint64_t head;		  /* of `ref`, at least; 0: not known */
 };
-#define PL_USER_LOOKUP(store_, own_)                                    \
-	{                                                               \
-		.store = (store_), .own = (own_), .ref = {.fd = -EBADF} \
+#define PL_USER_LOOKUP(store_, own_)                                     \
+	{                                                                \
+		.store = (store_), .own = (own_), .ref = {.fd = -EBADF } \
 	}
 /** Of any one, before the lookup goes or is kept beyond an operation. */
 void pl_user_lookup_done(struct pl_user_lookup *lookup);

@@ -309,6 +309,32 @@ void pl_store_close(struct pl_store *store)
 
 /* ---- who may do what ---- */
 
+static bool cannot_write(int r)
+{
+	return r == -EROFS || r == -ENOSPC || r == -EDQUOT || r == -EACCES;
+}
+
+int pl_store_clock(const struct pl_store *store, bool may_guess, struct timespec *ret_now)
+{
+	int r = pl_fs_clock(store->cache_fd, ret_now);
+
+	if (may_guess && (cannot_write(r) || store->cache_fd < 0)) {
+		pl_clock_wall(ret_now);
+		r = 0;
+	}
+	return r;
+}
+
+bool pl_store_must_fsync(const struct pl_store *store)
+{
+	return store->settings.durable && !store->fs.has_syncfs_barrier;
+}
+
+int pl_store_sync_all(const struct pl_store *store, int fd)
+{
+	return store->settings.durable && store->fs.has_syncfs_barrier ? pl_syncfs(fd) : 0;
+}
+
 int pl_store_must_write(const struct pl_store *store, struct pleach_error *error)
 {
 	if (!store->is_owner) {

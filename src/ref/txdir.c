@@ -248,15 +248,12 @@ int pl_txdir_each_claim(struct pl_store *store, pl_claim_fn fn, void *self,
 
 bool pl_txdir_must_fsync(const struct pl_txdir *tx)
 {
-	return tx->store->settings.durable && !tx->store->fs.has_syncfs_barrier;
+	return pl_store_must_fsync(tx->store);
 }
 
 int pl_txdir_sync(struct pl_txdir *tx, struct pleach_error *error)
 {
-	int r;
+	int r = pl_store_sync_all(tx->store, tx->sync_fd);
 
-	if (!tx->store->settings.durable || !tx->store->fs.has_syncfs_barrier)
-		return 0;
-	r = pl_syncfs(tx->sync_fd);
 	return r < 0 ? pl_fail_sys(error, r, "cannot sync '%s/.pleach'", tx->store->path) : 0;
 }

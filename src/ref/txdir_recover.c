@@ -35,13 +35,7 @@ static void read_what(int fd, char ret_what[256])
 
 enum parking { NOT_PARKED, IS_PARKED, HAS_EXPIRED };
 
-static bool cannot_write(int r)
-{
-	return r == -EROFS || r == -ENOSPC || r == -EDQUOT || r == -EACCES;
-}
-
-/* An enum parking, or an error. The file system's clock is read by writing a file; where that cannot be,
- * `may_guess` asks the machine's, which is good enough to look and not to remove by (R2). */
+/* An enum parking, or an error. `may_guess`: not to remove by (R2). */
 static int look_at_parking(const struct pl_store *store, int fd, bool may_guess)
 {
 	struct timespec deadline, now;
@@ -50,11 +44,7 @@ static int look_at_parking(const struct pl_store *store, int fd, bool may_guess)
 	if (r == 0)
 		return NOT_PARKED;
 	if (r > 0)
-		r = pl_fs_clock(store->cache_fd, &now);
-	if (may_guess && cannot_write(r)) {
-		pl_clock_wall(&now);
-		r = 0;
-	}
+		r = pl_store_clock(store, may_guess, &now);
 	if (r < 0)
 		return r;
 	return pl_time_is_before(&now, &deadline) ? IS_PARKED : HAS_EXPIRED;
