@@ -24,9 +24,21 @@ static int collect(void *self, struct pleach_error *error)
 		return r;
 	c->result = (struct pleach_gc_result)PLEACH_GC_RESULT_INIT;
 	pl_findings_done(&c->findings);
-	r = pl_gc_run(&tx, c->options, &c->result, &c->findings, error);
+	r = pl_gc_run(c->store, &tx, c->options, &c->result, &c->findings, error);
 	pl_txdir_end(&tx);
 	return r;
+}
+
+static int run(struct collection *c, struct pleach_error *error)
+{
+	int r = c->options->dry_run ? pl_store_must_read(c->store, error)
+				    : pl_store_must_write(c->store, error);
+
+	if (r < 0)
+		return r;
+	return c->options->dry_run
+		       ? pl_gc_run(c->store, NULL, c->options, &c->result, &c->findings, error)
+		       : pl_store_with_reserve(c->store, collect, c, error);
 }
 
 int pleach_gc(struct pleach_store *store, const struct pleach_gc_options *options,
@@ -34,14 +46,13 @@ int pleach_gc(struct pleach_store *store, const struct pleach_gc_options *option
 	      struct pleach_error *error)
 {
 	struct pleach_gc_options o = PLEACH_GC_OPTIONS_INIT;
-	struct collection c = {.store = store->inner, .options = &o};
+	struct collection c = {
+		.store = store->inner, .options = &o, .result = PLEACH_GC_RESULT_INIT};
 	int r;
 
 	pl_assert(store);
 	PL_OPTIONS(o, options);
-	r = pl_store_must_write(store->inner, error);
-	if (r >= 0)
-		r = pl_store_with_reserve(store->inner, collect, &c, error);
+	r = run(&c, error);
 	if (r >= 0 && ret_report)
 		r = pl_report_new(&c.findings, ret_report, error);
 	pl_findings_done(&c.findings);

@@ -25,14 +25,14 @@ struct kept {
 };
 
 struct collecting {
-	struct pl_txdir *tx;
+	struct pl_txdir *tx; /* NULL with a dry run */
 	struct pl_store *store;
 	const struct pleach_gc_options *options;
 	struct pleach_gc_result *result;
 	struct pl_findings *findings; /* of generations; NULL: nobody asks */
 	struct kept *refs;	      /* with a dry run */
 	size_t n_refs, refs_capacity;
-	struct timespec now; /* likewise: the file system's clock */
+	struct timespec now; /* the file system's clock, when trees were come to */
 	struct pl_needed needed;
 	struct pl_trash trash;
 	struct pl_trash_counts counts;
@@ -178,7 +178,7 @@ static int take_trees(struct collecting *c, struct pleach_error *error)
 		if (c->options->dry_run)
 			r = is_nobodys(c, &tree, error);
 		else
-			r = pl_tree_take(c->tx, &tree, error);
+			r = pl_tree_take(c->tx, &tree, &c->now, error);
 		if (r == 1 && c->options->dry_run)
 			c->result->trees++;
 		if (r == 0 && c->options->dry_run)
@@ -369,11 +369,11 @@ static int collect(struct collecting *c, struct pleach_error *error)
 	r = retain_all(c, error);
 	if (r < 0)
 		return r;
+	r = pl_store_clock(c->store, c->options->dry_run, &c->now);
+	if (r < 0)
+		return pl_fail_sys(error, r, "cannot read the store's clock");
 	/* What is listed is older than what is marked (pool_index.c, P1). */
 	if (c->options->dry_run) {
-		r = pl_fs_clock(c->tx->fd, &c->now);
-		if (r < 0)
-			return pl_fail_sys(error, r, "cannot read the store's clock");
 		r = pl_needed_begin(c->store, &c->needed, error);
 		c->needed.only_counts = true;
 		if (r >= 0)
@@ -405,12 +405,12 @@ static void done(struct collecting *c)
 	free(c->refs);
 }
 
-int pl_gc_run(struct pl_txdir *tx, const struct pleach_gc_options *options,
+int pl_gc_run(struct pl_store *store, struct pl_txdir *tx, const struct pleach_gc_options *options,
 	      struct pleach_gc_result *ret_result, struct pl_findings *ret_findings,
 	      struct pleach_error *error)
 {
 	struct collecting c = {.tx = tx,
-			       .store = tx->store,
+			       .store = store,
 			       .options = options,
 			       .result = ret_result,
 			       .findings = ret_findings,

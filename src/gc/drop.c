@@ -205,7 +205,7 @@ int pl_drop_release(struct pl_txdir *tx, struct pl_ref *ref, uint64_t n, const s
 	pl_user_of_generation(ref, n, user);
 	if (treedir >= 0 && now && !has_others(ref, treedir))
 		pl_user_remove(tx->store, treedir, user);
-	return pl_tree_take(tx, tree, error);
+	return pl_tree_take(tx, tree, NULL, error);
 }
 
 static int find_holder(struct pl_ref *ref, uint64_t n, uint64_t head, const struct pl_id *tree,
@@ -436,7 +436,7 @@ static int remove_ref(struct pl_txdir *tx, struct pl_ref *ref, uint64_t head, bo
 	/* The trees of this ref: its users are gone now. */
 	for (size_t i = 0; r >= 0 && i < ids.n; i++)
 		if (pl_id_parse(ids.items[i], &tree) == 0)
-			r = pl_tree_take(tx, &tree, error);
+			r = pl_tree_take(tx, &tree, NULL, error);
 	pl_strings_done(&ids);
 	return r < 0 ? r : 0;
 }

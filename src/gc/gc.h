@@ -43,9 +43,11 @@ int pl_spare_take(struct pl_txdir *tx, struct pl_ref *ref, struct pl_spare *ret_
 void pl_spare_done(struct pl_txdir *tx, struct pl_spare *spare);
 /**
  * Takes trees/<tree>/ away whole if it has no user left that needs it (exclusive pin tried). 1: taken,
- * 0: needed or busy, or a collector has a batch out just now: the next collection does it.
+ * 0: needed or busy, or a collector has a batch out just now: the next collection does it. `now`: the file
+ * system's clock, of not long ago; NULL: it is asked.
  */
-int pl_tree_take(struct pl_txdir *tx, const struct pl_id *tree, struct pleach_error *error);
+int pl_tree_take(struct pl_txdir *tx, const struct pl_id *tree, const struct timespec *now,
+		 struct pleach_error *error);
 
 /* ---- drop.c ---- */
 
@@ -89,7 +91,7 @@ struct pl_retain {
 };
 void pl_retain_done(struct pl_retain *retain);
 struct pl_retain_options {
-	bool dry_run; /* nothing is dropped, nor a hint written, nor a lock taken */
+	bool dry_run; /* nothing is dropped, nor a hint written, nor a lock taken; tx may be NULL */
 	bool list;    /* every generation that is there is told of, also where all are kept */
 };
 /**
@@ -115,8 +117,9 @@ bool pl_retain_takes_user(const struct pl_retain *retain, const struct pl_ref *r
 
 /* ---- collect.c ---- */
 
-/** As pleach_gc(). `tx` is the caller's, with recovery done. Findings (NULL: none): of generations. */
-int pl_gc_run(struct pl_txdir *tx, const struct pleach_gc_options *options,
+/** As pleach_gc(). `tx` is the caller's, with recovery done; NULL with a dry run, which makes nothing. Findings
+ * (NULL: none): of generations. */
+int pl_gc_run(struct pl_store *store, struct pl_txdir *tx, const struct pleach_gc_options *options,
 	      struct pleach_gc_result *ret_result, struct pl_findings *ret_findings,
 	      struct pleach_error *error);
 

@@ -105,11 +105,16 @@ static int take_tree(struct pl_txdir *tx, struct pl_user_lookup *lookup, const s
 	return r;
 }
 
-int pl_tree_take(struct pl_txdir *tx, const struct pl_id *tree, struct pleach_error *error)
+int pl_tree_take(struct pl_txdir *tx, const struct pl_id *tree, const struct timespec *now,
+		 struct pleach_error *error)
 {
 	struct pl_user_lookup lookup = PL_USER_LOOKUP(tx->store, NULL);
-	int r = pl_fs_clock(tx->fd, &lookup.now);
+	int r = 0;
 
+	if (now)
+		lookup.now = *now;
+	else
+		r = pl_fs_clock(tx->fd, &lookup.now);
 	if (r < 0)
 		return pl_fail_sys(error, r, "cannot read the store's clock");
 	r = take_tree(tx, &lookup, tree, error);
@@ -337,5 +342,5 @@ void pl_spare_done(struct pl_txdir *tx, struct pl_spare *spare)
 	if (spare->pin.fd < 0)
 		return;
 	pl_pin_done(&spare->pin);
-	pl_tree_take(tx, &spare->pin.tree, &ignored);
+	pl_tree_take(tx, &spare->pin.tree, NULL, &ignored);
 }

@@ -620,7 +620,7 @@ static void clean_up(struct committing *m, bool committed, bool is_done)
 		pl_pin_done(m->c->base_pin);
 	pl_spare_done(m->c->tx, &m->spare);
 	if (put && !committed)
-		pl_tree_take(m->c->tx, &m->c->tree, &ignored);
+		pl_tree_take(m->c->tx, &m->c->tree, NULL, &ignored);
 	if (!m->c->is_locked)
 		pl_commit_tidy(m->c->ref, m->c->tx, is_done, committed);
 }

@@ -38,6 +38,37 @@ objects() {
 	[ "$(jq .objects <<<"$output")" -gt 0 ]
 }
 
+@test "gc -n and gc --why work where the store cannot be written, and change nothing" {
+	powerless true || skip "setpriv cannot take capabilities away"
+	garbage
+	local before
+	"$PLEACH" config keep=1
+	before=$(find store | sort)
+	find store -type d -not -regex '.*/trees/[^/]*/[0-9]+/tree.*' -exec chmod u-w {} +
+	run --separate-stderr powerless "$PLEACH" gc -n
+	same "$status $stderr" "0 "
+	like "${lines[1]}" "^would go: 0 trees, [0-9]+ objects?"
+	run --separate-stderr powerless "$PLEACH" gc --why site
+	same "$status $stderr" "0 "
+	like "$output" "the head: generation 2 of 'site'"
+	find store -type d -not -regex '.*/trees/[^/]*/[0-9]+/tree.*' -exec chmod u+w {} +
+	same "$(find store | sort)" "$before"
+}
+
+@test "gc -n writes nothing where it could, nor recovers" {
+	garbage
+	mkfifo at
+	"$PLEACH" run site -- sh -c 'echo at >at; sleep 1000' 3>&- &
+	local runner=$! line
+	read -r line <at
+	kill -KILL "$runner"
+	wait "$runner" || true
+	it 0 gc -n
+	same "$(find store/.pleach/tx -mindepth 1 -maxdepth 1 | wc -l)" 1
+	until it 0 gc; do :; done
+	same "$(ls store/.pleach/tx)" ""
+}
+
 @test "gc --json says what went and what stays" {
 	garbage
 	it 0 --json gc
