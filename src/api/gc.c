@@ -41,6 +41,35 @@ static int run(struct collection *c, struct pleach_error *error)
 		       : pl_store_with_reserve(c->store, collect, c, error);
 }
 
+/*
+ * Root may collect what is another user's, as that user: so what is made is his, and whatever he puts in the way
+ * (1. a directory is looked at, 2. he has a symlink there, 3. what is behind that is erased) leads to nothing that
+ * he could not reach by himself.
+ */
+static int run_as_owner(struct collection *c, struct pleach_error *error)
+{
+	struct pl_store *store = c->store;
+	struct pl_guise guise = {0};
+	struct stat st;
+	bool is_other = !store->is_owner && pl_uid() == 0;
+	int r = 0;
+
+	if (is_other) {
+		r = pl_fstat(store->fd, &st);
+		if (r >= 0)
+			r = pl_guise_begin(store->uid, st.st_gid, &guise);
+		if (r < 0)
+			return pl_fail_sys(error, r, "cannot act as the owner of '%s'",
+					   store->path);
+		store->is_owner = true;
+	}
+	r = run(c, error);
+	if (is_other)
+		store->is_owner = false;
+	pl_guise_end(&guise);
+	return r;
+}
+
 int pleach_gc(struct pleach_store *store, const struct pleach_gc_options *options,
 	      struct pleach_gc_result *ret_result, struct pleach_report **ret_report,
 	      struct pleach_error *error)
@@ -52,7 +81,7 @@ int pleach_gc(struct pleach_store *store, const struct pleach_gc_options *option
 
 	pl_assert(store);
 	PL_OPTIONS(o, options);
-	r = run(&c, error);
+	r = run_as_owner(&c, error);
 	if (r >= 0 && ret_report)
 		r = pl_report_new(&c.findings, ret_report, error);
 	pl_findings_done(&c.findings);

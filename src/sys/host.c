@@ -6,6 +6,8 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/fsuid.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <unistd.h>
 
@@ -19,6 +21,44 @@ uid_t pl_uid(void)
 gid_t pl_gid(void)
 {
 	return getegid();
+}
+
+/* By these two, which are a thread's alone: neither signals nor other threads are meant, and whoever can only act as
+ * that user cannot trace or kill us. The kernel has such a process leave no core, and hides its /proc: that comes back
+ * at the end. */
+static int act_as(uid_t uid, gid_t gid)
+{
+	(void)setfsgid(gid);
+	(void)setfsuid(uid);
+	/* They tell of no error, but what was set before: an invalid one sets nothing. */
+	return (uid_t)setfsuid((uid_t)-1) == uid && (gid_t)setfsgid((gid_t)-1) == gid ? 0 : -EPERM;
+}
+
+int pl_guise_begin(uid_t uid, gid_t gid, struct pl_guise *ret_guise)
+{
+	struct pl_guise guise = {.is_on = true};
+	int r;
+
+	guise.uid = (uid_t)setfsuid((uid_t)-1);
+	guise.gid = (gid_t)setfsgid((gid_t)-1);
+	guise.was_dumpable = prctl(PR_GET_DUMPABLE) == 1;
+	r = act_as(uid, gid);
+	if (r < 0)
+		pl_guise_end(&guise);
+	else
+		*ret_guise = guise;
+	return r;
+}
+
+void pl_guise_end(struct pl_guise *guise)
+{
+	if (!guise->is_on)
+		return;
+	/* Who would go on with less, or more, than he had must not go on. */
+	pl_assert(act_as(guise->uid, guise->gid) == 0);
+	if (guise->was_dumpable)
+		(void)prctl(PR_SET_DUMPABLE, 1);
+	*guise = (struct pl_guise){0};
 }
 
 bool pl_in_group(gid_t gid)

@@ -381,7 +381,16 @@ void pl_crew_leave(struct pl_crew *crew);
 
 uid_t pl_uid(void); /* effective */
 gid_t pl_gid(void);
-bool pl_in_group(gid_t gid); /* the effective group or a supplementary one */
+/** As whom the calling thread acts on files; what it makes is theirs. */
+struct pl_guise {
+	uid_t uid;
+	gid_t gid;
+	bool is_on, was_dumpable;
+};
+/** Acts as another user from now on, without root's powers over files. For root; -EPERM. */
+int pl_guise_begin(uid_t uid, gid_t gid, struct pl_guise *ret_guise);
+void pl_guise_end(struct pl_guise *guise); /* back; nothing for one that is all zero */
+bool pl_in_group(gid_t gid);		   /* the effective group or a supplementary one */
 void pl_user_name(uid_t uid, char *ret_name, size_t size); /* decimal where there is none */
 void pl_host_name(char *ret_name, size_t size);
 void pl_clock_wall(struct timespec *ret_now);	/* CLOCK_REALTIME */

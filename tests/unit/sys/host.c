@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 
+#include <sys/prctl.h>
+
 #include <signal.h>
 #include <sys/time.h>
 
@@ -109,6 +111,59 @@ static void a_process_has_a_number_and_a_user(void **state)
 	assert_int_equal(pl_uid(), geteuid());
 }
 
+static void in_a_guise_files_are_made_and_reached_as_by_another_user(void **state)
+{
+	struct scratch *s = *state;
+	struct pl_guise guise = {0};
+	struct stat st;
+	int dumpable;
+
+	if (geteuid() != 0)
+		SKIP("only root can act as somebody else");
+	dumpable = prctl(PR_GET_DUMPABLE);
+	assert_int_equal(fchmod(s->fd, 0777), 0);
+	assert_int_equal(make_file(s->fd, "secret", "x"), 0);
+	assert_int_equal(fchmodat(s->fd, "secret", 0600, 0), 0);
+	assert_int_equal(pl_guise_begin(65534, 65533, &guise), 0);
+	assert_int_equal(make_file(s->fd, "mine", "x"), 0);
+	assert_int_equal(pl_open(s->fd, "secret", O_RDONLY), -EACCES);
+	assert_int_equal(pl_uid(), 0); /* of files alone */
+	pl_guise_end(&guise);
+	assert_int_equal(pl_lstat(s->fd, "mine", &st), 0);
+	assert_int_equal(st.st_uid, 65534);
+	assert_int_equal(st.st_gid, 65533);
+	assert_int_equal(make_file(s->fd, "ours", "x"), 0);
+	assert_int_equal(pl_lstat(s->fd, "ours", &st), 0);
+	assert_int_equal(st.st_uid, 0);
+	assert_int_equal(prctl(PR_GET_DUMPABLE), dumpable);
+	pl_guise_end(&guise); /* nothing */
+}
+
+static int begin_as_nobody(struct scratch *s)
+{
+	struct pl_guise guise = {0};
+
+	(void)s;
+	CHECK(setresgid(65534, 65534, 65534) == 0 && setresuid(65534, 65534, 65534) == 0);
+	CHECK(pl_guise_begin(0, 0, &guise) == -EPERM);
+	CHECK(!guise.is_on);
+	return 0;
+}
+
+static void a_guise_is_for_root(void **state)
+{
+	int status;
+	pid_t pid;
+
+	if (geteuid() != 0)
+		SKIP("only root can become somebody else");
+	pid = fork();
+	if (pid == 0)
+		_exit(begin_as_nobody(*state));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 static void the_processors_are_those_that_this_process_may_run_on(void **state)
 {
 	cpu_set_t before, one;
@@ -135,6 +190,8 @@ int main(void)
 		TEST(a_sleep_is_as_long_as_it_was_said_signals_or_not),
 		TEST(random_names_are_24_digits_that_differ),
 		TEST(a_process_has_a_number_and_a_user),
+		TEST(in_a_guise_files_are_made_and_reached_as_by_another_user),
+		TEST(a_guise_is_for_root),
 		TEST(the_processors_are_those_that_this_process_may_run_on),
 	};
 
