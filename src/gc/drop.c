@@ -191,21 +191,37 @@ static bool has_others(const struct pl_ref *ref, int treedir_fd)
 	return has;
 }
 
+/*
+ * Without --now the generation stays a user until its grace is over: whoever retires it then finds that it was
+ * dropped. With others it stays so in any case (retire.c, I4). Under the exclusive lock, else 1. nobody else has the
+ * tree, 2. a publish on another ref finds it there, and notes its user, 3. ours goes, and nothing tells any more that
+ * somebody can be in it without a pin. Who is busy with it is such a one.
+ */
+static int forget_generation(struct pl_txdir *tx, struct pl_ref *ref, uint64_t n,
+			     const struct pl_id *tree, struct pleach_error *error)
+{
+	struct pl_pin pin = PL_PIN_NONE;
+	char user[128];
+	int r = pl_pin_try_exclusive(tx->store, tree, &pin, error);
+
+	if (r != PL_PIN_TAKEN)
+		return r < 0 ? r : 0;
+	pl_user_of_generation(ref, n, user);
+	if (!has_others(ref, pin.treedir_fd))
+		pl_user_remove(tx->store, pin.treedir_fd, user);
+	pl_pin_done(&pin);
+	return 0;
+}
+
 int pl_drop_release(struct pl_txdir *tx, struct pl_ref *ref, uint64_t n, const struct pl_id *tree,
 		    bool now, struct pleach_error *error)
 {
-	PL_CLOSE int treedir = pl_treedir_open(tx->store, tree);
-	char user[128];
+	int r = 0;
 
 	pl_use_forget(ref, n);
-	if (treedir == -ENOENT)
-		return 0;
-	/* Without --now the generation stays a user until its grace is over: whoever retires it then
-	 * finds that it was dropped. With others it stays so in any case (retire.c, I4). */
-	pl_user_of_generation(ref, n, user);
-	if (treedir >= 0 && now && !has_others(ref, treedir))
-		pl_user_remove(tx->store, treedir, user);
-	return pl_tree_take(tx, tree, NULL, error);
+	if (now)
+		r = forget_generation(tx, ref, n, tree, error);
+	return r < 0 ? r : pl_tree_take(tx, tree, NULL, error);
 }
 
 static int find_holder(struct pl_ref *ref, uint64_t n, uint64_t head, const struct pl_id *tree,
@@ -285,36 +301,46 @@ static int must_be_there(struct pl_ref *ref, uint64_t n, struct pleach_error *er
 	return r < 0 ? pl_fail_sys(error, r, "cannot look at ref '%s'", ref->name) : 0;
 }
 
-int pl_drop_generation(struct pl_txdir *tx, struct pl_ref *ref, uint64_t n,
-		       const struct pleach_drop_options *options,
-		       struct pleach_drop_result *ret_result, struct pleach_error *error)
+/* Under the ref lock, as far as the commit point. Its tree is *ret_tree. */
+static int drop_locked(struct pl_txdir *tx, struct pl_ref *ref, uint64_t n,
+		       const struct pleach_drop_options *options, struct pl_id *ret_tree,
+		       struct pleach_drop_result *result, struct pleach_error *error)
 {
-	struct pleach_drop_result result = {.size = ret_result->size, .generations = 1};
 	struct pl_record record;
-	struct pl_id tree;
 	uint64_t head;
-	int r = pl_ref_lock(ref, -1, error);
+	int r = pl_ref_settle(ref, tx, &head, error);
 
-	if (r < 0)
-		return r;
-	r = pl_ref_settle(ref, tx, &head, error);
 	if (r >= 0)
 		r = must_be_there(ref, n, error);
 	if (r >= 0)
 		r = pl_generation_read(ref, n, &record, error);
 	if (r < 0)
 		return r;
-	tree = record.tree;
+	*ret_tree = record.tree;
 	pl_record_done(&record);
-	r = check_generation(ref, n, head, &tree, options, error); /* I1 */
+	r = check_generation(ref, n, head, ret_tree, options, error); /* I1 */
 	if (r >= 0)
-		r = is_freed(ref, n, &tree, error);
+		r = is_freed(ref, n, ret_tree, error);
 	if (r > 0)
-		r = count_tree(tx->store, &tree, &result, error);
+		r = count_tree(tx->store, ret_tree, result, error);
 	if (r >= 0 && !options->dry_run)
 		r = pl_drop_mark(ref, &n, 1, error);
 	if (r >= 0 && !options->dry_run && options->force)
 		r = delete_tags(ref, n, error);
+	return r;
+}
+
+int pl_drop_generation(struct pl_txdir *tx, struct pl_ref *ref, uint64_t n,
+		       const struct pleach_drop_options *options,
+		       struct pleach_drop_result *ret_result, struct pleach_error *error)
+{
+	struct pleach_drop_result result = {.size = ret_result->size, .generations = 1};
+	struct pl_id tree;
+	int r = pl_ref_lock(ref, -1, error);
+
+	if (r < 0)
+		return r;
+	r = drop_locked(tx, ref, n, options, &tree, &result, error);
 	pl_ref_unlock(ref);
 	if (r < 0)
 		return r;
@@ -421,23 +447,31 @@ static int list_trees(struct pl_ref *ref, uint64_t head, struct pl_strings *ret_
 	return r < 0 ? pl_fail_memory(error) : 0;
 }
 
-static int remove_ref(struct pl_txdir *tx, struct pl_ref *ref, uint64_t head, bool now,
-		      struct pleach_error *error)
+/* The commit point, and what follows it, under the ref lock. */
+static int remove_locked(struct pl_txdir *tx, struct pl_ref *ref, uint64_t head, bool now,
+			 struct pl_strings *ret_ids, struct pleach_error *error)
 {
-	struct pl_strings ids = {0};
-	struct pl_id tree;
-	int r = list_trees(ref, head, &ids, error);
+	int r;
 
+	if (head == 0)
+		return pl_ref_remove(ref, tx, false, error);
+	r = list_trees(ref, head, ret_ids, error);
 	if (r >= 0)
 		r = link_last_record(tx, ref, head, error);
 	if (r >= 0)
 		r = pl_ref_remove(ref, tx, !now, error);
-	pl_ref_unlock(ref);
-	/* The trees of this ref: its users are gone now. */
-	for (size_t i = 0; r >= 0 && i < ids.n; i++)
-		if (pl_id_parse(ids.items[i], &tree) == 0)
+	return r;
+}
+
+/* The trees of this ref: its users are gone now. */
+static int take_all(struct pl_txdir *tx, const struct pl_strings *ids, struct pleach_error *error)
+{
+	struct pl_id tree;
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < ids->n; i++)
+		if (pl_id_parse(ids->items[i], &tree) == 0)
 			r = pl_tree_take(tx, &tree, NULL, error);
-	pl_strings_done(&ids);
 	return r < 0 ? r : 0;
 }
 
@@ -462,6 +496,7 @@ int pl_drop_ref(struct pl_txdir *tx, struct pl_ref *ref, const struct pleach_dro
 		struct pleach_drop_result *ret_result, struct pleach_error *error)
 {
 	struct pleach_drop_result result = {.size = ret_result->size};
+	struct pl_strings ids = {0};
 	uint64_t head;
 	int r = pl_ref_lock(ref, -1, error);
 
@@ -472,14 +507,13 @@ int pl_drop_ref(struct pl_txdir *tx, struct pl_ref *ref, const struct pleach_dro
 		r = must_have_no_tx(ref, error);
 	if (r >= 0)
 		r = check_ref(ref, head, options, &result, error); /* I1 */
-	if (r < 0)
-		return r;
-	*ret_result = result;
-	if (options->dry_run)
-		return 0;
-	if (head == 0) {
-		r = pl_ref_remove(ref, tx, false, error);
-		return r;
-	}
-	return remove_ref(tx, ref, head, options->now, error);
+	if (r >= 0)
+		*ret_result = result;
+	if (r >= 0 && !options->dry_run)
+		r = remove_locked(tx, ref, head, options->now, &ids, error);
+	pl_ref_unlock(ref);
+	if (r >= 0)
+		r = take_all(tx, &ids, error);
+	pl_strings_done(&ids);
+	return r < 0 ? r : 0;
 }
