@@ -4,6 +4,7 @@
  *
  * W1  What is missing, not ours or behind breaks no promise of the store: it is told as not verified, as
  *     with the public path. A directory of ours that is not its tree is a fault.
+ *     From inside of a transaction on the ref the workspace is seen there, and nothing can be said.
  * W2  Publishes go on meanwhile (K3). A directory is looked through by descriptors; if it was swapped or
  *     is being swapped, what was found in it is forgotten, and it is looked at again.
  */
@@ -171,6 +172,7 @@ static int check_ref(struct pl_checking *c, struct pl_ref *ref, dev_t dev,
 		     struct pleach_error *error)
 {
 	struct pl_attachment *records = NULL;
+	bool is_masked = pl_ref_is_masked(ref, NULL) == 1;
 	size_t n = 0;
 	int r = pl_attachment_list(ref, &records, &n, NULL);
 
@@ -180,7 +182,11 @@ static int check_ref(struct pl_checking *c, struct pl_ref *ref, dev_t dev,
 	for (size_t i = 0; r >= 0 && i < n; i++) {
 		struct shown_check s = {.c = c, .ref = ref, .record = &records[i], .dev = dev};
 
-		if (strcmp(records[i].mode, "symlink") != 0)
+		if (strcmp(records[i].mode, "symlink") == 0)
+			continue;
+		if (is_masked) /* W1 */
+			r = tell(&s, "is not seen from inside of a transaction on it", error);
+		else
 			r = check_attachment(&s, error);
 	}
 	c->ref = NULL;

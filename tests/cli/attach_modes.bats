@@ -588,3 +588,19 @@ teardown() {
 	same "$(inside cat there/a)" 50
 	same "$(stacked there)" 1
 }
+
+@test "check inside of a transaction says that what is attached is not seen from there" {
+	local path
+	own_namespace
+	two_generations
+	it 0 attach --mode exchange site there
+	it 0 attach --mode mount site mounted
+	# shellcheck disable=SC2016
+	it 3 run site -- sh -c '"$1" check >"$0" 2>&1' "$PWD/out" "$outside"
+	for path in there mounted; do
+		like "$(cat out)" "$PWD/$path: is not seen from inside of a transaction on it"
+	done
+	unlike "$(cat out)" "pleach status"
+	unlike "$(cat out)" "not ours"
+	it 0 check
+}
