@@ -46,6 +46,7 @@ static int add_rule(struct pl_merge_rules *rules, const char *text, size_t lengt
 	PL_BUFFER rule = {0};
 	struct pl_merge_rule r = {0};
 	char *colon;
+	int added;
 
 	pl_buffer_add(&rule, text, length);
 	if (!pl_buffer_string(&rule) || PL_ARRAY_GROW(rules->rules, rules->capacity, rules->n) < 0)
@@ -54,9 +55,10 @@ static int add_rule(struct pl_merge_rules *rules, const char *text, size_t lengt
 	if (!colon || !parse_policy(colon + 1, &r.policy))
 		return -EINVAL;
 	*colon = '\0';
-	if (pl_globs_add(&r.glob, (char *)rule.data) < 0) {
+	added = pl_globs_add(&r.glob, (char *)rule.data);
+	if (added < 0) {
 		pl_globs_done(&r.glob);
-		return -EINVAL;
+		return added;
 	}
 	rules->has_ignore |= r.policy == PL_MERGE_IGNORE;
 	rules->rules[rules->n++] = r;
