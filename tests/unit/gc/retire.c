@@ -10,45 +10,9 @@
 
 #include <cmocka.h>
 
-#include "tx/yard.h"
-
-struct store {
-	char path[YARD_PATH];
-	const struct yard *y;
-	unsigned next; /* content of the next tree */
-};
+#include "gc/generations.h"
 
 #define ONE_TO(n) for (unsigned g = 1; g <= (n); g++)
-
-static struct store make(const struct yard *y, const char *const *settings)
-{
-	struct store s = {.y = y};
-
-	(void)snprintf(s.path, sizeof(s.path), "%s/S", y->path);
-	make_store(s.path, settings);
-	return s;
-}
-
-static void publish_as(struct store *s, const char *ref, unsigned number)
-{
-	TEXT *source = text_of("%s/source", s->y->path);
-	TEXT *text = text_of("%u", number);
-	struct outcome o;
-
-	(void)mkdir(source, 0755);
-	put(source, "file", text);
-	put(source, "constant", "constant");
-	settle_dir(source, ".");
-	o = publish_at(s->path, ref, source);
-	must(&o, "publish");
-}
-
-/* Generations 1 to n, each with a tree of its own. */
-static void publish(struct store *s, unsigned n)
-{
-	for (unsigned i = 0; i < n; i++)
-		publish_as(s, "site", s->next++);
-}
 
 static char *tree_of(const struct store *s, const char *ref, unsigned generation)
 {
@@ -103,16 +67,6 @@ static void assert_placed(const struct store *s, unsigned n, const char *expecte
 		fail_msg("%s", trouble);
 }
 
-static void config(const struct store *s, const char *ref, const char *key, const char *value)
-{
-	struct outcome o;
-	struct pleach_store *store = open_at(s->path, &o);
-
-	o.r = pleach_config_set(store, ref, key, value, &o.error);
-	pleach_store_close(store);
-	must(&o, "config");
-}
-
 static int drop(const struct store *s, const char *rev, bool now)
 {
 	struct pleach_drop_options options = PLEACH_DROP_OPTIONS_INIT;
@@ -124,8 +78,6 @@ static int drop(const struct store *s, const char *rev, bool now)
 	pleach_store_close(store);
 	return o.r;
 }
-
-static const char *const without_grace[] = {"grace", "0", "spares", "0", NULL};
 
 /* ---- settings ---- */
 
