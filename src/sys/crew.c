@@ -23,6 +23,7 @@
 #include "sys/sys.h"
 
 #define SLOTS_EACH 16 /* slots for each of the crew, where nothing else is asked for */
+#define ENOUGH	   16 /* threads, where no number is asked for: disks and directories are shared */
 
 enum slot_state { SLOT_FREE, SLOT_QUEUED, SLOT_TAKEN, SLOT_DONE };
 struct slot {
@@ -215,6 +216,11 @@ static void give_up(struct pl_crew *crew)
 	free(crew);
 }
 
+static unsigned at_most(unsigned n, unsigned most)
+{
+	return n < most ? n : most;
+}
+
 int pl_crew_new(const struct pl_crew_work *work, unsigned jobs, struct pl_crew **ret_crew)
 {
 	struct pl_crew *crew = calloc(1, sizeof(*crew));
@@ -224,12 +230,10 @@ int pl_crew_new(const struct pl_crew_work *work, unsigned jobs, struct pl_crew *
 	pl_assert(work->run && work->deliver && work->task_size > 0);
 	crew->work = *work;
 	crew->is_explicit = jobs > 0;
-	crew->jobs = jobs > 0 ? jobs : pl_cpu_count();
-	if (crew->jobs > PL_CREW_MAX)
-		crew->jobs = PL_CREW_MAX;
-	crew->n_slots = crew->jobs == 1	  ? 1
-			: work->slots > 0 ? work->slots
-					  : crew->jobs * SLOTS_EACH;
+	crew->jobs = jobs > 0 ? at_most(jobs, PL_CREW_MAX) : at_most(pl_cpu_count(), ENOUGH);
+	crew->n_slots = crew->jobs * (work->slots_each > 0 ? work->slots_each : SLOTS_EACH);
+	if (crew->jobs == 1)
+		crew->n_slots = 1; /* no more are ever used */
 	if (make_rooms(crew) < 0) {
 		give_up(crew);
 		return -ENOMEM;

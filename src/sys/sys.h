@@ -329,7 +329,7 @@ int pl_lock_is_held(int fd, enum pl_lock_kind kind);
 /* ---- crew.c: work on several processors ---- */
 
 /** No crew is larger. */
-#define PL_CREW_MAX 64
+#define PL_CREW_MAX 32
 
 /**
  * What a crew does. A task is a slot of `task_size` bytes, zeroed at first and then as it was left, so that
@@ -352,13 +352,13 @@ struct pl_crew_work {
 	void (*worker_done)(void *self, void *worker); /* the same of each worker */
 	void *self;
 	size_t task_size, worker_size;
-	unsigned slots; /* how many tasks there can be at once, 0: some for each thread */
+	unsigned slots_each; /* how many tasks there can be at once for each thread, 0: some */
 	/* So many tasks are done before it is worth starting a thread, unless `jobs` asks for some. */
 	unsigned alone_until;
 };
 struct pl_crew;
 /**
- * `jobs`: the threads that work, the caller's one of them; 0: one for each processor; 1: the caller's alone,
+ * `jobs`: the threads that work, the caller's one of them; 0: one for each processor, up to 16; 1: the caller's alone,
  * which does each task when it is submitted. As many as can be had: without any it is as with 1. 0 or -ENOMEM.
  */
 int pl_crew_new(const struct pl_crew_work *work, unsigned jobs, struct pl_crew **ret_crew);
