@@ -95,6 +95,23 @@ int pl_meta_may_restore(const struct pl_meta *meta, char kind, const char **ret_
  * for what is right already.
  */
 int pl_meta_restore(int fd, const struct pl_meta *meta, char kind, const char **ret_why);
+/**
+ * What a new file is like before anything of it was set, as far as who made it can know: then it need not
+ * be looked at first.
+ */
+struct pl_fresh {
+	bool is_known;		/* else the rest means nothing */
+	bool is_without_xattrs; /* none are inherited where it was made */
+	uid_t uid;
+	gid_t gid;
+	mode_t mode;
+};
+/**
+ * pl_meta_restore() of a file that was just made, and is believed to be `fresh`. What comes out is read back
+ * as ever, and if it is not right, all is done as if nothing had been known.
+ */
+int pl_meta_restore_fresh(int fd, const struct pl_meta *meta, const struct pl_fresh *fresh,
+			  const char **ret_why);
 /** The same for dirfd/name of a kind that cannot be opened: symlink, FIFO, socket, device. */
 int pl_meta_restore_at(int dirfd, const char *name, const struct pl_meta *meta, char kind,
 		       const char **ret_why);

@@ -247,6 +247,10 @@ void pl_txdir_name(struct pl_txdir *tx, const char *prefix, char ret_name[32]);
  */
 int pl_txdir_claim(struct pl_txdir *tx, char kind, const struct pl_id *id,
 		   struct pleach_error *error);
+/** The same of several at once, at most so many: one write, and one fsync. */
+#define PL_CLAIMS_AT_ONCE 64
+int pl_txdir_claim_all(struct pl_txdir *tx, char kind, const struct pl_id *ids, size_t n,
+		       struct pleach_error *error);
 /** All that `from` has claimed is claimed by `to` as well, which may outlive it. */
 int pl_txdir_keep_claims(struct pl_txdir *from, struct pl_txdir *to, struct pleach_error *error);
 /**

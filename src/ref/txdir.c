@@ -166,26 +166,39 @@ static int open_claims(struct pl_txdir *tx)
 	return tx->claims_fd;
 }
 
-int pl_txdir_claim(struct pl_txdir *tx, char kind, const struct pl_id *id,
-		   struct pleach_error *error)
+/* Where the file stands cannot be told any more. (X2) */
+static int give_up_claims(struct pl_txdir *tx, int r, struct pleach_error *error)
 {
-	unsigned char entry[CLAIM_SIZE];
+	if (tx->claims_fd >= 0)
+		pl_close(tx->claims_fd);
+	tx->claims_fd = r;
+	pl_assert(tx->claims_fd != -EBADF);
+	return pl_fail_sys(error, r, "cannot write in '%s/.pleach/tx'", tx->store->path);
+}
+
+int pl_txdir_claim_all(struct pl_txdir *tx, char kind, const struct pl_id *ids, size_t n,
+		       struct pleach_error *error)
+{
+	unsigned char entries[CLAIM_SIZE * PL_CLAIMS_AT_ONCE];
 	int r = open_claims(tx);
 
 	pl_assert(kind == 'o' || kind == 'n' || kind == 't');
-	entry[0] = (unsigned char)kind;
-	memcpy(entry + 1, id->bytes, sizeof(id->bytes));
+	pl_assert(n > 0 && n <= PL_CLAIMS_AT_ONCE);
+	for (size_t i = 0; i < n; i++) {
+		entries[CLAIM_SIZE * i] = (unsigned char)kind;
+		memcpy(entries + CLAIM_SIZE * i + 1, ids[i].bytes, sizeof(ids[i].bytes));
+	}
 	if (r >= 0)
-		r = pl_write_full(tx->claims_fd, entry, sizeof(entry));
+		r = pl_write_full(tx->claims_fd, entries, CLAIM_SIZE * n);
 	if (r == 0 && !tx->store->fs.is_local)
 		r = pl_fsync(tx->claims_fd);
-	if (r == 0)
-		return 0;
-	if (tx->claims_fd >= 0)
-		pl_close(tx->claims_fd);
-	tx->claims_fd = r; /* X2 */
-	pl_assert(tx->claims_fd != -EBADF);
-	return pl_fail_sys(error, r, "cannot write in '%s/.pleach/tx'", tx->store->path);
+	return r == 0 ? 0 : give_up_claims(tx, r, error);
+}
+
+int pl_txdir_claim(struct pl_txdir *tx, char kind, const struct pl_id *id,
+		   struct pleach_error *error)
+{
+	return pl_txdir_claim_all(tx, kind, id, 1, error);
 }
 
 /* ---- claims, read ---- */

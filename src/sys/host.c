@@ -177,6 +177,24 @@ unsigned pl_cpu_count(void)
 	return n < 1 ? 1 : (unsigned)n;
 }
 
+/* umask(2) would set it, for other threads too. */
+mode_t pl_umask(void)
+{
+	static const char key[] = "\nUmask:\t";
+	PL_BUFFER status = {0};
+	const char *at;
+	mode_t mask = 0;
+
+	if (pl_read_file(AT_FDCWD, "/proc/self/status", 65536, &status) < 0 || status.length == 0)
+		return 0777;
+	at = strstr(pl_buffer_string(&status), key);
+	if (!at)
+		return 0777;
+	for (at += sizeof(key) - 1; *at >= '0' && *at <= '7'; at++)
+		mask = (mask << 3) | (mode_t)(*at - '0');
+	return mask & 0777;
+}
+
 int pl_boot_id(struct pl_buffer *b)
 {
 	return pl_read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 64, b);

@@ -402,6 +402,8 @@ int pl_random_name(char ret_name[25]);
 bool pl_is_random_name(const char *name); /* could be one */
 void pl_sleep_ms(unsigned ms);
 unsigned pl_cpu_count(void); /* at least 1 */
+/** The umask of this process, which is not touched. 0777 where that cannot be told (no /proc). */
+mode_t pl_umask(void);
 pid_t pl_pid(void);
 int pl_boot_id(struct pl_buffer *b); /* appends the id of this boot of the machine, a line */
 const char *pl_environment_get(const char *name); /* NULL: not set */

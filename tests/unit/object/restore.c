@@ -821,6 +821,103 @@ static void G8_what_did_not_take_is_found(void **state)
 	}
 }
 
+/* ---- what is known of a new file ---- */
+
+static struct pl_fresh as_created(const struct scratch *s)
+{
+	struct stat st;
+
+	assert_int_equal(fstat(s->fd, &st), 0);
+	return (struct pl_fresh){.is_known = true,
+				 .is_without_xattrs = true,
+				 .uid = geteuid(),
+				 .gid = st.st_mode & S_ISGID ? st.st_gid : getegid(),
+				 .mode = 0644};
+}
+
+/* R3 */
+static void what_is_known_of_a_new_file_costs_the_call_that_is_needed(void **state)
+{
+	struct scratch *s = *state;
+	const struct pl_meta meta = own_meta(0644, 1000000000, 5);
+	const struct pl_fresh fresh = as_created(s);
+	const char *why = NULL;
+	int fd = openat(s->fd, "f", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+
+	pl_seam_arm(&(struct pl_seam_plan){0});
+	assert_int_equal(pl_meta_restore_fresh(fd, &meta, &fresh, &why), 0);
+	assert_true(pl_seam_count() <=
+		    2); /* the mtime; the owner if the directory gave another group */
+	pl_seam_arm(NULL);
+	assert_has(fd, &meta);
+	close(fd);
+}
+
+/* R1, R3: it is believed in one thing only, that nothing was inherited. */
+static void G8_what_is_wrongly_known_of_a_new_file_does_no_harm(void **state)
+{
+	struct scratch *s = *state;
+	const struct pl_meta meta = own_meta(0640, 1000000000, 5);
+	const char *why = NULL;
+
+	for (unsigned i = 0; i < 4; i++) {
+		struct pl_fresh fresh = as_created(s);
+		int fd = scratch_file(s, "f", "x");
+
+		assert_int_equal(fchmod(fd, 0751), 0);
+		fresh.mode = i == 0 ? 0640 : i == 1 ? 04640 : 0751;
+		if (i == 2) { /* the file has, so it seems, the owner that it is to have */
+			fresh.uid = meta.uid;
+			fresh.gid = meta.gid;
+			if (geteuid() == 0)
+				assert_int_equal(fchown(fd, 1001, 1001), 0);
+		}
+		fresh.is_known = i < 3;
+		assert_int_equal(pl_meta_restore_fresh(fd, &meta, &fresh, &why), 0);
+		assert_has(fd, &meta);
+		close(fd);
+		assert_int_equal(unlinkat(s->fd, "f", 0), 0);
+	}
+}
+
+static void G8_attributes_that_may_be_inherited_or_are_wanted_are_looked_at(void **state)
+{
+	struct scratch *s = *state;
+	struct pl_meta meta = own_meta(0644, 1000000000, 5);
+	struct pl_fresh fresh = as_created(s);
+	const char *why = NULL;
+	PL_BUFFER xattrs = {0};
+	int fd;
+
+	need_user_xattrs(s);
+	fresh.is_without_xattrs = false;
+	fd = scratch_file(s, "f", "x");
+	assert_int_equal(fsetxattr(fd, "user.inherited", "1", 1, 0), 0);
+	assert_int_equal(pl_meta_restore_fresh(fd, &meta, &fresh, &why), 0);
+	assert_int_equal(count_xattrs(fd), 0);
+	fresh.is_without_xattrs = true;
+	add_xattr(&xattrs, "user.a", "1", 1);
+	use_xattrs(&meta, &xattrs);
+	assert_int_equal(pl_meta_restore_fresh(fd, &meta, &fresh, &why), 0);
+	assert_int_equal(count_xattrs(fd), 1);
+	close(fd);
+}
+
+static void what_fails_on_a_new_file_is_told_as_on_any(void **state)
+{
+	struct scratch *s = *state;
+	const struct pl_meta meta = own_meta(0644, 1000000000, 5);
+	const struct pl_fresh fresh = as_created(s);
+	const char *why = NULL;
+	int fd = scratch_file(s, "f", "x");
+
+	pl_seam_arm(&(struct pl_seam_plan){.fail_at = 1, .fail_on = true, .fail_errno = EIO});
+	assert_int_equal(pl_meta_restore_fresh(fd, &meta, &fresh, &why), -EIO);
+	assert_non_null(why);
+	pl_seam_arm(NULL);
+	close(fd);
+}
+
 /* ---- a file system that keeps less: ext4 with inodes of 128 bytes ---- */
 
 static bool mount_small_ext4(struct scratch *s)
@@ -932,6 +1029,10 @@ int main(void)
 		scratch_test(G8_a_setgid_bit_that_is_silently_dropped_is_refused),
 		scratch_test(G8_what_did_not_take_is_found),
 		scratch_test(G8_what_a_file_system_cannot_keep_is_refused_by_field),
+		scratch_test(what_is_known_of_a_new_file_costs_the_call_that_is_needed),
+		scratch_test(G8_what_is_wrongly_known_of_a_new_file_does_no_harm),
+		scratch_test(G8_attributes_that_may_be_inherited_or_are_wanted_are_looked_at),
+		scratch_test(what_fails_on_a_new_file_is_told_as_on_any),
 		cmocka_unit_test(root_may_everything_and_others_their_own),
 	};
 

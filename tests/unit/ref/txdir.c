@@ -98,6 +98,28 @@ static void claims_are_entries_of_33_bytes_in_order(void **state)
 	pl_txdir_end(&tx);
 }
 
+static void claims_that_are_made_at_once_are_one_write(void **state)
+{
+	STORE *store = open_store(*state, "a");
+	struct pl_txdir tx = begin(store, "test");
+	static struct pl_id ids[PL_CLAIMS_AT_ONCE];
+	PL_BUFFER claims = {0};
+
+	for (size_t i = 0; i < PL_CLAIMS_AT_ONCE; i++)
+		pl_hash_of(&i, sizeof(i), &ids[i]);
+	pl_seam_arm(&(struct pl_seam_plan){0});
+	assert_int_equal(pl_txdir_claim_all(&tx, 'o', ids, PL_CLAIMS_AT_ONCE, NULL), 0);
+	assert_int_equal(pl_seam_count_of(PL_CALL_WRITE), 1);
+	pl_seam_arm(NULL);
+	assert_int_equal(pl_read_file(tx.fd, "claims", 10000, &claims), 0);
+	assert_int_equal(claims.length, 33 * PL_CLAIMS_AT_ONCE);
+	for (size_t i = 0; i < PL_CLAIMS_AT_ONCE; i++) {
+		assert_int_equal(claims.data[33 * i], 'o');
+		assert_memory_equal(claims.data + 33 * i + 1, ids[i].bytes, 32);
+	}
+	pl_txdir_end(&tx);
+}
+
 static void after_a_claim_that_failed_none_is_written_any_more(void **state)
 {
 	STORE *store = open_store(*state, "a");
@@ -288,6 +310,7 @@ int main(void)
 		TEST(what_is_one_line_of_bounded_length),
 		TEST(names_inside_are_never_given_twice),
 		TEST(claims_are_entries_of_33_bytes_in_order),
+		TEST(claims_that_are_made_at_once_are_one_write),
 		TEST(after_a_claim_that_failed_none_is_written_any_more),
 		TEST(a_claims_file_that_cannot_be_made_fails_the_claim),
 		TEST(claims_are_synced_before_the_look_where_others_may_see_late),

@@ -180,6 +180,18 @@ static void the_processors_are_those_that_this_process_may_run_on(void **state)
 	assert_int_equal(sched_setaffinity(0, sizeof(before), &before), 0);
 }
 
+static void the_umask_is_told_and_not_touched(void **state)
+{
+	static const mode_t masks[] = {0, 022, 027, 0777};
+	mode_t before = umask(0);
+
+	for (size_t i = 0; i < PL_ARRAY_LEN(masks); i++) {
+		(void)umask(masks[i]);
+		assert_int_equal(pl_umask(), masks[i]);
+		assert_int_equal(umask(before), masks[i]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -193,6 +205,7 @@ int main(void)
 		TEST(in_a_guise_files_are_made_and_reached_as_by_another_user),
 		TEST(a_guise_is_for_root),
 		TEST(the_processors_are_those_that_this_process_may_run_on),
+		TEST(the_umask_is_told_and_not_touched),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
