@@ -1,8 +1,9 @@
 /*
  * Reading one file of a source: its metadata and content, as one consistent reading.
  *
- * I1  What is stored is what was there between two looks that agree: fstat before the first byte and
- *     after the last, on size, mtime and ctime. Else it is read again, TRIES times, then refused.
+ * I1  What is stored is what was there between two looks that agree: before it is opened (lstat) and
+ *     after the last byte (fstat), on the inode, its mode, owner, size, mtime and ctime. Else it is read
+ *     again, between two looks through one descriptor, TRIES times, then refused.
  *     Two looks within one tick of the clock agree whatever happened between them, so a file that
  *     changed in the tick in which it is read is read again in a later one, unless nobody is there who
  *     could change it (is_quiet).
@@ -25,7 +26,8 @@
 int pl_ingest_init(struct pl_ingest *ingest, struct pl_stage *stage, enum pl_rule rule,
 		   const char *label)
 {
-	*ingest = (struct pl_ingest){.stage = stage, .rule = rule, .label = label};
+	*ingest = (struct pl_ingest){
+		.stage = stage, .rule = rule, .label = label, .is_root = pl_uid() == 0};
 	return pl_hash_new(&ingest->hash);
 }
 
@@ -77,9 +79,10 @@ static int may_restore(struct pl_ingest *ingest, const struct pl_meta *meta, cha
 		       const char *path, struct pleach_error *error)
 {
 	const char *why = NULL;
-	int r = pl_meta_may_restore(meta, kind, &why);
 
-	if (r < 0 && ingest->stage->mode != PL_STAGE_NOWHERE)
+	if (ingest->is_root || ingest->stage->mode == PL_STAGE_NOWHERE)
+		return 0;
+	if (pl_meta_may_restore(meta, kind, &why) < 0)
 		return refuse(ingest, path, why ? why : "not permitted", error);
 	return 0;
 }
@@ -98,9 +101,10 @@ static int shape(struct pl_ingest *ingest, char kind, struct pl_meta *meta)
 
 static bool same_reading(const struct stat *a, const struct stat *b)
 {
-	return a->st_size == b->st_size && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
-	       a->st_mtim.tv_nsec == b->st_mtim.tv_nsec && a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
-	       a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+	return pl_same_inode(a, b) && a->st_mode == b->st_mode && a->st_uid == b->st_uid &&
+	       a->st_gid == b->st_gid && a->st_size == b->st_size &&
+	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+	       a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
 /* Did the file change so shortly before `now` that a further change may not show in its times? */
@@ -128,33 +132,51 @@ static int unchanged_since(const struct pl_ingest *ingest, int fd, const struct 
 	return -EAGAIN;
 }
 
+static int fail_write(struct pl_ingest *ingest, int r, const char *path, struct pleach_error *error)
+{
+	return fail_at(ingest, r, "cannot write", path, " into the store", error);
+}
+
 /* Gives the staged file its metadata and keeps it. */
-static int finish_file(struct pl_ingest *ingest, int fd, const char *path, const struct pl_entry *e,
-		       const struct pl_id *object, struct pleach_error *error)
+static int finish_file(struct pl_ingest *ingest, const struct pl_stage_file *file, const char *path,
+		       const struct pl_entry *e, struct pleach_error *error)
 {
 	const char *why = NULL;
-	int r = pl_meta_restore(fd, &e->meta, PLEACH_FILE, &why);
+	struct pl_id object;
+	int r = pl_meta_restore_fresh(file->fd, &e->meta, &file->fresh, &why);
 
 	if (r == -EPERM || r == -E2BIG)
 		return refuse(ingest, path, why ? why : "not permitted", error);
 	if (r < 0)
 		return fail_at(ingest, r, "cannot set the metadata of", path, " in the store",
 			       error);
-	r = pl_stage_keep(ingest->stage, path, fd, object, e->size);
-	return r < 0 ? fail_at(ingest, r, "cannot write", path, " into the store", error) : 0;
+	pl_entry_object(e, &object);
+	r = pl_stage_file_keep(ingest->stage, file, &object);
+	if (r < 0)
+		return fail_write(ingest, r, path, error);
+	return r > 0 ? PL_INGESTED_NEW : PL_INGESTED;
 }
 
-static int write_small(struct pl_ingest *ingest, const char *path, const struct pl_entry *e,
-		       const struct pl_id *object, struct pleach_error *error)
+int pl_ingest_store(struct pl_ingest *ingest, struct pl_stage_dir *dir, const char *path,
+		    const struct pl_entry *entry, const void *content, struct pleach_error *error)
 {
-	PL_CLOSE int fd = -EBADF;
-	int r = pl_stage_create(ingest->stage, path, &fd);
+	struct pl_stage_file file = {.fd = -EBADF};
+	struct pl_id object;
+	int r;
 
+	pl_entry_object(entry, &object);
+	r = pl_stage_look(ingest->stage, &object, error);
+	if (r != 0)
+		return r < 0 ? r : PL_INGESTED;
+	r = pl_stage_file_make(ingest->stage, dir, ingest->worker, path, entry->meta.mode, &file);
 	if (r >= 0)
-		r = pl_write_full(fd, ingest->content.data, ingest->content.length);
+		r = pl_write_full(file.fd, content, entry->size);
 	if (r < 0)
-		return fail_at(ingest, r, "cannot write", path, " into the store", error);
-	return finish_file(ingest, fd, path, e, object, error);
+		r = fail_write(ingest, r, path, error);
+	else
+		r = finish_file(ingest, &file, path, entry, error);
+	pl_closep(&file.fd);
+	return r;
 }
 
 /* Small files are read whole: what the store has is then never written. */
@@ -162,47 +184,48 @@ static int read_small(struct pl_ingest *ingest, int fd, const struct stat *st, c
 		      struct pl_entry *e, struct pleach_error *error)
 {
 	struct pl_buffer *content = &ingest->content;
-	struct pl_id object;
+	unsigned char *to = pl_buffer_reserve(content, e->size);
 	ssize_t n;
 	int r;
 
-	pl_buffer_truncate(content, 0);
-	if (!pl_buffer_reserve(content, e->size + 1))
+	if (!to)
 		return pl_fail_memory(error);
-	n = pl_read_full(fd, content->data, e->size + 1);
+	n = pl_read_full(fd, to, e->size);
 	if (n < 0)
 		return fail_at(ingest, (int)n, "cannot read", path, "", error);
 	if ((uint64_t)n != e->size)
 		return -EAGAIN;
-	content->length = (size_t)n;
-	r = unchanged_since(ingest, fd, st);
+	r = unchanged_since(ingest, fd, st); /* one that has grown, too */
 	if (r < 0)
 		return r;
-	pl_hash_of(content->data, content->length, &e->hash);
+	pl_hash_of(to, e->size, &e->hash);
 	if (ingest->stage->mode == PL_STAGE_NOWHERE)
-		return 0;
-	pl_entry_object(e, &object);
-	r = pl_stage_has_object(ingest->stage, &object, error);
-	return r == 0 ? write_small(ingest, path, e, &object, error) : r < 0 ? r : 0;
+		return PL_INGESTED;
+	content->length += e->size;
+	return PL_INGESTED_CONTENT;
 }
 
 /* Copies data segment by segment, so that holes stay holes, hashing what is read. */
 static int copy_hashed(struct pl_ingest *ingest, int from, int to, uint64_t size)
 {
+	unsigned char *chunk = pl_buffer_reserve(&ingest->content, CHUNK);
 	uint64_t done = 0;
+
+	if (!chunk)
+		return -ENOMEM;
 
 	while (done < size) {
 		size_t want = size - done < CHUNK ? (size_t)(size - done) : CHUNK;
-		ssize_t n = pl_pread_sparse(from, ingest->content.data, want, done);
+		ssize_t n = pl_pread_sparse(from, chunk, want, done);
 		int r = 0;
 
 		if (n < 0)
 			return (int)n;
 		if ((size_t)n != want || ingest->stage->store->cancelled)
 			return (size_t)n != want ? -EAGAIN : -EINTR;
-		pl_hash_add(ingest->hash, ingest->content.data, want); /* I2 */
+		pl_hash_add(ingest->hash, chunk, want); /* I2 */
 		if (to >= 0)
-			r = pl_pwrite_full(to, ingest->content.data, want, done);
+			r = pl_pwrite_full(to, chunk, want, done);
 		if (r < 0)
 			return r;
 		done += want;
@@ -227,44 +250,48 @@ static int copy_sparse(struct pl_ingest *ingest, int from, int to, uint64_t size
 	return r < 0 ? r : copy_hashed(ingest, to, -EBADF, size);
 }
 
-static int read_large(struct pl_ingest *ingest, int fd, const struct stat *st, const char *path,
-		      struct pl_entry *e, struct pleach_error *error)
+static int copy_large(struct pl_ingest *ingest, int from, int to, const struct stat *st,
+		      struct pl_entry *e)
+{
+	int r;
+
+	if (to >= 0 && is_sparse(st))
+		r = copy_sparse(ingest, from, to, e->size);
+	else
+		r = copy_hashed(ingest, from, to, e->size);
+	pl_hash_end(ingest->hash, &e->hash);
+	return r < 0 ? r : unchanged_since(ingest, from, st);
+}
+
+/* A large one is written before its id is known; what the store has is removed again. */
+static int read_large(struct pl_ingest *ingest, struct pl_stage_dir *dir, int fd,
+		      const struct stat *st, const char *path, struct pl_entry *e,
+		      struct pleach_error *error)
 {
 	bool store = ingest->stage->mode != PL_STAGE_NOWHERE;
-	PL_CLOSE int to = -EBADF;
+	struct pl_stage_file file = {.fd = -EBADF};
 	struct pl_id object;
-	int r = 0;
+	int r = 0, discarded = 0;
 
-	pl_buffer_truncate(&ingest->content, 0);
-	if (!pl_buffer_reserve(&ingest->content, CHUNK))
-		return pl_fail_memory(error);
 	if (store)
-		r = pl_stage_create(ingest->stage, path, &to);
+		r = pl_stage_file_make(ingest->stage, dir, ingest->worker, path, 0600, &file);
 	if (r < 0)
-		return fail_at(ingest, r, "cannot write", path, " into the store", error);
-	if (store && is_sparse(st))
-		r = copy_sparse(ingest, fd, to, e->size);
-	else
-		r = copy_hashed(ingest, fd, to, e->size);
-	pl_hash_end(ingest->hash, &e->hash);
-	if (r >= 0)
-		r = unchanged_since(ingest, fd, st);
+		return fail_write(ingest, r, path, error);
+	r = copy_large(ingest, fd, file.fd, st, e);
 	if (r < 0 && r != -EAGAIN)
 		fail_at(ingest, r, "cannot copy", path, " into the store", error);
 	if (r >= 0 && store) {
 		pl_entry_object(e, &object);
 		r = pl_stage_has_object(ingest->stage, &object, error);
-		if (r == 0)
-			return finish_file(ingest, to, path, e, &object, error);
 	}
-	if (store) {
-		int discarded = pl_stage_discard(ingest->stage, path);
-
-		if (r >= 0 && discarded < 0)
-			return fail_at(ingest, discarded, "cannot remove a copy of", path, "",
-				       error);
-	}
-	return r < 0 ? r : 0;
+	if (r == 0 && store)
+		r = finish_file(ingest, &file, path, e, error);
+	else if (store)
+		discarded = pl_stage_file_discard(ingest->stage, &file);
+	pl_closep(&file.fd);
+	if (r >= 0 && discarded < 0)
+		return fail_at(ingest, discarded, "cannot remove a copy of", path, "", error);
+	return r < 0 ? r : r == PL_INGESTED_NEW ? r : PL_INGESTED;
 }
 
 /* ---- taken over ---- */
@@ -277,19 +304,16 @@ static bool may_take_over(const struct pl_ingest *ingest, int fd)
 	       pl_file_has_writers(fd, &has_asked) == 0; /* I4 */
 }
 
-/* The file itself becomes the object, with the metadata of the entry and no other. 1; 0: it has to be copied. */
+/* The file itself becomes the object, with the metadata of the entry and no other. PL_INGESTED_CONTENT: it has
+ * to be copied. */
 static int take_over(struct pl_ingest *ingest, int dirfd, const char *name, int fd,
 		     const struct stat *st, const char *path, struct pl_entry *e,
 		     struct pleach_error *error)
 {
 	struct pl_id object;
 	const char *why;
-	int r;
+	int r = copy_hashed(ingest, fd, -EBADF, e->size);
 
-	pl_buffer_truncate(&ingest->content, 0);
-	if (!pl_buffer_reserve(&ingest->content, CHUNK))
-		return pl_fail_memory(error);
-	r = copy_hashed(ingest, fd, -EBADF, e->size);
 	pl_hash_end(ingest->hash, &e->hash);
 	if (r >= 0)
 		r = unchanged_since(ingest, fd, st);
@@ -298,30 +322,50 @@ static int take_over(struct pl_ingest *ingest, int dirfd, const char *name, int 
 	pl_entry_object(e, &object);
 	r = pl_stage_has_object(ingest->stage, &object, error);
 	if (r != 0)
-		return r;
+		return r < 0 ? r : PL_INGESTED;
 	r = pl_meta_restore(fd, &e->meta, PLEACH_FILE, &why);
 	if (r >= 0)
-		r = pl_stage_adopt(ingest->stage, dirfd, name, &object, e->size);
-	return r >= 0;
+		r = pl_stage_adopt(ingest->stage, dirfd, name, &object);
+	return r >= 0 ? PL_INGESTED_NEW : PL_INGESTED_CONTENT;
 }
 
-/* One reading of a regular file. -EAGAIN: it changed meanwhile. 1: it is gone. */
-static int read_file_once(struct pl_ingest *ingest, int dirfd, const char *name, const char *path,
-			  struct stat *st, struct pl_entry *e, struct pleach_error *error)
+static int read_content(struct pl_ingest *ingest, struct pl_stage_dir *dir, int dirfd,
+			const char *name, int fd, const struct stat *st, const char *path,
+			struct pl_entry *e, struct pleach_error *error)
+{
+	e->size = (uint64_t)st->st_size;
+	if (e->size == 0) {
+		e->hash = pl_hash_empty;
+		return unchanged_since(ingest, fd, st);
+	}
+	if (may_take_over(ingest, fd)) {
+		int r = take_over(ingest, dirfd, name, fd, st, path, e, error);
+
+		if (r != PL_INGESTED_CONTENT)
+			return r;
+	}
+	if (e->size <= SMALL && !is_sparse(st))
+		return read_small(ingest, fd, st, path, e, error);
+	return read_large(ingest, dir, fd, st, path, e, error);
+}
+
+/* One reading of a regular file. -EAGAIN: it changed meanwhile, or since `st`; `looks`: then that is had
+ * from the open file first. */
+static int read_file_once(struct pl_ingest *ingest, struct pl_stage_dir *dir, int dirfd,
+			  const char *name, const char *path, bool looks, struct stat *st,
+			  struct pl_entry *e, struct pleach_error *error)
 {
 	/* O_NONBLOCK: it may have become a FIFO since it was looked at. */
 	PL_CLOSE int fd = pl_open(dirfd, name, O_RDONLY | O_NONBLOCK);
-	int r;
+	int r = fd;
 
 	if (fd == -ENOENT)
-		return 1;
+		return PL_INGESTED_GONE;
 	if (fd == -ELOOP)
 		return -EAGAIN;
 	pl_clock_coarse(&ingest->started);
-	if (fd >= 0)
+	if (fd >= 0 && looks)
 		r = pl_fstat(fd, st);
-	else
-		r = fd;
 	if (r >= 0 && !S_ISREG(st->st_mode))
 		return -EAGAIN;
 	if (r >= 0)
@@ -333,21 +377,7 @@ static int read_file_once(struct pl_ingest *ingest, int dirfd, const char *name,
 	if (r < 0)
 		return fail_at(ingest, r, "cannot read", path, "", error);
 	r = may_restore(ingest, &e->meta, PLEACH_FILE, path, error); /* I3 */
-	if (r < 0)
-		return r;
-	e->size = (uint64_t)st->st_size;
-	if (e->size == 0) {
-		e->hash = pl_hash_empty;
-		return unchanged_since(ingest, fd, st);
-	}
-	if (may_take_over(ingest, fd)) {
-		r = take_over(ingest, dirfd, name, fd, st, path, e, error);
-		if (r != 0)
-			return r < 0 ? r : 0;
-	}
-	if (e->size <= SMALL && !is_sparse(st))
-		return read_small(ingest, fd, st, path, e, error);
-	return read_large(ingest, fd, st, path, e, error);
+	return r < 0 ? r : read_content(ingest, dir, dirfd, name, fd, st, path, e, error);
 }
 
 /* Everything else: no content, metadata by name. */
@@ -362,7 +392,7 @@ static int read_other_once(struct pl_ingest *ingest, int dirfd, const char *name
 		if (r == -EINVAL)
 			return -EAGAIN;
 		if (r == -ENOENT)
-			return 1;
+			return PL_INGESTED_GONE;
 		if (r < 0)
 			return fail_at(ingest, r, "cannot read the link", path, "", error);
 		if (ingest->target.length == 0 || ingest->target.length > PL_TARGET_MAX)
@@ -378,7 +408,7 @@ static int read_other_once(struct pl_ingest *ingest, int dirfd, const char *name
 	if (r >= 0)
 		r = shape(ingest, e->kind, &e->meta);
 	if (r == -ENOENT)
-		return 1;
+		return PL_INGESTED_GONE;
 	if (r == -EAGAIN)
 		return r;
 	if (r < 0)
@@ -386,8 +416,9 @@ static int read_other_once(struct pl_ingest *ingest, int dirfd, const char *name
 	return may_restore(ingest, &e->meta, e->kind, path, error); /* I3 */
 }
 
-int pl_ingest_entry(struct pl_ingest *ingest, int dirfd, const char *name, const char *path,
-		    struct stat *st, struct pl_entry *ret_entry, struct pleach_error *error)
+int pl_ingest_read(struct pl_ingest *ingest, struct pl_stage_dir *dir, int dirfd, const char *name,
+		   const char *path, struct stat *st, struct pl_entry *ret_entry,
+		   struct pleach_error *error)
 {
 	struct pl_entry e;
 	int r = -EAGAIN;
@@ -402,11 +433,11 @@ int pl_ingest_entry(struct pl_ingest *ingest, int dirfd, const char *name, const
 				       "'%s' has become a directory while it was read",
 				       shown(ingest, path));
 		if (e.kind == PLEACH_FILE)
-			r = read_file_once(ingest, dirfd, name, path, st, &e, error);
+			r = read_file_once(ingest, dir, dirfd, name, path, i > 0, st, &e, error);
 		else
 			r = read_other_once(ingest, dirfd, name, path, st, &e, error);
 		if (r == -EAGAIN && pl_lstat(dirfd, name, st) == -ENOENT)
-			return 1;
+			return PL_INGESTED_GONE;
 	}
 	if (r == -EAGAIN) {
 		pl_fail(error, PLEACH_FAILED, r, "'%s' kept changing while it was read",
@@ -414,9 +445,36 @@ int pl_ingest_entry(struct pl_ingest *ingest, int dirfd, const char *name, const
 		pl_error_path(error, path);
 		pl_hint(error, "stop what writes it, or leave it out with --exclude");
 	}
-	if (r == 0)
+	if (r >= 0)
 		*ret_entry = e;
 	return r;
+}
+
+int pl_ingest_entry(struct pl_ingest *ingest, struct pl_stage_dir *dir, int dirfd, const char *name,
+		    const char *path, struct stat *st, struct pl_entry *ret_entry,
+		    struct pleach_error *error)
+{
+	struct pl_id object;
+	int r;
+
+	pl_buffer_truncate(&ingest->content, 0);
+	r = pl_ingest_read(ingest, dir, dirfd, name, path, st, ret_entry, error);
+	if (r == PL_INGESTED_GONE)
+		return 1;
+	if (r == PL_INGESTED_CONTENT || r == PL_INGESTED_NEW)
+		pl_entry_object(ret_entry, &object);
+	if (r == PL_INGESTED_CONTENT) {
+		r = pl_stage_claim_objects(ingest->stage, &object, 1, error);
+		if (r >= 0)
+			r = pl_ingest_store(ingest, dir, path, ret_entry, ingest->content.data,
+					    error);
+	}
+	if (r == PL_INGESTED_NEW) {
+		r = pl_stage_note(ingest->stage, path, &object, ret_entry->size);
+		if (r < 0)
+			fail_write(ingest, r, path, error);
+	}
+	return r < 0 ? r : 0;
 }
 
 int pl_ingest_directory(struct pl_ingest *ingest, int fd, const char *path, const struct stat *st,

@@ -38,7 +38,6 @@ struct pl_links {
 	struct pl_buffer paths, bodies;
 	size_t *open; /* links with two names and more that were not handed out */
 	size_t n_open, open_capacity;
-	size_t current; /* link that was met last */
 	bool is_exact;
 	struct pl_map ahead; /* key -> names, from the walk ahead */
 	struct pl_entry entry;
@@ -126,7 +125,8 @@ static uint64_t expected_of(struct pl_links *links, const struct stat *st)
 	return ahead ? *ahead : st->st_nlink;
 }
 
-static int meet_first(struct pl_links *links, const struct stat *st, const char *path)
+static int meet_first(struct pl_links *links, const struct stat *st, const char *path,
+		      size_t *ret_link)
 {
 	struct key key = key_of(st);
 	struct link *link;
@@ -138,44 +138,51 @@ static int meet_first(struct pl_links *links, const struct stat *st, const char 
 		.key = key, .expected = expected_of(links, st), .common = directory_length(path)};
 	if (pl_map_put(&links->map, &key, links->n) < 0)
 		return -ENOMEM;
-	links->current = links->n++;
+	*ret_link = links->n++;
 	return add_member(links, link, path);
 }
 
-int pl_links_meet(struct pl_links *links, const struct stat *st, const char *path,
-		  const struct pl_entry **ret_entry)
+int pl_links_meet(struct pl_links *links, const struct stat *st, const char *path, size_t *ret_link)
 {
 	struct key key = key_of(st);
 	uint64_t *at = pl_map_get(&links->map, &key);
-	struct pl_reader reader;
 	struct link *link;
 	int r;
 
 	if (!at)
-		return meet_first(links, st, path);
+		return meet_first(links, st, path, ret_link);
 	link = &links->links[*at];
-	links->current = (size_t)*at;
 	if (link->met == 1) {
 		if (PL_ARRAY_GROW(links->open, links->open_capacity, links->n_open) < 0)
 			return -ENOMEM;
-		links->open[links->n_open++] = links->current;
+		links->open[links->n_open++] = (size_t)*at;
 	}
 	link->common = common_length(path_of(links, link->first), link->common, path);
 	r = add_member(links, link, path);
-	if (r < 0 || link->length == 0)
-		return r;
+	*ret_link = (size_t)*at;
+	return r < 0 ? r : 1;
+}
+
+const struct pl_entry *pl_links_entry(struct pl_links *links, size_t number)
+{
+	const struct link *link = &links->links[number];
+	struct pl_reader reader;
+	int r;
+
+	pl_assert(number < links->n);
+	if (link->length == 0)
+		return NULL;
 	reader = pl_reader_of(links->bodies.data + link->body, link->length);
 	r = pl_entry_decode(&reader, &links->entry);
 	pl_assert(r == 0); /* our own encoding */
-	*ret_entry = &links->entry;
-	return 1;
+	return &links->entry;
 }
 
-int pl_links_set_entry(struct pl_links *links, const struct pl_entry *entry)
+int pl_links_set_entry(struct pl_links *links, size_t number, const struct pl_entry *entry)
 {
-	struct link *link = &links->links[links->current];
+	struct link *link = &links->links[number];
 
-	pl_assert(links->current < links->n);
+	pl_assert(number < links->n);
 	if (link->length > 0)
 		return 0;
 	link->body = links->bodies.length;

@@ -1,47 +1,50 @@
 /*
- * A directory tree read into nodes, in one pass, depth first in the byte order of paths (the order of
- * pl_cursor and of layouts, so that the first member of a group is the same for all of them).
+ * The walk of a scan: through a directory tree in one pass, depth first in the byte order of paths (the
+ * order of pl_cursor and of layouts, so that the first member of a group is the same for all of them). What
+ * it meets goes to the assembly, which makes nodes of it (assembly.c), by way of those who read files
+ * (stretch.c): the walk may be some of them ahead.
  *
- * I1  Memory: the listings and entries of the directories from the root to where the scan is.
+ * I1  Memory: the listings of the directories from the root to where the walk is, and what is on its way.
  * I2  A file whose entry is in the cache, or stands at the same path of the base, is not opened.
  * I3  What is not the same entry at the same path of the base is claimed (stage.c) before it is looked
  *     for: with a cache hit, too, since the store may have lost the object since.
  * I4  A name that vanishes while the scan goes on was never there; nothing else that goes wrong is
  *     passed over.
+ * I5  What fails is what fails first in the order of the walk: so a failure of the walk itself is told only
+ *     when all that it has met before is assembled.
  */
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
 
-#include "source/source.h"
+#include "source/scanning.h"
 
 struct frame {
 	struct pl_listing listing;
 	size_t next;
 	dev_t dev;
-	struct pl_meta meta;
-	struct pl_buffer xattrs;
-	struct pl_node_builder builder;
 	struct pl_node base;
 	bool has_base;
 	size_t base_cursor;
 	struct pl_entry base_entry;
 	bool has_base_entry;
+	struct pl_scan_dir *dir; /* NULL: nothing in it has had to be read */
 };
 struct scanner {
 	const struct pl_scan *scan;
 	struct pl_scan_result *result;
 	struct pl_node_source base_nodes;
-	struct pl_node_sink sink;
 	struct pl_walk walk;
 	struct frame *frames;
 	size_t n, capacity;
-	struct pl_buffer path, node;
-	struct pl_ingest ingest;
+	struct pl_buffer path, xattrs;
 	struct pl_links *links;
 	struct pl_cache *cache;
+	struct pl_assembly assembly;
+	struct pl_stretching stretching;
+	bool has_stretching;
 	struct stat store_root;
-	uint64_t done, done_bytes;
+	uint64_t done;
 };
 
 static const char *here(struct scanner *s)
@@ -64,7 +67,8 @@ static bool is_same_fs(const struct scanner *s, int fd, const struct stat *st)
 	return s->n < 2 || st->st_dev == s->frames[s->n - 2].dev || pl_subvolume_is(fd) == 1;
 }
 
-static int read_directory_meta(struct scanner *s, struct frame *f, struct pleach_error *error)
+static int read_directory_meta(struct scanner *s, struct frame *f, struct pl_meta *meta,
+			       struct pleach_error *error)
 {
 	int fd = pl_walk_fd(&s->walk);
 	const char *why = NULL;
@@ -85,13 +89,13 @@ static int read_directory_meta(struct scanner *s, struct frame *f, struct pleach
 		return -EXDEV;
 	}
 	if (r >= 0)
-		r = pl_meta_read(fd, &st, s->scan->rule, &f->xattrs, &f->meta);
+		r = pl_meta_read(fd, &st, s->scan->rule, &s->xattrs, meta);
 	if (r < 0)
 		return fail_at(s, r, "cannot read the metadata of", error);
-	pl_meta_reduce(&f->meta, PLEACH_DIR, s->scan->rule);
+	pl_meta_reduce(meta, PLEACH_DIR, s->scan->rule);
 	if (s->scan->stage->mode == PL_STAGE_NOWHERE)
 		return 0;
-	if (pl_meta_may_restore(&f->meta, PLEACH_DIR, &why) < 0) {
+	if (pl_meta_may_restore(meta, PLEACH_DIR, &why) < 0) {
 		pl_fail(error, PLEACH_FAILED, -EPERM, "'%s/%s' could not be restored exactly: %s",
 			s->scan->label, here(s), why);
 		pl_error_path(error, here(s));
@@ -101,9 +105,16 @@ static int read_directory_meta(struct scanner *s, struct frame *f, struct pleach
 	return 0;
 }
 
+/* The path as the assembly takes it: "" is the root. */
+static const char *path_of(struct scanner *s)
+{
+	return s->path.length > 0 ? pl_buffer_string(&s->path) : "";
+}
+
 /* The frame of the directory that the walk has just entered. */
 static int push_frame(struct scanner *s, const struct pl_id *base, struct pleach_error *error)
 {
+	struct pl_meta meta;
 	struct frame *f;
 	int r;
 
@@ -114,8 +125,7 @@ static int push_frame(struct scanner *s, const struct pl_id *base, struct pleach
 			       s->scan->label, PL_DEPTH_MAX);
 	f = &s->frames[s->n++];
 	*f = (struct frame){0};
-	pl_node_builder_init(&f->builder);
-	r = read_directory_meta(s, f, error);
+	r = read_directory_meta(s, f, &meta, error);
 	if (r < 0)
 		return r;
 	r = pl_list(pl_walk_fd(&s->walk), &f->listing);
@@ -125,68 +135,28 @@ static int push_frame(struct scanner *s, const struct pl_id *base, struct pleach
 		r = pl_node_read(&s->base_nodes, base, &f->base, error);
 		f->has_base = r >= 0;
 	}
+	if (r >= 0)
+		r = pl_stretching_enter(&s->stretching, path_of(s), &meta, base, error);
 	return r < 0 ? r : 0;
 }
 
 static void frame_done(struct frame *f)
 {
 	pl_listing_done(&f->listing);
-	pl_buffer_done(&f->xattrs);
-	pl_node_builder_done(&f->builder);
 	if (f->has_base)
 		pl_node_done(&f->base);
+	pl_scan_dir_release(f->dir);
 }
 
-/* The groups of the directory that is being left; may have to walk ahead once. */
-static int collect_groups(struct scanner *s, struct pl_groups *groups, struct pleach_error *error)
-{
-	const char *path = s->path.length > 0 ? pl_buffer_string(&s->path) : "";
-	int r = pl_links_leave(s->links, path, groups);
-
-	if (r == 1) {
-		r = pl_links_walk_ahead(s->links, s->scan->store, s->scan->fd, s->scan->exclude);
-		if (r < 0)
-			return pl_fail_sys(error, r, "cannot look for hard links in '%s'",
-					   s->scan->label);
-		r = pl_links_leave(s->links, path, groups);
-	}
-	if (r < 0)
-		return pl_fail_memory(error);
-	pl_assert(r == 0);
-	return 0;
-}
-
-/* Makes the node of the directory that is done, and its entry in the parent. */
 static int pop_frame(struct scanner *s, struct pleach_error *error)
 {
-	struct frame *f = &s->frames[s->n - 1];
-	struct pl_entry e = {.kind = PLEACH_DIR};
-	struct pl_groups groups = {0};
-	const char *slash;
-	int r = collect_groups(s, &groups, error);
+	int r = pl_stretching_leave(&s->stretching, path_of(s), error);
 
-	if (r >= 0) {
-		pl_groups_sort(&groups);
-		r = pl_node_builder_end(&f->builder, &f->meta, &groups, &s->sink, &s->node, &e.hash,
-					&e.totals, error);
-	}
-	pl_groups_done(&groups);
-	if (r >= 0 && !(f->has_base && pl_id_equal(&f->base.id, &e.hash)))
-		r = s->sink.write(s->sink.self, &e.hash, s->node.data, s->node.length, error);
 	if (r < 0)
 		return r;
-	frame_done(f);
-	if (--s->n == 0) {
-		s->result->tree = e.hash;
-		s->result->totals = e.totals;
+	frame_done(&s->frames[--s->n]);
+	if (s->n == 0)
 		return 0;
-	}
-	slash = strrchr(here(s), '/');
-	e.name = slash ? slash + 1 : here(s);
-	e.name_length = (uint8_t)strlen(e.name);
-	if (pl_node_builder_add(&s->frames[s->n - 1].builder, &e) < 0)
-		return pl_fail(error, PLEACH_FAILED, -EOVERFLOW, "'%s/%s' has too many entries",
-			       s->scan->label, here(s));
 	pl_path_pop(&s->path);
 	r = pl_walk_leave(&s->walk);
 	return r < 0 ? fail_at(s, r, "lost the directory above", error) : 0;
@@ -242,63 +212,26 @@ static int from_cache(struct scanner *s, struct frame *f, const struct stat *st,
 	return pl_stage_has_object(s->scan->stage, &object, error); /* I3 */
 }
 
-static int read_entry(struct scanner *s, struct frame *f, struct stat *st, const char *name,
-		      struct pl_entry *e, struct pleach_error *error)
+/* The directory, for who reads names of it while the walk goes on. */
+static int hold_directory(struct scanner *s, struct frame *f, struct pleach_error *error)
 {
-	bool is_link = st->st_nlink > 1;
-	const struct pl_entry *first = NULL;
-	int r = is_link ? pl_links_meet(s->links, st, here(s), &first) : 0;
+	struct pl_scan_dir *dir;
 
-	if (r < 0)
-		return pl_fail_memory(error);
-	if (r == 1) {
-		*e = *first;
-		e->name = name;
-		e->name_length = (uint8_t)strlen(name);
+	if (f->dir)
 		return 0;
-	}
-	r = from_cache(s, f, st, name, e, error);
-	if (r < 0)
-		return r;
-	if (r == 1) {
-		s->result->files_cached++;
-	} else {
-		r = pl_ingest_entry(&s->ingest, pl_walk_fd(&s->walk), name, here(s), st, e, error);
-		if (r != 0)
-			return r;
-		s->result->files_read++;
-		s->done_bytes += e->size;
-	}
-	if (is_link && pl_links_set_entry(s->links, e) < 0)
+	dir = calloc(1, sizeof(*dir));
+	if (!dir)
 		return pl_fail_memory(error);
+	*dir = (struct pl_scan_dir){
+		.fd = pl_dup(pl_walk_fd(&s->walk)), .stage = PL_STAGE_DIR_NONE, .users = 1};
+	if (dir->fd < 0) {
+		int r = dir->fd;
+
+		free(dir);
+		return fail_at(s, r, "cannot hold the directory of", error);
+	}
+	f->dir = dir;
 	return 0;
-}
-
-void pl_scan_note_escape(struct pl_scan_result *result, const char *path,
-			 const struct pl_entry *entry)
-{
-	char target[PL_TARGET_MAX + 1];
-	size_t n = strlen(path);
-
-	pl_assert(entry->kind == PLEACH_SYMLINK);
-	memcpy(target, entry->target, entry->target_length);
-	target[entry->target_length] = '\0';
-	if (!pl_path_escapes(path, target) || result->escaping++ > 0)
-		return;
-	if (n >= sizeof(result->first_escaping))
-		n = sizeof(result->first_escaping) - 1;
-	memcpy(result->first_escaping, path, n);
-	result->first_escaping[n] = '\0';
-}
-
-static void note_escape(struct scanner *s, const struct pl_entry *e)
-{
-	PL_BUFFER path = {0};
-
-	pl_buffer_add_format(&path, "%s%s%s", s->scan->prefix, s->scan->prefix[0] ? "/" : "",
-			     here(s));
-	if (pl_buffer_ok(&path))
-		pl_scan_note_escape(s->result, pl_buffer_string(&path), e);
 }
 
 static int visit_other(struct scanner *s, struct stat *st, const char *name,
@@ -306,18 +239,24 @@ static int visit_other(struct scanner *s, struct stat *st, const char *name,
 {
 	struct frame *f = &s->frames[s->n - 1];
 	struct pl_entry e = {0};
-	int r = read_entry(s, f, st, name, &e, error);
+	size_t link = 0;
+	int met = st->st_nlink > 1 ? pl_links_meet(s->links, st, here(s), &link) : 0, r = 0;
 
-	if (r != 0)
-		return r < 0 ? r : 0; /* I4 */
-	if (e.kind == PLEACH_SYMLINK)
-		note_escape(s, &e);
-	if (pl_node_builder_add(&f->builder, &e) < 0)
-		return pl_fail(error, PLEACH_FAILED, -EOVERFLOW, "'%s/%s' has too many entries",
-			       s->scan->label, here(s));
-	if (s->cache && pl_cache_add(s->cache, here(s), st, &e) < 0)
-		return pl_fail_memory(error); /* no room on disk ends the cache, no more */
-	return 0;
+	if (met < 0)
+		return pl_fail_memory(error);
+	link = st->st_nlink > 1 ? link + 1 : 0;
+	if (!met)
+		r = from_cache(s, f, st, name, &e, error);
+	if (r < 0)
+		return r;
+	if (r == 1) {
+		s->result->files_cached++;
+		return pl_stretching_known(&s->stretching, here(s), st, link, &e, error);
+	}
+	r = hold_directory(s, f, error);
+	if (r < 0)
+		return r;
+	return pl_stretching_read(&s->stretching, f->dir, here(s), st, link, met, error);
 }
 
 static int visit_directory(struct scanner *s, const char *name, bool *ret_entered,
@@ -371,7 +310,7 @@ static int visit(struct scanner *s, const struct pl_dirent *d, struct pleach_err
 		r = visit_other(s, &st, d->name, error);
 	if (!entered)
 		pl_path_pop(&s->path);
-	pl_store_progress(s->scan->store, "scan", ++s->done, 0, s->done_bytes);
+	pl_store_progress(s->scan->store, "scan", ++s->done, 0, s->stretching.bytes_read);
 	return r;
 }
 
@@ -383,15 +322,11 @@ static int scanner_init(struct scanner *s, struct pleach_error *error)
 	int r = pl_open_dir(scan->fd, ".");
 
 	s->base_nodes = pl_store_nodes(scan->store);
-	s->sink = pl_stage_sink(scan->stage);
 	if (r >= 0)
 		r = pl_walk_init_take(&s->walk, r);
 	if (r < 0)
 		return pl_fail_sys(error, r, "cannot read '%s'", scan->label);
 	r = pl_fstat(scan->store->root_fd, &s->store_root);
-	if (r >= 0)
-		r = pl_ingest_init(&s->ingest, scan->stage, scan->rule, scan->label);
-	s->ingest.is_quiet = scan->is_quiet;
 	if (r >= 0)
 		r = pl_links_new(scan->store->seed, &s->links);
 	if (r >= 0 && scan->use_cache)
@@ -400,18 +335,28 @@ static int scanner_init(struct scanner *s, struct pleach_error *error)
 	/* The new cache has begun. */
 	if (r >= 0 && s->cache && scan->has_mappings)
 		r = pl_syncfs(scan->fd);
-	return r < 0 ? pl_fail_sys(error, r, "cannot begin to read '%s'", scan->label) : 0;
+	if (r < 0)
+		return pl_fail_sys(error, r, "cannot begin to read '%s'", scan->label);
+	s->assembly = (struct pl_assembly){.scan = scan,
+					   .result = s->result,
+					   .sink = pl_stage_sink(scan->stage),
+					   .links = s->links,
+					   .cache = s->cache};
+	s->has_stretching = true;
+	return pl_stretching_begin(&s->stretching, scan, &s->assembly, error);
 }
 
 static void scanner_done(struct scanner *s)
 {
+	if (s->has_stretching)
+		pl_stretching_end(&s->stretching);
+	pl_assembly_done(&s->assembly);
 	while (s->n > 0)
 		frame_done(&s->frames[--s->n]);
 	free(s->frames);
 	pl_walk_done(&s->walk);
 	pl_buffer_done(&s->path);
-	pl_buffer_done(&s->node);
-	pl_ingest_done(&s->ingest);
+	pl_buffer_done(&s->xattrs);
 	pl_links_free(s->links);
 	pl_cache_close(s->cache);
 }
@@ -429,6 +374,30 @@ static int check_left_over(struct scanner *s, struct pleach_error *error)
 	return -EAGAIN;
 }
 
+/* The walk, to its end or to what fails. */
+static int walk(struct scanner *s, struct pleach_error *error)
+{
+	int r = push_frame(s, s->scan->base, error);
+
+	while (r >= 0 && s->n > 0) {
+		struct frame *f = &s->frames[s->n - 1];
+
+		r = pl_store_check_cancel(s->scan->store, error);
+		if (r < 0)
+			return r;
+		if (f->next == f->listing.n)
+			r = pop_frame(s, error);
+		else
+			r = visit(s, &f->listing.entries[f->next++], error);
+	}
+	if (r != -EINTR) { /* I5 */
+		int before = pl_stretching_finish(&s->stretching, error);
+
+		r = before < 0 ? before : r;
+	}
+	return r;
+}
+
 int pl_scan_run(const struct pl_scan *scan, struct pl_scan_result *ret_result,
 		struct pleach_error *error)
 {
@@ -438,18 +407,7 @@ int pl_scan_run(const struct pl_scan *scan, struct pl_scan_result *ret_result,
 
 	pl_assert(scan->stage->mode != PL_STAGE_IN_PLACE || scan->prefix[0] == '\0');
 	if (r >= 0)
-		r = push_frame(&s, scan->base, error);
-	while (r >= 0 && s.n > 0) {
-		struct frame *f = &s.frames[s.n - 1];
-
-		r = pl_store_check_cancel(scan->store, error);
-		if (r < 0)
-			break;
-		if (f->next == f->listing.n)
-			r = pop_frame(&s, error);
-		else
-			r = visit(&s, &f->listing.entries[f->next++], error);
-	}
+		r = walk(&s, error);
 	if (r >= 0)
 		r = check_left_over(&s, error);
 	if (r >= 0 && s.cache && result.files_read > 0)

@@ -11,6 +11,15 @@
 
 /* ---- stage.c: nodes and objects that a transaction has written and not yet named ---- */
 
+/** A directory in which new files are made, and what they are like there. Of one scan, of all its threads. */
+struct pl_stage_dir {
+	int fd; /* -EBADF: not asked for yet */
+	struct pl_fresh fresh;
+};
+#define PL_STAGE_DIR_NONE    \
+	{                    \
+		.fd = -EBADF \
+	}
 /** What becomes of what a scan reads. */
 enum pl_stage_mode {
 	PL_STAGE_IN_PLACE, /* new files are written straight where they will be placed: one source */
@@ -33,6 +42,13 @@ struct pl_stage {
 	struct pl_buffer spool;
 	struct pl_walk walk; /* IN_PLACE: where in tree_fd */
 	bool has_walk;
+	unsigned jobs;		  /* threads that work for it, as for pl_crew_new() */
+	struct pl_crew *crew;	  /* that works with it at the moment; NULL: none */
+	struct pl_stage_dir pool; /* POOL: objects_fd, looked at */
+	bool has_umask, has_fanout;
+	mode_t umask;
+	bool fanout
+		[256]; /* two-digit directories that objects/ had when it was looked at, first of all */
 	struct pl_map memory; /* NOWHERE: id -> index of nodes */
 	struct pl_buffer *memory_nodes;
 	size_t memory_n, memory_capacity;
@@ -51,21 +67,42 @@ struct pl_node_sink pl_stage_sink(struct pl_stage *stage);
 /** Claims the object, then looks: 1 it is in the store (synced here if it must be), 0 it is not. */
 int pl_stage_has_object(struct pl_stage *stage, const struct pl_id *object,
 			struct pleach_error *error);
+/** The two apart, for many: claims at most PL_CLAIMS_AT_ONCE objects; looks for one that was claimed and is to be
+ * written otherwise (0 may be said of one that has just come). */
+int pl_stage_claim_objects(struct pl_stage *stage, const struct pl_id *objects, size_t n,
+			   struct pleach_error *error);
+int pl_stage_look(struct pl_stage *stage, const struct pl_id *object, struct pleach_error *error);
 /**
- * A new empty file for a content that is about to be written: at `path` (IN_PLACE), or under a
- * temporary name in o/ (POOL). Directories are made on the way. The descriptor is the caller's, and the
- * text of an error, here and in pl_stage_keep(): the caller knows how its user names the file.
+ * A new file, from when it is made until it is kept or discarded. Several threads may each have one; the
+ * directory is that of `path`, opened and made on the first call (IN_PLACE). The text of an error, in all three,
+ * is the caller's: it knows how its user names the file.
  */
+struct pl_stage_file {
+	int fd, dirfd; /* the file, the caller's; where it is, the stage's */
+	char name[PL_NAME_MAX + 1];
+	struct pl_fresh fresh;
+};
+/** Made empty, for content that gets this mode later; `worker` is the number of the thread, 0 of the only one. */
+int pl_stage_file_make(struct pl_stage *stage, struct pl_stage_dir *dir, unsigned worker,
+		       const char *path, mode_t mode, struct pl_stage_file *ret_file);
+/** It is complete (content and metadata): it is `object`. fsyncs it where that is the way. 1: it is new; 0:
+ * another thread was quicker (POOL). */
+int pl_stage_file_keep(struct pl_stage *stage, const struct pl_stage_file *file,
+		       const struct pl_id *object);
+int pl_stage_file_discard(struct pl_stage *stage, const struct pl_stage_file *file);
+/** Counts a file that was kept and was new, and remembers it by its path (IN_PLACE). By one thread. */
+int pl_stage_note(struct pl_stage *stage, const char *path, const struct pl_id *object,
+		  uint64_t size);
+void pl_stage_dir_close(struct pl_stage_dir *dir);
+/** The same for who makes one file at a time (POOL): the one made last is kept, or removed. */
 int pl_stage_create(struct pl_stage *stage, const char *path, int *ret_fd);
-/** The file made last is complete (content and metadata): it is `object`. fsyncs it where that is the way. */
 int pl_stage_keep(struct pl_stage *stage, const char *path, int fd, const struct pl_id *object,
 		  uint64_t size);
-/** Takes a file that is complete, content and metadata, as the object: by a second name (POOL). It must never be
- * written to again. The text of an error is the caller's. */
-int pl_stage_adopt(struct pl_stage *stage, int dirfd, const char *name, const struct pl_id *object,
-		   uint64_t size);
-/** The file made last is not wanted: it is removed. */
 int pl_stage_discard(struct pl_stage *stage, const char *path);
+/** Takes a file that is complete, content and metadata, as the object: by a second name (POOL). It must never be
+ * written to again. -EEXIST: another thread has one. Noted by the caller, as what was kept; his is the text of an
+ * error. */
+int pl_stage_adopt(struct pl_stage *stage, int dirfd, const char *name, const struct pl_id *object);
 /**
  * Step 3, after the first round of sync: every staged object and node gets its name in the store. An
  * object that has come to be there meanwhile stays as it is (ours is then a private copy).
@@ -91,6 +128,8 @@ struct pl_scan {
 	 * what is written after that shows (cache.c, I1). */
 	bool has_mappings;
 	bool is_quiet; /* as in struct pl_ingest */
+	unsigned
+		jobs; /* threads that read, as for pl_crew_new(); what comes out does not depend on it */
 	const struct pl_cache_place
 		*cache; /* NULL: the store's, by device and inode of the source */
 };
@@ -115,8 +154,8 @@ int pl_scan_run(const struct pl_scan *scan, struct pl_scan_result *ret_result,
 /* ---- ingest.c: one file ---- */
 
 /**
- * Reads one name that is no directory into an entry: metadata, target or content hash; a file's
- * content is staged if it is new. One consistent reading, or -EAGAIN. 1: it is gone (ENOENT).
+ * Reads names that are no directories into entries: metadata, target or content hash; a file's content is
+ * staged if it is new. One consistent reading, or -EAGAIN. Each thread has one of its own.
  * `xattrs` and `target` hold what the entry points to.
  */
 struct pl_ingest {
@@ -126,7 +165,9 @@ struct pl_ingest {
 	struct pl_buffer xattrs, target, content, shown;
 	struct pl_hash *hash;
 	struct timespec started; /* when the reading of the current file began */
-	bool is_quiet; /* nobody else writes: not again and again for a file of this tick */
+	bool is_quiet;	 /* nobody else writes: not again and again for a file of this tick */
+	bool is_root;	 /* and may restore everything */
+	unsigned worker; /* number of the thread */
 	/* Says for the name of an attribute which one it stands for, as pl_meta_rename_xattrs() asks.
 	 * NULL: itself. */
 	const char *(*rename_xattr)(void *self, const char *name);
@@ -135,8 +176,28 @@ struct pl_ingest {
 int pl_ingest_init(struct pl_ingest *ingest, struct pl_stage *stage, enum pl_rule rule,
 		   const char *label);
 void pl_ingest_done(struct pl_ingest *ingest);
-int pl_ingest_entry(struct pl_ingest *ingest, int dirfd, const char *name, const char *path,
-		    struct stat *st, struct pl_entry *ret_entry, struct pleach_error *error);
+/** What became of a name. */
+enum pl_ingested {
+	PL_INGESTED,	  /* its entry is complete, and nothing new was written */
+	PL_INGESTED_GONE, /* there is no such name any more */
+	PL_INGESTED_NEW,  /* the same, and its content was new and is written (pl_stage_note()) */
+	PL_INGESTED_CONTENT, /* its content is not stored yet: it is what `content` has grown by */
+};
+/**
+ * Reads one name. `st`: what lstat() said of it, renewed if it has changed since. `dir`: where a new file
+ * goes. Small files are left in `content`, for pl_ingest_store(), once their object is claimed.
+ */
+int pl_ingest_read(struct pl_ingest *ingest, struct pl_stage_dir *dir, int dirfd, const char *name,
+		   const char *path, struct stat *st, struct pl_entry *ret_entry,
+		   struct pleach_error *error);
+/** Writes the content that was read and whose object was claimed, unless the store has it: PL_INGESTED_NEW or
+ * PL_INGESTED. */
+int pl_ingest_store(struct pl_ingest *ingest, struct pl_stage_dir *dir, const char *path,
+		    const struct pl_entry *entry, const void *content, struct pleach_error *error);
+/** All of it for one file, noted. 0, 1: it is gone (ENOENT). */
+int pl_ingest_entry(struct pl_ingest *ingest, struct pl_stage_dir *dir, int dirfd, const char *name,
+		    const char *path, struct stat *st, struct pl_entry *ret_entry,
+		    struct pleach_error *error);
 /** The metadata of the open directory `fd`, reduced; -EPERM, by path, as above. `xattrs` holds what it
  * points to. */
 int pl_ingest_directory(struct pl_ingest *ingest, int fd, const char *path, const struct stat *st,
@@ -149,13 +210,15 @@ struct pl_links;
 int pl_links_new(uint64_t seed, struct pl_links **ret_links);
 void pl_links_free(struct pl_links *links);
 /**
- * Notes that `path` is a name of (dev, ino). If another name was met before, *ret_body is the encoded
- * entry (as pl_links_set_entry() got it) and 1 is returned; else 0.
+ * Notes that `path` is a name of (dev, ino), whose number goes to *ret_link. 1: another name was met before;
+ * else 0.
  */
 int pl_links_meet(struct pl_links *links, const struct stat *st, const char *path,
-		  const struct pl_entry **ret_entry);
-/** The entry of the inode met last; copied. */
-int pl_links_set_entry(struct pl_links *links, const struct pl_entry *entry);
+		  size_t *ret_link);
+/** The entry of that inode, valid until the next call; NULL: not known (yet). */
+const struct pl_entry *pl_links_entry(struct pl_links *links, size_t link);
+/** The first entry of that inode stays its entry; copied. */
+int pl_links_set_entry(struct pl_links *links, size_t link, const struct pl_entry *entry);
 /** Names of this inode that the tree holds, found by a walk ahead. */
 int pl_links_expect(struct pl_links *links, const struct stat *st);
 /** The walk ahead is done: what was expected is all there is. */

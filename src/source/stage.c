@@ -5,11 +5,16 @@
  * I2  What gets a name was synced before: pl_stage_name() runs after a round of sync, and where files
  *     are fsynced one by one, each was when it was complete.
  * I3  A staged file never gets a second content: it is created exclusively, and kept or discarded.
+ * I4  What the threads of a crew do at once are claims, looks, and files, each its own. The claims' file and
+ *     the walk of the tree are one thread's at a time (pl_crew_enter()).
+ * I5  What is new by an older look at the pool may have come since. Then ours is a private copy, as where
+ *     another comes between a look and the linking: it costs room, no more.
  */
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-#include "source/source.h"
+#include "source/staging.h"
 
 #define SPOOL_FLUSH (64u << 10)
 
@@ -59,7 +64,8 @@ int pl_stage_begin(struct pl_store *store, struct pl_txdir *tx, enum pl_stage_mo
 				 .objects_fd = -EBADF,
 				 .tree_fd = -EBADF,
 				 .wrapper_fd = -EBADF,
-				 .spool_fd = -EBADF};
+				 .spool_fd = -EBADF,
+				 .pool = PL_STAGE_DIR_NONE};
 	int r = 0;
 
 	pl_assert(tx || mode == PL_STAGE_NOWHERE);
@@ -208,7 +214,9 @@ static int stage_write(void *self, const struct pl_id *id, const void *data, siz
 
 	if (stage->mode == PL_STAGE_NOWHERE)
 		return remember_node(stage, id, data, length, error);
+	pl_crew_enter(stage->crew);		       /* I4 */
 	r = pl_txdir_claim(stage->tx, 'n', id, error); /* I1 */
+	pl_crew_leave(stage->crew);
 	if (r < 0)
 		return r;
 	r = pl_pool_has(stage->store->nodes_fd, id);
@@ -230,17 +238,46 @@ struct pl_node_sink pl_stage_sink(struct pl_stage *stage)
 
 /* ---- objects ---- */
 
-int pl_stage_has_object(struct pl_stage *stage, const struct pl_id *object,
-			struct pleach_error *error)
+static unsigned digit(char c)
 {
-	char hex[PL_ID_HEX + 1];
+	return (unsigned)(c <= '9' ? c - '0' : c - 'a' + 10);
+}
+
+/* Which two-digit directories has the pool of objects? In one that is missing nothing need be looked for. */
+static void look_at_pool(struct pl_stage *stage)
+{
+	struct pl_listing listing = {0};
+
+	stage->has_fanout = true;
+	memset(stage->fanout, pl_list(stage->store->objects_fd, &listing) < 0, 256);
+	for (size_t i = 0; i < listing.n; i++) {
+		const char *name = listing.entries[i].name;
+
+		if (strlen(name) == 2 && pl_is_hex(name, 2))
+			stage->fanout[16 * digit(name[0]) + digit(name[1])] = true;
+	}
+	pl_listing_done(&listing);
+}
+
+int pl_stage_claim_objects(struct pl_stage *stage, const struct pl_id *objects, size_t n,
+			   struct pleach_error *error)
+{
 	int r;
 
 	pl_assert(stage->mode != PL_STAGE_NOWHERE);
-	r = pl_txdir_claim(stage->tx, 'o', object, error); /* I1 */
-	if (r < 0)
-		return r;
-	r = pl_pool_has(stage->store->objects_fd, object);
+	pl_crew_enter(stage->crew); /* I4 */
+	r = pl_txdir_claim_all(stage->tx, 'o', objects, n, error);
+	if (r >= 0 && !stage->has_fanout)
+		look_at_pool(stage); /* behind a claim, as every look (I1) */
+	pl_crew_leave(stage->crew);
+	return r;
+}
+
+static int look(struct pl_stage *stage, const struct pl_id *object, struct pleach_error *error)
+{
+	char hex[PL_ID_HEX + 1];
+	int r = pl_pool_has(stage->store->objects_fd, object);
+
 	if (r > 0) {
 		r = sync_found(stage, stage->store->objects_fd, object);
 		if (r >= 0)
@@ -253,8 +290,24 @@ int pl_stage_has_object(struct pl_stage *stage, const struct pl_id *object,
 	return r;
 }
 
+int pl_stage_look(struct pl_stage *stage, const struct pl_id *object, struct pleach_error *error)
+{
+	pl_assert(stage->has_fanout);
+	if (stage->mode == PL_STAGE_IN_PLACE && !stage->fanout[object->bytes[0]])
+		return 0; /* I5 */
+	return look(stage, object, error);
+}
+
+int pl_stage_has_object(struct pl_stage *stage, const struct pl_id *object,
+			struct pleach_error *error)
+{
+	int r = pl_stage_claim_objects(stage, object, 1, error); /* I1 */
+
+	return r < 0 ? r : look(stage, object, error);
+}
+
 /* Where the last name of `path` begins; the directory is moved to. */
-static int stage_goto(struct pl_stage *stage, const char *path, const char **ret_name)
+int pl_stage_goto(struct pl_stage *stage, const char *path, const char **ret_name)
 {
 	const char *slash = strrchr(path, '/');
 	PL_BUFFER dir = {0};
@@ -266,25 +319,141 @@ static int stage_goto(struct pl_stage *stage, const char *path, const char **ret
 	return pl_walk_goto(&stage->walk, pl_buffer_string(&dir), true, 0700);
 }
 
-int pl_stage_create(struct pl_stage *stage, const char *path, int *ret_fd)
+/* What a file is like that is made in `fd`, a directory of ours: nothing there changes but by us. */
+static void look_at_dir(struct pl_stage *stage, int fd, struct pl_fresh *ret_fresh)
 {
-	const char *name = "incoming";
-	int dirfd = stage->objects_fd, r = 0;
+	PL_BUFFER names = {0};
+	struct stat st;
+
+	if (!stage->has_umask) {
+		stage->umask = pl_umask();
+		stage->has_umask = true;
+	}
+	if (pl_fstat(fd, &st) < 0 || pl_xattr_list(fd, &names) < 0)
+		return; /* it is a help, no need */
+	*ret_fresh = (struct pl_fresh){.is_known = true,
+				       .is_without_xattrs = names.length == 0,
+				       .uid = pl_uid(),
+				       .gid = st.st_mode & S_ISGID ? st.st_gid : pl_gid()};
+}
+
+/* The directory of `path`, opened once. I4: the caller has entered. */
+static int open_dir_of(struct pl_stage *stage, struct pl_stage_dir *dir, const char *path)
+{
+	const char *name;
+	int r;
+
+	if (stage->mode == PL_STAGE_POOL) {
+		dir->fd = stage->objects_fd;
+	} else {
+		r = pl_stage_goto(stage, path, &name);
+		if (r >= 0)
+			r = pl_dup(pl_walk_fd(&stage->walk));
+		if (r < 0)
+			return r;
+		dir->fd = r;
+	}
+	look_at_dir(stage, dir->fd, &dir->fresh);
+	return 0;
+}
+
+void pl_stage_dir_close(struct pl_stage_dir *dir)
+{
+	pl_closep(&dir->fd);
+}
+
+static void name_of(const struct pl_stage *stage, unsigned worker, const char *path, char *ret_name)
+{
+	const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+
+	pl_assert(strlen(name) <= PL_NAME_MAX);
+	if (stage->mode == PL_STAGE_POOL) /* "incoming" is no id, so it gets no name */
+		(void)snprintf(ret_name, PL_NAME_MAX + 1, "incoming%u", worker);
+	else
+		memcpy(ret_name, name, strlen(name) + 1);
+}
+
+int pl_stage_file_make(struct pl_stage *stage, struct pl_stage_dir *dir, unsigned worker,
+		       const char *path, mode_t mode, struct pl_stage_file *ret_file)
+{
+	int r = 0;
 
 	pl_assert(stage->mode != PL_STAGE_NOWHERE);
-	if (stage->mode == PL_STAGE_IN_PLACE) {
-		r = stage_goto(stage, path, &name);
-		dirfd = r < 0 ? -EBADF : pl_walk_fd(&stage->walk);
-	}
-	if (r >= 0)
-		r = pl_create(dirfd, name, 0600); /* I3 */
+	if (stage->mode == PL_STAGE_POOL)
+		dir = &stage->pool;
+	pl_crew_enter(stage->crew); /* I4 */
+	if (dir->fd < 0)
+		r = open_dir_of(stage, dir, path);
+	ret_file->dirfd = dir->fd;
+	ret_file->fresh = dir->fresh;
+	pl_crew_leave(stage->crew);
+	if (r < 0)
+		return r;
+	name_of(stage, worker, path, ret_file->name);
+	/* A default ACL would take the place of the umask. */
+	mode = ret_file->fresh.is_known && ret_file->fresh.is_without_xattrs ? mode & 0777 : 0600;
+	r = pl_create(ret_file->dirfd, ret_file->name, mode); /* I3 */
+	if (r < 0)
+		return r;
+	ret_file->fd = r;
+	ret_file->fresh.mode = mode & ~stage->umask;
+	return 0;
+}
+
+int pl_stage_file_keep(struct pl_stage *stage, const struct pl_stage_file *file,
+		       const struct pl_id *object)
+{
+	char hex[PL_ID_HEX + 1];
+	int r = pl_txdir_must_fsync(stage->tx) ? pl_fsync(file->fd) : 0;
+
+	if (r < 0 || stage->mode != PL_STAGE_POOL)
+		return r < 0 ? r : 1;
+	r = pl_rename_new(file->dirfd, file->name, file->dirfd, pl_id_hex(object, hex));
+	if (r != -EEXIST)
+		return r < 0 ? r : 1;
+	/* Another thread has read the very same, and was quicker. */
+	r = pl_unlink(file->dirfd, file->name);
+	return r < 0 ? r : 0;
+}
+
+int pl_stage_file_discard(struct pl_stage *stage, const struct pl_stage_file *file)
+{
+	pl_assert(stage->mode != PL_STAGE_NOWHERE);
+	return pl_unlink(file->dirfd, file->name);
+}
+
+/* ---- one file at a time ---- */
+
+int pl_stage_create(struct pl_stage *stage, const char *path, int *ret_fd)
+{
+	int r;
+
+	pl_assert(stage->mode == PL_STAGE_POOL);
+	r = pl_create(stage->objects_fd, "incoming", 0600); /* I3 */
 	if (r < 0)
 		return r;
 	*ret_fd = r;
 	return 0;
 }
 
-static int spool_flush(struct pl_stage *stage)
+int pl_stage_keep(struct pl_stage *stage, const char *path, int fd, const struct pl_id *object,
+		  uint64_t size)
+{
+	struct pl_stage_file file = {.fd = fd, .dirfd = stage->objects_fd, .name = "incoming"};
+	int r = pl_stage_file_keep(stage, &file, object);
+
+	return r > 0 ? pl_stage_note(stage, path, object, size) : r;
+}
+
+int pl_stage_discard(struct pl_stage *stage, const char *path)
+{
+	pl_assert(stage->mode == PL_STAGE_POOL);
+	return pl_unlink(stage->objects_fd, "incoming");
+}
+
+/* ---- what was written where ---- */
+
+int pl_stage_spool_flush(struct pl_stage *stage)
 {
 	int r = pl_write_full(stage->spool_fd, stage->spool.data, stage->spool.length);
 
@@ -300,20 +469,14 @@ static int spool_add(struct pl_stage *stage, const struct pl_id *object, const c
 	pl_buffer_add_string(&stage->spool, path);
 	if (!pl_buffer_ok(&stage->spool))
 		return -ENOMEM;
-	return stage->spool.length >= SPOOL_FLUSH ? spool_flush(stage) : 0;
+	return stage->spool.length >= SPOOL_FLUSH ? pl_stage_spool_flush(stage) : 0;
 }
 
-int pl_stage_keep(struct pl_stage *stage, const char *path, int fd, const struct pl_id *object,
+int pl_stage_note(struct pl_stage *stage, const char *path, const struct pl_id *object,
 		  uint64_t size)
 {
-	char hex[PL_ID_HEX + 1];
-	int r = pl_txdir_must_fsync(stage->tx) ? pl_fsync(fd) : 0;
+	int r = stage->mode == PL_STAGE_IN_PLACE ? spool_add(stage, object, path) : 0;
 
-	if (r >= 0 && stage->mode == PL_STAGE_POOL)
-		r = pl_rename(stage->objects_fd, "incoming", stage->objects_fd,
-			      pl_id_hex(object, hex));
-	else if (r >= 0)
-		r = spool_add(stage, object, path);
 	if (r < 0)
 		return r;
 	stage->bytes_new += size;
@@ -321,8 +484,7 @@ int pl_stage_keep(struct pl_stage *stage, const char *path, int fd, const struct
 	return 0;
 }
 
-int pl_stage_adopt(struct pl_stage *stage, int dirfd, const char *name, const struct pl_id *object,
-		   uint64_t size)
+int pl_stage_adopt(struct pl_stage *stage, int dirfd, const char *name, const struct pl_id *object)
 {
 	char hex[PL_ID_HEX + 1];
 	int r = 0;
@@ -332,151 +494,5 @@ int pl_stage_adopt(struct pl_stage *stage, int dirfd, const char *name, const st
 		r = pl_fsync_at(dirfd, name);
 	if (r >= 0)
 		r = pl_link(dirfd, name, stage->objects_fd, pl_id_hex(object, hex));
-	if (r < 0)
-		return r;
-	stage->bytes_new += size;
-	stage->files_new++;
-	return 0;
-}
-
-int pl_stage_discard(struct pl_stage *stage, const char *path)
-{
-	const char *name;
-	int r;
-
-	if (stage->mode == PL_STAGE_POOL)
-		return pl_unlink(stage->objects_fd, "incoming");
-	r = stage_goto(stage, path, &name);
-	return r < 0 ? r : pl_unlink(pl_walk_fd(&stage->walk), name);
-}
-
-/* ---- names ---- */
-
-/* A copy, metadata and all, in tx. It came too late for the round of sync, so it has its own. (I2) */
-static int copy_staged(struct pl_stage *stage, int dirfd, const char *name, const char *copy)
-{
-	PL_CLOSE int from = pl_open(dirfd, name, O_RDONLY);
-	PL_CLOSE int to = -EBADF;
-	PL_BUFFER xattrs = {0};
-	struct pl_meta meta;
-	const char *why;
-	struct stat st;
-	int r = from < 0 ? from : pl_fstat(from, &st);
-
-	if (r >= 0)
-		r = pl_meta_read(from, &st, PL_RULE_EXACT, &xattrs, &meta);
-	if (r >= 0)
-		r = to = pl_create(stage->tx->fd, copy, 0600);
-	if (r >= 0)
-		r = pl_copy_content(from, to, (uint64_t)st.st_size);
-	if (r >= 0)
-		r = pl_meta_restore(to, &meta, PLEACH_FILE, &why);
-	if (r >= 0 && stage->store->settings.durable)
-		r = pl_fsync(to);
 	return r;
-}
-
-/* An inode that has been placed under so many names that it cannot have one more: those are private
- * copies then, and the object is an inode of its own. */
-static int name_copy(struct pl_stage *stage, const struct pl_id *object, int dirfd,
-		     const char *name)
-{
-	static const char copy[] = "copied-object";
-	int r = copy_staged(stage, dirfd, name, copy);
-
-	if (r >= 0)
-		r = pl_pool_link(stage->store->objects_fd, object, stage->tx->fd, copy);
-	pl_unlink(stage->tx->fd, copy);
-	return r;
-}
-
-static int name_object(struct pl_stage *stage, const struct pl_id *object, int dirfd,
-		       const char *name)
-{
-	int r = pl_pool_link(stage->store->objects_fd, object, dirfd, name);
-
-	return r == -EMLINK ? name_copy(stage, object, dirfd, name) : r;
-}
-
-static int name_all_in(struct pl_stage *stage, int staged_fd, int pool_fd, bool sync)
-{
-	struct pl_listing listing = {0};
-	int r = pl_list(staged_fd, &listing);
-
-	for (size_t i = 0; r >= 0 && i < listing.n; i++) {
-		struct pl_id id;
-
-		if (pl_id_parse(listing.entries[i].name, &id) < 0)
-			continue; /* "incoming" of a file that failed */
-		r = pool_fd == stage->store->objects_fd
-			    ? name_object(stage, &id, staged_fd, listing.entries[i].name)
-			    : pl_pool_link(pool_fd, &id, staged_fd, listing.entries[i].name);
-		if (r >= 0 && sync)
-			r = pl_pool_sync(pool_fd, &id);
-		if (stage->store->cancelled)
-			r = -EINTR;
-	}
-	pl_listing_done(&listing);
-	return r < 0 ? r : 0;
-}
-
-/* One line of the spool. 1: done, 0: the end. */
-static int name_spooled(struct pl_stage *stage, uint64_t *offset, struct pl_buffer *path, bool sync)
-{
-	unsigned char head[36] = {0};
-	struct pl_reader reader = pl_reader_of(head, sizeof(head));
-	int pool = stage->store->objects_fd;
-	struct pl_id object;
-	const char *name;
-	uint32_t length;
-	ssize_t n;
-	int r;
-
-	n = pl_pread_full(stage->spool_fd, head, sizeof(head), *offset);
-	if (n <= 0)
-		return (int)n;
-	memcpy(object.bytes, pl_read_bytes(&reader, 32), 32);
-	length = pl_read_u32(&reader);
-	pl_assert(n == sizeof(head) && length > 0);
-	pl_buffer_truncate(path, 0);
-	if (!pl_buffer_reserve(path, length))
-		return -ENOMEM;
-	n = pl_pread_full(stage->spool_fd, path->data, length, *offset + sizeof(head));
-	if (n < 0 || (size_t)n != length)
-		return n < 0 ? (int)n : -EIO;
-	path->length = length;
-	*offset += sizeof(head) + length;
-	r = stage_goto(stage, pl_buffer_string(path), &name);
-	if (r >= 0)
-		r = name_object(stage, &object, pl_walk_fd(&stage->walk), name);
-	if (r >= 0 && sync)
-		r = pl_pool_sync(pool, &object);
-	return r < 0 ? r : 1;
-}
-
-int pl_stage_name(struct pl_stage *stage, struct pleach_error *error)
-{
-	bool sync = pl_txdir_must_fsync(stage->tx);
-	PL_BUFFER path = {0};
-	uint64_t offset = 0, done = 0;
-	int r = 0;
-
-	pl_assert(stage->mode != PL_STAGE_NOWHERE);
-	if (stage->mode == PL_STAGE_POOL)
-		r = name_all_in(stage, stage->objects_fd, stage->store->objects_fd, sync);
-	else if (stage->spool.length > 0)
-		r = spool_flush(stage);
-	while (r >= 0 && stage->mode == PL_STAGE_IN_PLACE) {
-		r = name_spooled(stage, &offset, &path, sync);
-		if (r <= 0)
-			break;
-		if (stage->store->cancelled)
-			r = -EINTR;
-		pl_store_progress(stage->store, "sync", ++done, stage->files_new, 0);
-	}
-	if (r >= 0)
-		r = name_all_in(stage, stage->nodes_fd, stage->store->nodes_fd, sync);
-	if (r < 0)
-		return pl_fail_sys(error, r, "cannot give new objects their names");
-	return 0;
 }

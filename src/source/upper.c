@@ -91,7 +91,7 @@ static int is_whiteout(struct pl_upper_walk *u, const char *name, const struct s
 static int read_entry(struct pl_upper_walk *u, const char *name, struct stat *st,
 		      struct pl_entry *ret_entry, struct pleach_error *error)
 {
-	int r = pl_ingest_entry(&u->ingest, pl_walk_fd(&u->walk), name, pl_upper_here(u), st,
+	int r = pl_ingest_entry(&u->ingest, NULL, pl_walk_fd(&u->walk), name, pl_upper_here(u), st,
 				ret_entry, error);
 
 	if (r == 1) { /* U1 */

@@ -210,7 +210,7 @@ static int read_indexed(struct pl_upper_walk *u, size_t inode, const char *path,
 	if (r < 0)
 		return pl_fail_sys(error, r, "cannot read '%s' in the index of the overlay",
 				   pl_upper_shown(u, path));
-	r = pl_ingest_entry(&u->ingest, u->upper->index_fd, name, path, &st, &entry, error);
+	r = pl_ingest_entry(&u->ingest, NULL, u->upper->index_fd, name, path, &st, &entry, error);
 	if (r == 1)
 		return pl_fail(error, PLEACH_FAILED, -EAGAIN, "'%s' vanished while it was read",
 			       pl_upper_shown(u, path));

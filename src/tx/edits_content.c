@@ -187,7 +187,9 @@ static int stage_content(struct pl_tx_edits *edits, struct pl_stage *stage,
 	r = pl_stage_has_object(stage, &object, error);
 	if (r != 0)
 		return r;
-	r = pl_stage_adopt(stage, edits->fd, hex, &object, entry.size);
+	r = pl_stage_adopt(stage, edits->fd, hex, &object);
+	if (r >= 0)
+		r = pl_stage_note(stage, hex, &object, entry.size);
 	return r < 0 ? pl_fail_sys(error, r, "cannot take a file into the store") : 0;
 }
 

@@ -291,6 +291,7 @@ static int make_tree(struct publishing *p, const struct pleach_source *sources, 
 
 	if (r < 0)
 		return r;
+	p->stage.jobs = p->options->jobs;
 	return is_whole ? scan_directory(p, &sources[0], true, &p->tree, error)
 			: compose(p, sources, n, error);
 }
