@@ -238,10 +238,15 @@ static bool is_time_over(struct collecting *c)
 /* C2 */
 static int look_again(struct collecting *c, struct pleach_error *error)
 {
-	int r = pl_needed_add_claims(&c->needed, error);
+	int r = 0;
 
+	if (!pl_seam_guards(PL_GUARD_LOOK_AGAIN))
+		return 0;
+	if (pl_seam_guards(PL_GUARD_CLAIMS_BEFORE))
+		r = pl_needed_add_claims(&c->needed, error);
 	if (r >= 0)
 		r = pl_needed_add_trees(&c->needed, error);
+	pl_seam_point(PL_POINT_TREES_READ);
 	return r < 0 ? r : pl_needed_add_claims(&c->needed, error);
 }
 

@@ -183,5 +183,7 @@ static int add_claim(void *self, char kind, const struct pl_id *id, struct pleac
 
 int pl_needed_add_claims(struct pl_needed *needed, struct pleach_error *error)
 {
+	if (!pl_seam_guards(PL_GUARD_CLAIMS_READ))
+		return 0;
 	return pl_txdir_each_claim(needed->store, add_claim, needed, error);
 }

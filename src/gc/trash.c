@@ -92,7 +92,8 @@ static int recover(struct pl_store *store, uint64_t *ret_n)
 		r = pl_lockdir_take(store->trash_fd, name, &dir);
 		if (r != 1)
 			continue;
-		r = put_back_all(store, &dir, ret_n);
+		if (pl_seam_guards(PL_GUARD_DEAD_TRASH))
+			r = put_back_all(store, &dir, ret_n); /* R1 */
 		if (r >= 0)
 			r = pl_lockdir_erase(store->trash_fd, name, &dir);
 		else

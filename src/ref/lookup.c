@@ -62,7 +62,7 @@ int pl_store_find(struct pl_store *store, char kind, const struct pl_id *id)
 	PL_CLOSE int batch = -EBADF;
 	int fd = pl_pool_open(pl_store_pool(store, kind), id);
 
-	if (fd != -ENOENT || store->trash_fd < 0)
+	if (fd != -ENOENT || store->trash_fd < 0 || !pl_seam_guards(PL_GUARD_LOOK_IN_TRASH))
 		return fd;
 	fd = look(store, kind, id);
 	if (fd != -ENOENT)

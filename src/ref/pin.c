@@ -38,7 +38,7 @@ static int pin(struct pl_store *store, const struct pl_id *tree, enum pl_lock_ki
 		pl_pin_done(&p);
 		return PL_PIN_BUSY;
 	}
-	if (r > 0)
+	if (r > 0 && pl_seam_guards(PL_GUARD_PIN_VERIFY))
 		r = pl_lock_is_current(p.fd, store->trees_fd, name); /* I1 */
 	if (r == 0 || r == -ENOENT) {
 		pl_pin_done(&p);
@@ -63,7 +63,9 @@ int pl_pin_try(struct pl_store *store, const struct pl_id *tree, struct pl_pin *
 int pl_pin_try_exclusive(struct pl_store *store, const struct pl_id *tree, struct pl_pin *ret_pin,
 			 struct pleach_error *error)
 {
-	return pin(store, tree, PL_LOCK_EXCLUSIVE, ret_pin, error);
+	return pin(store, tree,
+		   pl_seam_guards(PL_GUARD_PIN_EXCLUSIVE) ? PL_LOCK_EXCLUSIVE : PL_LOCK_SHARED,
+		   ret_pin, error);
 }
 
 int pl_pin_wait(struct pl_store *store, const struct pl_id *tree, struct pl_pin *ret_pin,

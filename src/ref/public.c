@@ -367,7 +367,8 @@ static int find_head(struct pl_ref *ref, struct pl_txdir *tx, uint64_t *ret_head
 	if (r != 0)
 		return r < 0 ? pl_fail_sys(error, r, "cannot look at ref '%s'", ref->name) : 0;
 	r = is_behind(ref, *ret_head, ret_dropped, error);
-	if (r > 0 && ref->store->is_owner && ref->store->is_writable) {
+	if (r > 0 && ref->store->is_owner && ref->store->is_writable &&
+	    pl_seam_guards(PL_GUARD_SETTLE)) {
 		r = settle(ref, tx, &ignored);
 		if (r < 0 && tx && !*ret_dropped)
 			return pl_fail(error, ignored.code, r, "%s", ignored.message);

@@ -205,21 +205,36 @@ static int sync_found(struct pl_stage *stage, int pool_fd, const struct pl_id *i
 	return r < 0 ? r : pl_pool_sync(pool_fd, id);
 }
 
+/* I1. Is it there? 1, 0 or an error of looking; *ret_r: of claiming. */
+static int claim_and_look(struct pl_stage *stage, char kind, const struct pl_id *id, int *ret_r,
+			  struct pleach_error *error)
+{
+	bool is_first = pl_seam_guards(PL_GUARD_CLAIM_FIRST);
+	int found = 0;
+
+	*ret_r = is_first ? pl_txdir_claim(stage->tx, kind, id, error) : 0;
+	if (*ret_r >= 0)
+		found = pl_pool_has(pl_store_pool(stage->store, kind), id);
+	if (!is_first)
+		*ret_r = pl_txdir_claim(stage->tx, kind, id, error);
+	return found;
+}
+
 static int stage_write(void *self, const struct pl_id *id, const void *data, size_t length,
 		       struct pleach_error *error)
 {
 	struct pl_stage *stage = self;
 	char hex[PL_ID_HEX + 1];
-	int r;
+	int r, found;
 
 	if (stage->mode == PL_STAGE_NOWHERE)
 		return remember_node(stage, id, data, length, error);
-	pl_crew_enter(stage->crew);		       /* I4 */
-	r = pl_txdir_claim(stage->tx, 'n', id, error); /* I1 */
+	pl_crew_enter(stage->crew); /* I4 */
+	found = claim_and_look(stage, 'n', id, &r, error);
 	pl_crew_leave(stage->crew);
 	if (r < 0)
 		return r;
-	r = pl_pool_has(stage->store->nodes_fd, id);
+	r = found;
 	if (r > 0)
 		r = sync_found(stage, stage->store->nodes_fd, id);
 	else if (r == 0)

@@ -19,7 +19,8 @@ static struct {
 	_Atomic(void (*)(uint64_t number, enum pl_call call, void *userdata)) stop;
 	_Atomic(void *) userdata;
 	atomic_uint_least64_t count, count_of[PL_CALL_N];
-	atomic_uint_least32_t disabled; /* bits of enum pl_capability */
+	atomic_uint_least32_t disabled;	 /* bits of enum pl_capability */
+	atomic_uint_least32_t unguarded; /* bits of enum pl_guard */
 } seam;
 
 void pl_seam_arm(const struct pl_seam_plan *plan)
@@ -61,6 +62,27 @@ void pl_seam_disable(uint32_t capabilities)
 bool pl_seam_has(enum pl_capability capability)
 {
 	return !(atomic_load_explicit(&seam.disabled, memory_order_relaxed) & (uint32_t)capability);
+}
+
+void pl_seam_unguard(uint32_t guards)
+{
+	atomic_store(&seam.unguarded, guards);
+}
+
+bool pl_seam_guards(enum pl_guard guard)
+{
+	return !(atomic_load_explicit(&seam.unguarded, memory_order_relaxed) & (uint32_t)guard);
+}
+
+void pl_seam_point(enum pl_point point)
+{
+	void (*stop)(uint64_t number, enum pl_call call, void *userdata);
+
+	if (!atomic_load(&seam.armed))
+		return;
+	stop = atomic_load(&seam.stop);
+	if (stop)
+		stop(point, PL_CALL_N, atomic_load(&seam.userdata));
 }
 
 static int pass_armed(enum pl_call call)

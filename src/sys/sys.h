@@ -72,6 +72,34 @@ enum pl_capability {
 void pl_seam_disable(uint32_t capabilities); /* replaces what was disabled before */
 bool pl_seam_has(enum pl_capability capability);
 
+/** Steps that guard against what others do meanwhile, each with a switch that leaves it out: negative controls, by
+ * which a test shows that it would see what the step guards against (tests/controls). Nothing else leaves one out. */
+enum pl_guard {
+	PL_GUARD_CLAIM = 1 << 0,	 /* what is relied on is claimed */
+	PL_GUARD_CLAIM_FIRST = 1 << 1,	 /* before its name is looked at */
+	PL_GUARD_CLAIMS_READ = 1 << 2,	 /* a collection reads claims */
+	PL_GUARD_CLAIMS_BEFORE = 1 << 3, /* before it looks for trees */
+	PL_GUARD_LOOK_AGAIN = 1 << 4,	 /* and again, once a batch is out */
+	PL_GUARD_DEAD_TRASH = 1 << 5,	 /* what a dead one has taken out is put back */
+	PL_GUARD_LOOK_IN_TRASH = 1 << 6, /* who misses something looks there */
+	PL_GUARD_PIN_VERIFY = 1 << 7,	 /* a pin is looked at again once it is locked */
+	PL_GUARD_PIN_EXCLUSIVE = 1 << 8, /* who takes a tree away has its pin alone */
+	PL_GUARD_PIN_NEW = 1 << 9,	 /* a commit has a pin on its tree until it is shown */
+	PL_GUARD_DIR_VERIFY = 1 << 10,	 /* a locked directory is looked at again */
+	PL_GUARD_SETTLE = 1 << 11,	 /* who finds the public path behind moves it on */
+	PL_GUARD_N = 12,
+};
+void pl_seam_unguard(uint32_t guards); /* replaces what was left out before */
+bool pl_seam_guards(enum pl_guard guard);
+
+/** Places where nothing is changed, and a test can stop all the same: plan->stop is called with PL_CALL_N. They are
+ * not counted, and nothing fails or ends there. */
+enum pl_point {
+	PL_POINT_TREES_READ, /* a collection has read which trees there are, with a batch out */
+	PL_POINT_N
+};
+void pl_seam_point(enum pl_point point);
+
 /* ---- file.c ---- */
 
 void pl_closep(int *fd); /* for PL_CLOSE: closes if not negative, keeps errno */

@@ -571,6 +571,8 @@ static int prepare(struct committing *m, struct pleach_error *error)
 		return r;
 	pl_user_of_generation(m->c->ref, m->parent + 1, m->user);
 	r = put_tree(m, error); /* 3, 4 */
+	if (r >= 0 && !pl_seam_guards(PL_GUARD_PIN_NEW))
+		(void)pl_unlock(m->pin.fd);
 	if (r >= 0)
 		r = pl_attached_prepare(m->c->tx, m->c->ref, &m->pin, m->c->own_tx, &m->attached,
 					error);

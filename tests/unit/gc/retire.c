@@ -151,6 +151,41 @@ static void G1_within_the_grace_nothing_is_taken(void **state)
 	assert_placed(&s, 6, "6 ");
 }
 
+/* How many placed trees of `site` go now. */
+static unsigned retired(const struct store *s)
+{
+	struct pl_store *store;
+	struct pl_txdir tx;
+	struct pl_ref ref;
+	unsigned n;
+
+	assert_int_equal(pl_store_open(s->path, &store, NULL), 0);
+	assert_int_equal(pl_txdir_begin(store, "a test", &tx, NULL), 0);
+	assert_int_equal(pl_ref_open(store, "site", &ref, NULL), 0);
+	assert_int_equal(pl_retire_run(&tx, &ref, &n, NULL), 0);
+	pl_ref_close(&ref);
+	pl_txdir_end(&tx);
+	pl_store_close(store);
+	return n;
+}
+
+/* 1. a generation is recorded, 2. its commit is stopped, for longer than the grace, 3. the path moves, 4. a taker comes.
+ * (model/ref.pml, GRACE_FROM_RECORD) */
+static void G1_the_grace_begins_when_the_path_has_moved(void **state)
+{
+	static const char *const settings[] = {"grace",	      "1h", "spares", "0",
+					       "keep-placed", "1",  NULL};
+	struct store s = make(*state, settings);
+	TEXT *shown = text_of("%s/.pleach/refs/site/shown/2", s.path);
+
+	publish(&s, 2);
+	config(&s, "site", "grace", "0");
+	assert_int_equal(unlink(shown), 0);
+	assert_int_equal(retired(&s), 0);
+	assert_int_equal(close(open(shown, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644)), 0);
+	assert_int_equal(retired(&s), 1);
+}
+
 /* ---- who needs them ---- */
 
 static void G1_a_pinned_tree_is_not_taken_until_the_pin_ends(void **state)
@@ -379,6 +414,7 @@ int main(void)
 		yard_test(what_a_publish_is_laid_out_from_is_not_placed_any_more),
 		yard_test(without_recycling_there_are_no_spares),
 		yard_test(G1_within_the_grace_nothing_is_taken),
+		yard_test(G1_the_grace_begins_when_the_path_has_moved),
 		yard_test(G1_a_pinned_tree_is_not_taken_until_the_pin_ends),
 		yard_test(a_tree_that_another_ref_has_is_not_taken),
 		yard_test(an_attached_generation_stays_placed_until_it_is_detached),

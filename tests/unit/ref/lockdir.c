@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "controls.h"
 #include "ref/stores.h"
 
 static void one_that_is_held_is_not_taken(void **state)
@@ -202,6 +203,7 @@ static void a_directory_that_was_moved_is_not_taken_under_its_old_name(void **st
 struct meanwhile {
 	struct scratch *s;
 	void (*happens)(struct scratch *s);
+	bool is_over;
 };
 
 static void happen(uint64_t number, enum pl_call call, void *userdata)
@@ -262,6 +264,35 @@ static void what_changed_before_the_lock_was_had_is_not_taken(void **state)
 	assert_int_equal(count_names(s->fd, "e"), 1);
 }
 
+/* At each call of an erasing, as long as there is a lock file. */
+static void take_it_meanwhile(uint64_t number, enum pl_call call, void *userdata)
+{
+	struct meanwhile *meanwhile = userdata;
+	struct pl_lockdir dir;
+
+	(void)number;
+	if (call == PL_CALL_LOCK || pl_exists(meanwhile->s->fd, "d/lock") != 1)
+		return;
+	assert_int_equal(pl_lockdir_take(meanwhile->s->fd, "d", &dir), 0);
+	meanwhile->is_over = true;
+}
+
+/* Its name and that of its lock go while it is held. (model/lockfile.pml, UNLINK_UNLOCKED, UNLINK_AFTER_UNLOCK) */
+static void nobody_gets_one_that_is_being_erased(void **state)
+{
+	struct scratch *s = *state;
+	struct meanwhile meanwhile = {.s = s};
+	struct pl_lockdir dir;
+
+	assert_int_equal(pl_lockdir_make(s->fd, "d", &dir), 0);
+	assert_int_equal(make_file(dir.fd, "x", "x"), 0);
+	pl_seam_arm(&(struct pl_seam_plan){.stop = take_it_meanwhile, .userdata = &meanwhile});
+	assert_int_equal(pl_lockdir_erase(s->fd, "d", &dir), 0);
+	pl_seam_arm(NULL);
+	assert_true(meanwhile.is_over);
+	assert_int_equal(pl_exists(s->fd, "d"), 0);
+}
+
 static void errors_of_locking_are_told(void **state)
 {
 	struct scratch *s = *state;
@@ -302,9 +333,11 @@ int main(void)
 		TEST(whoever_finds_the_lock_busy_begins_again_and_touches_nothing),
 		TEST(a_directory_that_was_moved_is_not_taken_under_its_old_name),
 		TEST(what_changed_before_the_lock_was_had_is_not_taken),
+		TEST(nobody_gets_one_that_is_being_erased),
 		TEST(errors_of_locking_are_told),
 		TEST(no_descriptor_is_left_open),
 	};
 
+	controls_by_environment();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

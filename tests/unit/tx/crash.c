@@ -25,6 +25,7 @@
 
 #include <cmocka.h>
 
+#include "controls.h"
 #include "tx/yard.h"
 
 #define WORKERS 4
@@ -996,5 +997,6 @@ int main(void)
 		crash_test(G2_merge_of_a_parked_transaction_ended_anywhere_is_done_or_not),
 	};
 
+	controls_by_environment();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "controls.h"
 #include <stdatomic.h>
 
 #include "tx/yard.h"
@@ -484,5 +485,6 @@ int main(void)
 		yard_test(G1_G3_G5_everything_beside_everything_harms_nothing),
 	};
 
+	controls_by_environment();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
