@@ -205,6 +205,43 @@ static void G1_who_lost_the_lock_does_not_leave_the_path_behind(void **state)
 	pl_store_close(b.store);
 }
 
+/* The same, at the first link that is made while the lock is held: that of the record. */
+static void publish_if_it_is_locked(struct beside *b)
+{
+	PL_CLOSE int fd = openat(b->f->store->refs_fd, "site/lock", O_RDWR | O_CLOEXEC);
+
+	b->is_done = fd >= 0 && pl_lock_is_held(fd, PL_LOCK_EXCLUSIVE) == 1;
+	if (b->is_done)
+		publish_by_another_lock(b);
+}
+
+/* 1. A has the lock, and loses it, 2. B records 2, 3. A links its record: there is one. (model/ref.pml, NO_EXCL) */
+static void G3_who_lost_the_lock_gives_no_number_again(void **state)
+{
+	struct fixture *f = *state;
+	struct beside b = {.f = f, .call = PL_CALL_LINK, .what = publish_if_it_is_locked};
+	struct pl_record records[2];
+	struct pl_ref ref;
+	uint64_t head;
+
+	publish(f, 1);
+	assert_int_equal(pl_store_open(f->store->path, &b.store, NULL), 0);
+	pl_seam_arm(&(struct pl_seam_plan){.stop = at_a_call, .userdata = &b});
+	publish(f, 2);
+	pl_seam_arm(NULL);
+	assert_true(b.is_done);
+	assert_int_equal(pl_ref_open(f->store, "site", &ref, NULL), 0);
+	assert_int_equal(pl_ref_settle(&ref, NULL, &head, NULL), 0);
+	assert_int_equal(head, 3);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(pl_generation_read(&ref, 2 + i, &records[i], NULL), 0);
+	assert_false(pl_id_equal(&records[0].tree, &records[1].tree));
+	for (unsigned i = 0; i < 2; i++)
+		pl_record_done(&records[i]);
+	pl_ref_close(&ref);
+	pl_store_close(b.store);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -212,6 +249,7 @@ int main(void)
 		FIXTURE_TEST(ref_that_is_being_erased_is_gone_however_many_records_are_left),
 		FIXTURE_TEST(ref_that_was_made_and_not_yet_published_has_no_head),
 		FIXTURE_TEST(G1_who_moves_the_path_on_has_the_lock),
+		FIXTURE_TEST(G3_who_lost_the_lock_gives_no_number_again),
 		FIXTURE_TEST(G1_who_lost_the_lock_does_not_leave_the_path_behind),
 	};
 
