@@ -43,6 +43,10 @@ def main() -> None:
         result: Optional[pleach.Publication] = tx.result
         with store["site"] as reader:
             names: list[str] = reader.listdir()
+            line: str = reader.open("x").readline()
+            block: bytes = reader.open("x", "rb").read()
+        text: str = store["site"].open("x").read()
+        data: bytes = store["site"][1].open("x", "rb").read()
         for entry in store["site"].tree.ls(recursive=True):
             kind: pleach.EntryType = entry.type
     try:

@@ -268,7 +268,7 @@ def test_exception_in_progress_ends_the_call_and_leaves_nothing(store):
 
 
 def test_progress_is_told_in_the_thread_that_called(store):
-    write(pathlib.Path("many"), {f"{n % 50}/{n}": str(n) for n in range(2500)})
+    write(pathlib.Path("many"), {f"{n % 50}/{n}": str(n) for n in range(1100)})
     seen = []
 
     def tell(progress):
@@ -286,10 +286,10 @@ def test_progress_is_told_in_the_thread_that_called(store):
 
 
 def test_transaction_is_not_used_by_its_own_progress(store):
-    write(pathlib.Path("many"), {str(n): str(n) for n in range(3000)})
+    write(pathlib.Path("many"), {str(n): str(n) for n in range(1100)})
     store["many"].publish("many")
     tx = store.transaction("many", workspace="copy")
-    for n in range(3000):
+    for n in range(1100):
         (tx.path / str(n)).write_text("new")
     with pytest.raises(RuntimeError):
         tx.commit(progress=lambda _: tx.info())
@@ -342,7 +342,7 @@ def test_handlers_of_signals_run_while_a_call_waits(store):
 
 
 def test_interrupted_publish_is_done_or_not_at_all(store):
-    write(pathlib.Path("many"), {f"{n % 50}/{n}": str(n) for n in range(3000)})
+    write(pathlib.Path("many"), {f"{n % 50}/{n}": str(n) for n in range(1100)})
     status, _, err = run_and_interrupt("print('ready', flush=True); store['site'].publish('many')\n"
                                        "import time; time.sleep(1000)")
     assert "KeyboardInterrupt" in err and status != 0

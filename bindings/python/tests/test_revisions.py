@@ -222,6 +222,8 @@ def test_damaged_content_ends_in_an_error_before_its_end(store):
     found = store.check()
     assert not found.is_sound and found.faults >= 1 and entry.id[:2]
     assert any(finding.is_fault and finding.message for finding in found.findings)
+    hurts = {str(hurt) for finding in found.findings for hurt in finding.hurts}
+    assert {"site@1:index.html", "site@2:index.html"} <= hurts
     with pytest.raises(pleach.CorruptError):
         found.raise_for_faults()
     with pytest.raises(pleach.CorruptError):

@@ -283,6 +283,10 @@ class Setting(Sized):
     ]
 
 
+class Hurt(ctypes.Structure):
+    _fields_ = [("ref", c_char_p), ("path", c_char_p), ("generation", c_uint64)]
+
+
 class Finding(Sized):
     _fields_ = [
         ("size", c_size_t),
@@ -292,6 +296,10 @@ class Finding(Sized):
         ("ref", c_char_p),
         ("generation", c_uint64),
         ("is_fault", c_int),
+        ("id", c_char_p),
+        ("hurts", POINTER(Hurt)),
+        ("n_hurts", c_size_t),
+        ("hurts_left_out", c_uint64),
     ]
 
 
@@ -419,6 +427,7 @@ class CommitOptions(Sized):
         ("message", c_char_p),
         ("meta", _strings),
         ("is_resolved", c_int),
+        ("is_last", c_int),
     ]
 
 
@@ -482,6 +491,7 @@ STRUCTS: Dict[str, Type[ctypes.Structure]] = {
     "pleach_leftover": Leftover,
     "pleach_tag": Tag,
     "pleach_setting": Setting,
+    "pleach_hurt": Hurt,
     "pleach_finding": Finding,
     "pleach_check_options": CheckOptions,
     "pleach_check_counts": CheckCounts,

@@ -16,6 +16,7 @@ from .results import (
     Entry,
     EntryType,
     Finding,
+    Hurt,
     Leftover,
     Progress,
     Publication,
@@ -143,6 +144,12 @@ def finding(struct: Any) -> Finding:
         ref=decode(struct.ref),
         generation=int(struct.generation),
         is_fault=bool(struct.is_fault),
+        id=decode(struct.id),
+        hurts=tuple(
+            Hurt(decode(hurt.ref), int(hurt.generation), decode(hurt.path))
+            for hurt in struct.hurts[: struct.n_hurts]
+        ),
+        hurts_left_out=int(struct.hurts_left_out),
     )
 
 

@@ -6,7 +6,7 @@ import contextlib
 import os
 import pathlib
 from ctypes import byref
-from typing import IO, Any, Iterator, List, Tuple
+from typing import IO, Any, BinaryIO, Iterator, List, Literal, TextIO, Tuple, overload
 
 from . import _abi, _convert
 from ._session import Handle
@@ -87,6 +87,15 @@ class Reader(Handle):
 
     def __fspath__(self) -> str:
         return os.fspath(self.path)
+
+    @overload
+    def open(self, path: Path, mode: Literal["rb"], **options: Any) -> BinaryIO: ...
+
+    @overload
+    def open(self, path: Path, mode: Literal["r", "rt"] = "r", **options: Any) -> TextIO: ...
+
+    @overload
+    def open(self, path: Path, mode: str, **options: Any) -> IO[Any]: ...
 
     def open(self, path: Path, mode: str = "r", **options: Any) -> IO[Any]:
         """As the built-in, for reading, relative to the directory by its descriptor. Symlinks are

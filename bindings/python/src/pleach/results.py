@@ -178,8 +178,8 @@ class RefStatus:
 class Leftover:
     """Something unfinished, or an event of recovery."""
 
-    kind: str  # "open", "dead", "parked", "trash", "recovered"
-    id: str
+    kind: str  # "open", "parked", "dead", "expired", "trash", "recovered"
+    id: str  # of the transaction or of the trash; "": what was mended was neither
     what: str
 
 
@@ -194,6 +194,22 @@ class Setting:
 
 
 @dataclass(frozen=True)
+class Hurt:
+    """A path of a generation that is not what it was; "" is all of the generation."""
+
+    ref: str
+    generation: int
+    path: str
+
+    @property
+    def path_bytes(self) -> bytes:
+        return os.fsencode(self.path)
+
+    def __str__(self) -> str:
+        return f"{self.ref}@{self.generation}{':' + self.path if self.path else ''}"
+
+
+@dataclass(frozen=True)
 class Finding:
     """One line of a report."""
 
@@ -203,6 +219,9 @@ class Finding:
     ref: str  # "" where none
     generation: int  # 0 where none
     is_fault: bool  # not so: only not verified, or not restored
+    id: str = ""  # of the object, node or tree that it is about, if it is about one
+    hurts: Tuple[Hurt, ...] = ()  # of a fault: which generations have it, and where
+    hurts_left_out: int = 0  # more than were listed
 
     def __str__(self) -> str:
         return f"{self.kind} {self.path}: {self.message}"

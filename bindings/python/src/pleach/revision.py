@@ -7,7 +7,18 @@ import os
 import pathlib
 import threading
 from ctypes import byref, c_void_p
-from typing import IO, TYPE_CHECKING, Any, Iterable, List, Optional
+from typing import (
+    IO,
+    TYPE_CHECKING,
+    Any,
+    BinaryIO,
+    Iterable,
+    List,
+    Literal,
+    Optional,
+    TextIO,
+    overload,
+)
 
 from . import _abi, _convert, _session
 from ._session import Listing, ProgressFunction
@@ -102,6 +113,32 @@ class Revision:
             int(recursive),
         )
 
+    @overload
+    def open(self, path: Path = "", *, mode: Literal["rb"]) -> BinaryIO: ...
+
+    @overload
+    def open(self, path: Path, mode: Literal["rb"]) -> BinaryIO: ...
+
+    @overload
+    def open(
+        self,
+        path: Path = "",
+        mode: Literal["r", "rt"] = "r",
+        encoding: Optional[str] = None,
+        errors: Optional[str] = None,
+        newline: Optional[str] = None,
+    ) -> TextIO: ...
+
+    @overload
+    def open(
+        self,
+        path: Path = "",
+        mode: str = "r",
+        encoding: Optional[str] = None,
+        errors: Optional[str] = None,
+        newline: Optional[str] = None,
+    ) -> IO[Any]: ...
+
     def open(
         self,
         path: Path = "",
@@ -124,15 +161,13 @@ class Revision:
     def read_bytes(self, path: Path = "") -> bytes:
         """The verified content of a file."""
         with self.open(path, "rb") as file:
-            data: bytes = file.read()
-        return data
+            return file.read()
 
     def read_text(
         self, path: Path = "", encoding: Optional[str] = None, errors: Optional[str] = None
     ) -> str:
         with self.open(path, "r", encoding, errors) as file:
-            text: str = file.read()
-        return text
+            return file.read()
 
     def diff(
         self,

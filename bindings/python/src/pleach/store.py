@@ -410,7 +410,7 @@ def _run(
     try:
         done = tx.run(args, check=check, **options)
         if done.returncode == 0:
-            published = tx.commit()
+            published = tx.commit(last=True)  # what ran in it is gone
     finally:
         tx.close()
     return Completed(
