@@ -24,12 +24,6 @@ LEFT_OUT = {
 }
 # Constants that mean nothing outside of C.
 NO_CONSTANTS = {"PLEACH_H", "PLEACH_API"}
-# Structs whose fields nobody outside knows.
-OPAQUE = {
-    "pleach_store", "pleach_log", "pleach_ls", "pleach_file", "pleach_diff", "pleach_refs",
-    "pleach_leftovers", "pleach_tags", "pleach_pin", "pleach_config", "pleach_report", "pleach_tx",
-    "pleach_txs", "pleach_process", "pleach_reader",
-}  # fmt: skip
 
 SCALARS = {
     "int": ctypes.c_int, "unsigned": ctypes.c_uint, "char": ctypes.c_char,
@@ -80,6 +74,11 @@ def structs():
     return found
 
 
+def opaque():
+    """The structs whose fields only the library knows."""
+    return set(re.findall(r"^struct (\w+);", header(), re.MULTILINE))
+
+
 def prototypes():
     """{function: (result, [parameter, ...])}, types as text without names and const."""
     found = {}
@@ -121,7 +120,7 @@ def accepted(text):
     if base in SCALARS:
         return {ctypes.POINTER(SCALARS[base])}
     name = base.removeprefix("struct ")
-    if name in OPAQUE:
+    if name in opaque():
         return {ctypes.c_void_p if stars == 1 else ctypes.POINTER(ctypes.c_void_p)}
     return {ctypes.POINTER(_abi.STRUCTS[name])}
 
@@ -165,7 +164,7 @@ def fixture_measured(tmp_path_factory):
 def test_header_is_read():
     """The parsing above finds what there is."""
     assert len(enums()) > 25 and len(macros()) > 8 and len(inits()) > 25
-    assert len(structs()) > 30 and len(prototypes()) > 80
+    assert len(structs()) > 30 and len(prototypes()) > 80 and len(opaque()) > 10
     assert "PLEACH_CLASH_LAST" in enums() and "PLEACH_SET_XATTRS" in macros()
     assert structs()["pleach_entry"][10:12] == ["rdev_major", "rdev_minor"]
     assert prototypes()["pleach_file_read"] == (

@@ -355,6 +355,18 @@ def test_gc_takes_what_no_rule_keeps_and_why_says_who_keeps(store):
     assert store.check().is_sound
 
 
+def test_du_tells_what_is_shared_and_what_alone(store):
+    store["other"].publish("docs")
+    used = store.du()
+    assert [(g.ref, g.generation) for g in used.generations] == [("other", 1), ("site", 1), ("site", 2)]
+    assert used.totals.total >= used.totals.objects > 0 and used.totals.n_placed >= 1
+    assert all(g.disk == g.shared + g.alone and g.bytes > 0 for g in used.generations)
+    assert [g.generation for g in store.du("site").generations] == [1, 2]
+    assert store.du(store["site"]).generations == used.generations[1:]
+    with pytest.raises(pleach.NotFoundError):
+        store.du("nothing")
+
+
 def test_wait_ends_with_a_newer_generation(store):
     other = subprocess.Popen([
         sys.executable, "-c",

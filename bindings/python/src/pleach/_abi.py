@@ -265,6 +265,46 @@ class RefStatus(Sized):
     ]
 
 
+class DuGeneration(Sized):
+    _fields_ = [
+        ("size", c_size_t),
+        ("ref", c_char_p),
+        ("generation", c_uint64),
+        ("tree", _hex),
+        ("objects", c_uint64),
+        ("nodes", c_uint64),
+        ("bytes", c_uint64),
+        ("disk", c_uint64),
+        ("shared", c_uint64),
+        ("alone", c_uint64),
+        ("is_head", c_int),
+        ("is_placed", c_int),
+        ("is_held", c_int),
+    ]
+
+
+class DuTotals(Sized):
+    _fields_ = [
+        ("size", c_size_t),
+        ("total", c_uint64),
+        ("objects", c_uint64),
+        ("nodes", c_uint64),
+        ("directories", c_uint64),
+        ("copies", c_uint64),
+        ("trash", c_uint64),
+        ("transactions", c_uint64),
+        ("cache", c_uint64),
+        ("other", c_uint64),
+        ("beside", c_uint64),
+        ("unneeded", c_uint64),
+        ("n_objects", c_uint64),
+        ("n_nodes", c_uint64),
+        ("n_trees", c_uint64),
+        ("n_placed", c_uint64),
+        ("unread", c_uint64),
+    ]
+
+
 class Leftover(Sized):
     _fields_ = [("size", c_size_t), ("kind", c_char_p), ("id", c_char_p), ("what", c_char_p)]
 
@@ -488,6 +528,8 @@ STRUCTS: Dict[str, Type[ctypes.Structure]] = {
     "pleach_change": Change,
     "pleach_diff_options": DiffOptions,
     "pleach_ref_status": RefStatus,
+    "pleach_du_generation": DuGeneration,
+    "pleach_du_totals": DuTotals,
     "pleach_leftover": Leftover,
     "pleach_tag": Tag,
     "pleach_setting": Setting,
@@ -566,6 +608,10 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "pleach_refs_open": (c_int, (_handle, _ret_handle, _error)),
     "pleach_refs_next": (c_int, (_handle, POINTER(RefStatus), _error)),
     "pleach_refs_close": (None, (_handle,)),
+    "pleach_du_open": (c_int, (_handle, _text, _ret_handle, _error)),
+    "pleach_du_next": (c_int, (_handle, POINTER(DuGeneration), _error)),
+    "pleach_du_sum": (None, (_handle, POINTER(DuTotals))),
+    "pleach_du_close": (None, (_handle,)),
     "pleach_leftovers_open": (c_int, (_handle, _ret_handle, _error)),
     "pleach_leftovers_next": (c_int, (_handle, POINTER(Leftover), _error)),
     "pleach_leftovers_close": (None, (_handle,)),

@@ -13,9 +13,11 @@ from .results import (
     Change,
     ChangeKind,
     Conflict,
+    DiskTotals,
     Entry,
     EntryType,
     Finding,
+    GenerationUsage,
     Hurt,
     Leftover,
     Progress,
@@ -123,6 +125,44 @@ def ref_status(struct: Any) -> RefStatus:
         queued=int(struct.queued),
         tags=dict(_tag(line) for line in listed(struct.tags)),
         attached=tuple(_attachment(line) for line in listed(struct.attached)),
+    )
+
+
+def generation_usage(struct: Any) -> GenerationUsage:
+    return GenerationUsage(
+        ref=decode(struct.ref),
+        generation=int(struct.generation),
+        tree=decode(struct.tree),
+        objects=int(struct.objects),
+        nodes=int(struct.nodes),
+        bytes=int(struct.bytes),
+        disk=int(struct.disk),
+        shared=int(struct.shared),
+        alone=int(struct.alone),
+        is_head=bool(struct.is_head),
+        is_placed=bool(struct.is_placed),
+        is_held=bool(struct.is_held),
+    )
+
+
+def disk_totals(struct: Any) -> DiskTotals:
+    return DiskTotals(
+        total=int(struct.total),
+        objects=int(struct.objects),
+        nodes=int(struct.nodes),
+        directories=int(struct.directories),
+        copies=int(struct.copies),
+        trash=int(struct.trash),
+        transactions=int(struct.transactions),
+        cache=int(struct.cache),
+        other=int(struct.other),
+        beside=int(struct.beside),
+        unneeded=int(struct.unneeded),
+        n_objects=int(struct.n_objects),
+        n_nodes=int(struct.n_nodes),
+        n_trees=int(struct.n_trees),
+        n_placed=int(struct.n_placed),
+        unread=int(struct.unread),
     )
 
 

@@ -438,13 +438,16 @@ def listing(
     convert: Callable[[Any], _T],
     *arguments: Any,
     is_long: bool = False,
+    progress: Optional[ProgressFunction] = None,
 ) -> Listing[_T]:
     """Opens the list that `functions`_open, _next and _close are about."""
 
     def make(session: Session, pointer: int) -> Listing[_T]:
         return Listing(session, pointer, True, functions, struct, convert)
 
-    return open_handle(pool, make, functions + "_open", *arguments, is_long=is_long)
+    return open_handle(
+        pool, make, functions + "_open", *arguments, is_long=is_long, progress=progress
+    )
 
 
 def report(pointer: c_void_p) -> tuple[Any, ...]:

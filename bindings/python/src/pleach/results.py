@@ -25,7 +25,7 @@ def short(tree_id: str) -> str:
 class Progress:
     """How far a long call has come."""
 
-    phase: str  # "scan", "place", "sync", "check", "checkout", "remove", "compare", "wait", ...
+    phase: str  # "scan", "place", "sync", "check", "check out", "measure", "wait", ...
     done: int  # entries so far in this phase; seconds, if it is "wait"
     total: int  # entries in all, 0 if unknown
     done_bytes: int  # content bytes so far in this phase
@@ -172,6 +172,54 @@ class RefStatus:
     queued: int  # transactions in its queue, the one at work included
     tags: Mapping[str, int] = field(hash=False)
     attached: Tuple[Attachment, ...]
+
+
+@dataclass(frozen=True)
+class GenerationUsage:
+    """What a generation takes of the disk, in bytes: blocks, but for `bytes`."""
+
+    ref: str
+    generation: int
+    tree: str
+    objects: int  # files' contents that it names
+    nodes: int  # directories' descriptions
+    bytes: int  # what its files say that they have, equal ones once
+    disk: int  # what these take, and its placed tree besides links of them
+    shared: int  # of `disk`: what something else has too
+    alone: int  # the rest: free after a drop and a gc, unless it is held
+    is_head: bool
+    is_placed: bool
+    is_held: bool  # by an attachment, a pin, a transaction, its grace
+
+
+@dataclass(frozen=True)
+class DiskTotals:
+    """What a whole store takes, in bytes of the disk; each inode once, for the first of these."""
+
+    total: int
+    objects: int
+    nodes: int
+    directories: int  # of placed trees
+    copies: int  # files of placed trees that are no links of objects
+    trash: int
+    transactions: int
+    cache: int
+    other: int  # records, tags, settings, the reserve
+    beside: int  # what else lies in the store's directory
+    unneeded: int  # of objects to copies: what the next gc frees
+    n_objects: int
+    n_nodes: int
+    n_trees: int
+    n_placed: int
+    unread: int  # what could not be read: all is more then
+
+
+@dataclass(frozen=True)
+class DiskUsage:
+    """What a store takes of the disk, and each of its generations."""
+
+    totals: DiskTotals
+    generations: Tuple[GenerationUsage, ...]
 
 
 @dataclass(frozen=True)

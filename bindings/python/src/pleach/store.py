@@ -18,6 +18,7 @@ from .process import arguments
 from .ref import Ref
 from .results import (
     CheckResult,
+    DiskUsage,
     Finding,
     GcResult,
     Leftover,
@@ -254,6 +255,31 @@ class Store:
             is_complete=bool(result.is_complete),
             findings=findings,
         )
+
+    def du(
+        self,
+        ref: Union[Ref, Text, None] = None,
+        *,
+        progress: Optional[ProgressFunction] = None,
+    ) -> DiskUsage:
+        """What the store takes of the disk, and what its generations (of one ref, or all) take, share and
+        would free. Of a store that is at work beside it is the truth of no one moment.
+
+        >>> [(one.generation, one.objects, one.is_head) for one in store.du().generations]
+        [(1, 1, False), (2, 2, True)]
+        """
+        struct = _abi.DuTotals.new()
+        with _session.listing(
+            self._pool,
+            "pleach_du",
+            _abi.DuGeneration,
+            _convert.generation_usage,
+            None if ref is None else _name(ref),
+            is_long=True,
+            progress=progress,
+        ) as generations:
+            generations._ask("pleach_du_sum", byref(struct))
+            return DiskUsage(_convert.disk_totals(struct), tuple(generations))
 
     def why(self, what: Union[Revision, Path]) -> Tuple[Finding, ...]:
         """Why something is not collected: a revision, or a path into `.pleach/trees`, `objects` or
