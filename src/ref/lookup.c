@@ -4,7 +4,7 @@
  *	its name --missing--> trash/<id>/o or n --missing--> its name --missing--> no batch is out: all again --> missing
  *
  * K1  What is found in a trash is linked back: a trash that nobody is at work on is never just erased, but this one's
- *     collector may be alive, and may not know that it is needed. (model/gc.pml, control TRASH_LOOKUP_LOCK)
+ *     collector may be alive, and may not know that it is needed. (model/gc.pml, control NO_TRASH_LOOKUP)
  * K2  Between the look at the name and that into the trash it may have been put back: so the name is asked again.
  * K3  Who holds trash/batch for long is a collector that was stopped: the wait has a bound, and then it is looked for a
  *     last time. The collector itself does not wait for itself.

@@ -5,7 +5,7 @@
  *     inode. Without it:
  *        1. A opens the pin file.    2. B, with the exclusive lock, moves trees/<id>/ away and unlocks.
  *        3. A gets the shared lock, on a file that stands for nothing any more.
- *     (model/lockfile.pml, control NO_VERIFY)
+ *     (model/trees.pml, control NO_PIN_LOOK)
  * I2  Nobody waits for a pin while holding anything: pins are tried.
  */
 #include <fcntl.h>

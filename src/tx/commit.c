@@ -1,12 +1,12 @@
 /*
- * The commit: steps 4 to 10 of the protocol (DESIGN.md, "Commit"; model/ref.pml, place.pml, durable.pml).
+ * The commit: steps 4 to 10 of the protocol (DESIGN.md, "Commit"; model/ref.pml, trees.pml, durable.pml).
  *
  *   staged --place_tree--> placed in tx --sync, pl_stage_name--> objects named --put_tree--> in trees/
  *     --sync--> durable --pl_ref_lock, expect_head--> head known --link_record--> COMMITTED
  *     --pl_public_show--> shown --finish--> done
  *
  * I1  A shared lock on the tree's pin is held from before trees/<id>/ has its name until it is shown.
- *     (model/place.pml, control NO_NEWPIN)
+ *     (model/trees.pml, controls NO_PIN, PIN_AFTER_NAME)
  * I2  Everything that the record reaches is durable before the record is (I7: or with it).
  * I3  The record gets its name with link(2): a number is given once. (model/ref.pml, NO_EXCL)
  * I4  Behind link_record() the way is only forward: nothing that fails there undoes, and the answer is
@@ -14,10 +14,12 @@
  * I5  Under the ref lock nothing is done whose cost follows the tree, but a diff with a moved head.
  * I6  No user is taken off a tree here. It may be another's: 1. two commits of one tree for the same
  *     number give it one user, 2. the first is recorded, 3. the second finds the number taken. A user
- *     that is nobody's is found gone by whoever has the pin exclusively (gc/retire.c).
+ *     that is nobody's is found gone by whoever has the pin exclusively (gc/retire.c). (model/trees.pml, control
+ *     TAKE_OFF_USER)
  * I7  Where the journal keeps the order of names, the sync of gen/ behind the record stands for the second
  *     round: whatever it reaches was named before it. Data are not ordered, so the record's was in the first
- *     round; and attachments, which may be elsewhere, have the second one. (adr/0007)
+ *     round; and attachments, which may be elsewhere, have the second one. (adr/0007; model/durable.pml,
+ *     control ONE_ROUND)
  */
 #include <fcntl.h>
 #include <stdio.h>
