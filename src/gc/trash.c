@@ -89,7 +89,7 @@ static int recover(struct pl_store *store, uint64_t *ret_n)
 
 		if (!pl_is_random_name(name))
 			continue;
-		r = pl_lockdir_take(store->trash_fd, name, &dir);
+		r = pl_lockdir_take_in_store(store->trash_fd, name, &dir);
 		if (r != 1)
 			continue;
 		if (pl_seam_guards(PL_GUARD_DEAD_TRASH))

@@ -5,12 +5,15 @@
  *        none --make: mkdir--> unlocked --make: lock file made and taken--> held
  *        held --erase: all but the lock, the lock file, rmdir--> none
  *        held --its process died, or close--> dead --take, by anybody--> held
+ *        held --power cut--> dead, or not empty and without a lock file --take, by anybody--> held
  *
  * L1  A directory with a lock file is emptied by its holder alone, and loses the lock file last but
  *     for itself, while it is held: whoever has a lock on a lock file that still has its name in the
  *     directory has the directory.
- * L2  One without a lock file is only ever rmdir'ed, by anybody: it is being made, or was erased all
- *     but for itself. Something in it (it cannot be ours) keeps it.
+ * L2  One without a lock file is being made, or was erased all but for itself, as long as it is empty: it is
+ *     rmdir'ed, by anybody. Something is in it only after a power cut that has lost the lock file alone (on
+ *     btrfs a name may be durable without the names that were made before it). Where every directory is ours,
+ *     whoever makes the lock file anew has it; elsewhere it may be anybody's, and stays (G7).
  * L3  After a lock is taken its name and that of the directory must still lead to what was locked.
  *
  * The race of make with take: (1) A makes the directory, or (2) also the lock file; (3) B takes it for
@@ -115,7 +118,7 @@ static int open_lock(int dir_fd)
 	return fd;
 }
 
-int pl_lockdir_take(int parent_fd, const char *name, struct pl_lockdir *ret_dir)
+static int take(int parent_fd, const char *name, bool all_are_ours, struct pl_lockdir *ret_dir)
 {
 	struct pl_lockdir dir = PL_LOCKDIR_NONE;
 	int r;
@@ -123,13 +126,17 @@ int pl_lockdir_take(int parent_fd, const char *name, struct pl_lockdir *ret_dir)
 	dir.fd = pl_open_dir(parent_fd, name);
 	if (dir.fd >= 0)
 		dir.lock_fd = open_lock(dir.fd);
-	if (dir.fd == -EACCES || dir.lock_fd == -ENOENT)
-		(void)pl_rmdir(parent_fd, name); /* L2 */
+	if (dir.fd == -EACCES || dir.lock_fd == -ENOENT) {
+		r = pl_rmdir(parent_fd, name); /* L2 */
+		if (all_are_ours && dir.fd >= 0 && (r == -ENOTEMPTY || r == -EEXIST) &&
+		    make_lock(&dir) < 0)
+			pl_closep(&dir.lock_fd); /* somebody else has it now */
+	}
 	if (dir.lock_fd < 0) {
 		pl_lockdir_close(&dir);
 		return 0;
 	}
-	r = pl_lock_try(dir.lock_fd, PL_LOCK_EXCLUSIVE);
+	r = pl_lock_try(dir.lock_fd, PL_LOCK_EXCLUSIVE); /* once more does no harm */
 	if (r == 1)
 		r = is_current(parent_fd, name, &dir);
 	if (r == 1)
@@ -137,6 +144,16 @@ int pl_lockdir_take(int parent_fd, const char *name, struct pl_lockdir *ret_dir)
 	else
 		pl_lockdir_close(&dir);
 	return r;
+}
+
+int pl_lockdir_take(int parent_fd, const char *name, struct pl_lockdir *ret_dir)
+{
+	return take(parent_fd, name, false, ret_dir);
+}
+
+int pl_lockdir_take_in_store(int parent_fd, const char *name, struct pl_lockdir *ret_dir)
+{
+	return take(parent_fd, name, true, ret_dir);
 }
 
 int pl_lockdir_erase(int parent_fd, const char *name, struct pl_lockdir *dir)

@@ -190,6 +190,9 @@ int pl_lockdir_make(int parent_fd, const char *name, struct pl_lockdir *ret_dir)
  * lock file, which was removed if it was empty. Errors: of locking only.
  */
 int pl_lockdir_take(int parent_fd, const char *name, struct pl_lockdir *ret_dir);
+/** The same below .pleach/, where one that has something in it and no lock file is dead, too: a power cut has taken
+ * that. */
+int pl_lockdir_take_in_store(int parent_fd, const char *name, struct pl_lockdir *ret_dir);
 /** Removes it and all in it, the lock last, and unlocks it. 0 or the first error; it is closed anyway. */
 int pl_lockdir_erase(int parent_fd, const char *name, struct pl_lockdir *dir);
 void pl_lockdir_close(struct pl_lockdir *dir); /* unlocks */

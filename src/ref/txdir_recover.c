@@ -111,7 +111,7 @@ static int recover_one(struct pl_store *store, const char *name)
 
 	if (is_parked(store, name))
 		return 0;
-	r = pl_lockdir_take(store->tx_fd, name, &dir); /* R1 */
+	r = pl_lockdir_take_in_store(store->tx_fd, name, &dir); /* R1 */
 	if (r <= 0)
 		return r;
 	parking = look_at_parking(store, dir.fd, false);

@@ -103,6 +103,22 @@ static void without_a_lock_file_it_goes_only_if_it_is_empty(void **state)
 	assert_int_equal(pl_exists(s->fd, "full/x"), 1);
 }
 
+/* As btrfs may leave it: what is in it durable, the lock file not. */
+static void in_a_store_one_that_has_lost_its_lock_file_is_dead(void **state)
+{
+	struct scratch *s = *state;
+	struct pl_lockdir dir, other;
+
+	assert_int_equal(pl_mkdir(s->fd, "d", 0700), 0);
+	assert_int_equal(make_file(s->fd, "d/x", "x"), 0);
+	assert_int_equal(pl_lockdir_take_in_store(s->fd, "d", &dir), 1);
+	assert_int_equal(mode_of(dir.fd, "lock"), 0600);
+	assert_int_equal(pl_lockdir_take_in_store(s->fd, "d", &other), 0);
+	assert_int_equal(pl_exists(s->fd, "d/x"), 1);
+	assert_int_equal(pl_lockdir_erase(s->fd, "d", &dir), 0);
+	assert_int_equal(pl_exists(s->fd, "d"), 0);
+}
+
 static void symlinks_and_files_are_not_followed_or_taken(void **state)
 {
 	struct scratch *s = *state;
@@ -328,6 +344,7 @@ int main(void)
 		TEST(killed_at_every_call_it_is_gone_or_dead),
 		TEST(failed_at_every_call_nothing_is_left_but_what_is_dead),
 		TEST(without_a_lock_file_it_goes_only_if_it_is_empty),
+		TEST(in_a_store_one_that_has_lost_its_lock_file_is_dead),
 		TEST(symlinks_and_files_are_not_followed_or_taken),
 		TEST(whoever_is_taken_for_dead_while_making_begins_again),
 		TEST(whoever_finds_the_lock_busy_begins_again_and_touches_nothing),

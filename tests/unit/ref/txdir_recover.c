@@ -145,11 +145,9 @@ static void held_parked_and_foreign_ones_stay(void **state)
 	leave_dead(s);
 	assert_int_equal(make_file(store->tx_fd, "file", "x"), 0);
 	assert_int_equal(pl_mkdir(store->tx_fd, "mine", 0700), 0);
-	assert_int_equal(pl_mkdir(store->tx_fd, "0123456789abcdef01234567", 0700), 0);
-	assert_int_equal(make_file(store->tx_fd, "0123456789abcdef01234567/x", "x"), 0);
 	assert_int_equal(pl_mkdir(store->tx_fd, "0123456789abcdef01234568", 0700), 0);
 	assert_int_equal(recovered(store, &own), 1);
-	assert_int_equal(count_names(store->tx_fd, "."), 6);
+	assert_int_equal(count_names(store->tx_fd, "."), 5);
 	assert_int_equal(pl_exists(store->tx_fd, "0123456789abcdef01234568"), 0);
 	assert_int_equal(pl_exists(store->tx_fd, held.id), 1);
 	assert_int_equal(pl_exists(store->tx_fd, own.id), 1);
@@ -178,6 +176,18 @@ static void a_parked_one_is_not_locked_even_for_a_moment(void **state)
 	pl_seam_arm(NULL);
 	pl_closep(&parked.fd);
 	pl_closep(&parked.sync_fd);
+}
+
+/* On btrfs a file that was synced may be there without the lock file that was made before it. */
+static void one_whose_lock_file_a_power_cut_has_taken_goes_G6(void **state)
+{
+	struct scratch *s = *state;
+	STORE *store = open_store(s, "a");
+
+	assert_int_equal(pl_mkdir(store->tx_fd, "0123456789abcdef01234567", 0700), 0);
+	assert_int_equal(make_file(store->tx_fd, "0123456789abcdef01234567/x", "x"), 0);
+	(void)recovered(store, NULL);
+	assert_int_equal(count_names(store->tx_fd, "."), 0);
 }
 
 static void what_was_removed_is_an_event(void **state)
@@ -309,6 +319,7 @@ int main(void)
 		TEST(where_nothing_can_be_locked_it_is_an_error),
 		TEST(held_parked_and_foreign_ones_stay),
 		TEST(a_parked_one_is_not_locked_even_for_a_moment),
+		TEST(one_whose_lock_file_a_power_cut_has_taken_goes_G6),
 		TEST(what_was_removed_is_an_event),
 		TEST(the_list_tells_open_dead_and_parked_apart),
 		TEST(where_nothing_can_be_written_a_parked_one_is_listed_all_the_same),
