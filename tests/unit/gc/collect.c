@@ -331,10 +331,10 @@ static void G5_no_tree_goes_while_a_batch_is_out(void **state)
 	assert_int_equal(pl_trash_lock(&trash), 0);
 	drop(s.store, "site@4"); /* succeeds, and leaves the tree */
 	assert_int_equal(pl_txdir_begin(store, "a test", &tx, NULL), 0);
-	assert_int_equal(pl_tree_take(&tx, &tree, NULL), 0);
+	assert_int_equal(pl_tree_take(&tx, &tree, NULL, NULL), 0);
 	assert_int_equal(pl_exists(store->trees_fd, o.published.tree), 1);
 	pl_trash_unlock(&trash);
-	assert_int_equal(pl_tree_take(&tx, &tree, NULL), 1);
+	assert_int_equal(pl_tree_take(&tx, &tree, NULL, NULL), 1);
 	assert_int_equal(pl_exists(store->trees_fd, o.published.tree), 0);
 	pl_txdir_end(&tx);
 	pl_trash_end(&trash);

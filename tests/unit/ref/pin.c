@@ -152,7 +152,7 @@ static void G1_a_tree_that_came_again_is_not_taken_by_the_lock_of_the_old_one(vo
 
 	begin(&s, *state);
 	arm(&b);
-	assert_int_equal(pl_tree_take(&s.tx, &s.tree, NULL), 0);
+	assert_int_equal(pl_tree_take(&s.tx, &s.tree, NULL, NULL), 0);
 	disarm(&b);
 	other = text_of("%s/other", s.path);
 	shown = fingerprint(other);
@@ -177,7 +177,7 @@ static void G5_who_needs_a_tree_is_looked_up_under_the_lock(void **state)
 	begin(&s, *state);
 	mark_dropped(&s);
 	arm(&b);
-	assert_int_equal(pl_tree_take(&s.tx, &s.tree, NULL), 0);
+	assert_int_equal(pl_tree_take(&s.tx, &s.tree, NULL, NULL), 0);
 	disarm(&b);
 	other = text_of("%s/other", s.path);
 	shown = fingerprint(other);
@@ -208,7 +208,7 @@ static void G1_a_tree_that_is_being_taken_away_is_not_pinned(void **state)
 	begin(&s, *state);
 	mark_dropped(&s);
 	arm(&b);
-	assert_int_equal(pl_tree_take(&s.tx, &s.tree, NULL), 1);
+	assert_int_equal(pl_tree_take(&s.tx, &s.tree, NULL, NULL), 1);
 	disarm(&b);
 	assert_int_equal(b.r, PL_PIN_BUSY);
 	end(&s);
@@ -223,9 +223,9 @@ static void G1_a_pinned_tree_does_not_go(void **state)
 	begin(&s, *state);
 	assert_int_equal(pl_pin_try(s.store, &s.tree, &pin, NULL), PL_PIN_TAKEN);
 	mark_dropped(&s);
-	assert_int_equal(pl_tree_take(&s.tx, &s.tree, NULL), 0);
+	assert_int_equal(pl_tree_take(&s.tx, &s.tree, NULL, NULL), 0);
 	pl_pin_done(&pin);
-	assert_int_equal(pl_tree_take(&s.tx, &s.tree, NULL), 1);
+	assert_int_equal(pl_tree_take(&s.tx, &s.tree, NULL, NULL), 1);
 	end(&s);
 }
 
