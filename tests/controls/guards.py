@@ -1,6 +1,8 @@
 """The negative controls: which test sees it when a guard of the library is left out (enum pl_guard, src/sys/sys.h).
 
-    guards.py      each of them, as a table; exit 1 if a test did not fail as it must
+    guards.py             each of them, as a table; exit 1 if a test did not fail as it must
+    guards.py --stress    and what the stress test sees of each within SECONDS, by luck; it must see nothing
+                          where none is left out
 
 A guard is left out by a switch at the seam that nothing but a test can reach: the library exports no name of it.
 $PLEACH_BUILD_ROOT is where the tests were built.
@@ -16,6 +18,8 @@ import time
 from typing import NamedTuple
 
 LIMIT = 300  # seconds
+SECONDS, SEED = 60, 1
+STRESS = os.path.join(os.path.dirname(__file__), os.pardir, "stress", "stress.py")
 
 
 class Control(NamedTuple):
@@ -85,6 +89,31 @@ def run(control: Control, guard: str) -> Outcome:
                    time.monotonic() - begin, output)
 
 
+def stress(guard: str) -> tuple:
+    """(exit status, its last faults)"""
+    command = os.path.join(os.environ.get("PLEACH_BUILD_ROOT", ""), "tests", "pleach-unguarded")
+    environment = {**os.environ, "PLEACH": command, "PLEACH_UNGUARD": guard}
+    if not guard:
+        del environment["PLEACH_UNGUARD"]
+    done = subprocess.run([sys.executable, STRESS, "--seconds", str(SECONDS), "--seed", str(SEED)],
+                          env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          check=False)
+    faults = [line for line in done.stdout.decode("utf-8", "replace").splitlines()
+              if line.startswith(("FAULT", "Traceback"))]
+    return done.returncode, faults
+
+
+def stress_all() -> int:
+    """By luck; so only what it sees where nothing is left out is wrong."""
+    print(f"\n{'guard left out':<16} stress test, {SECONDS} s at most, seed {SEED}")
+    status, faults = stress("")
+    print(f"{'none':<16} {'came through' if status == 0 else f'FAILED: {faults[:1]}'}", flush=True)
+    for guard in dict.fromkeys(control.guard for control in CONTROLS):
+        seen = stress(guard)
+        print(f"{guard:<16} {seen[1][0][:150] if seen[1] else 'not seen'}", flush=True)
+    return status
+
+
 def main() -> int:
     bad = 0
     print(f"{'guard left out':<16} {'harness':<14} {'test':<68} verdict")
@@ -95,6 +124,8 @@ def main() -> int:
         print(f"{control.guard:<16} {control.program:<14} {control.test:<68} {verdict} "
               f"({outcome.seconds:.1f} s)", flush=True)
     print(f"{len(CONTROLS)} controls, {bad} not seen")
+    if "--stress" in sys.argv[1:] and stress_all() != 0:
+        bad += 1
     return 1 if bad else 0
 
 
