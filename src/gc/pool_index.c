@@ -7,6 +7,8 @@
  *     `is_ambiguous` tells a walk, which must not take the one for the other.
  * P3  That a name is needed says nothing of what it names: a claim marks the one and not the other. So what a walk
  *     has entered is a bit of its own.
+ * P4  Listings are sorted, so that names come in the order of their ids. They are not sorted here: qsort(3) may want
+ *     as much memory again.
  */
 #include <stdlib.h>
 
@@ -73,15 +75,17 @@ int pl_pool_index_read(struct pl_store *store, int pool_fd, struct pl_pool_index
 	}
 	pl_listing_done(&fanout);
 	if (r >= 0 && index.n > 0) {
-		qsort(index.names, index.n, sizeof(*index.names), compare);
 		index.needed = calloc(index.n / 8 + 1, 1);
 		index.entered = calloc(index.n / 8 + 1, 1);
 		if (!index.needed || !index.entered)
 			r = -ENOMEM;
 	}
-	for (size_t i = 1; r >= 0 && i < index.n; i++)
-		if (compare(&index.names[i - 1], &index.names[i]) == 0)
-			index.is_ambiguous = true; /* P2 */
+	for (size_t i = 1; r >= 0 && i < index.n; i++) {
+		int order = compare(&index.names[i - 1], &index.names[i]);
+
+		pl_assert(order <= 0);		  /* P4 */
+		index.is_ambiguous |= order == 0; /* P2 */
+	}
 	if (r < 0)
 		pl_pool_index_done(&index);
 	else
