@@ -4,11 +4,14 @@ generation (G1). And many entries in one tree. PLEACH is the command.
 
 import collections
 import concurrent.futures
+import contextlib
 import json
 import os
 import pathlib
+import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -237,3 +240,46 @@ def test_G9_many_entries_are_published_and_then_unchanged(quick_place, shape):
     assert diff == sorted([f"M {names[777].decode()}", f"D {names[888].decode()}"],
                           key=lambda line: line[2:])
     place.pleach("check", "-q")
+
+
+# Many objects
+
+LITTLE = 8 << 20  # bytes; ./dev bench gc tells what a million take
+
+
+def anonymous(pid: int) -> int:
+    """Bytes of anonymous resident memory; 0 once it has ended."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/status", encoding="ascii") as file:
+        for line in file:
+            if line.startswith("RssAnon:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def test_G5_twenty_thousand_objects_are_collected_in_little_memory(quick_place):
+    place = quick_place
+    place.pleach("init", "-q")
+    place.pleach("config", "auto-gc=off", "spares=0")
+    for ref in ("kept", "gone"):
+        source = place.at(ref)
+        for n in range(10000):
+            if n % 100 == 0:
+                folder = source + b"/%02d" % (n // 100)
+                os.makedirs(folder)
+            with open(folder + b"/%d" % n, "wb") as file:
+                file.write(b"%s %d" % (ref.encode(), n))
+        place.pleach("publish", "-q", ref, source)
+    place.pleach("drop", "-q", "--now", "gone")
+    peak = 0
+    with place.start("--json", "gc", stderr=subprocess.DEVNULL) as collection:
+        while collection.poll() is None:
+            peak = max(peak, anonymous(collection.pid))
+            time.sleep(0.001)
+        done = json.loads(collection.stdout.read())
+    assert (done["objects"], done["nodes"], done["kept_objects"]) == (10000, 101, 10000)
+    assert 0 < peak < LITTLE
+    done = place.json("gc")
+    assert (done["objects"], done["nodes"], done["trees"]) == (0, 0, 0)
+    alike.assert_rsync_sees_nothing_to_do(place.at("kept"), place.public("kept"))
+    place.pleach("check", "-q")
+    place.assert_nothing_unfinished()
