@@ -176,10 +176,12 @@ class Worker(threading.Thread):
         if ended.status != 0:
             return
         try:
-            self.stress.stamp_of(ended.out.rstrip(b"\n"), "path")
+            found = trees.contents(ended.out.rstrip(b"\n"))
         except OSError as error:
-            if time.monotonic_ns() - ended.begin < (GRACE_MS[ref] - 50) * 1000000:
-                self.stress.fault(f"{ended.out!r} has gone within the grace: {error}")
+            found = {b"": str(error).encode()}
+        is_whole = found == trees.contents_of(found.get(b"link", b"?").decode())
+        if not is_whole and time.monotonic_ns() - ended.begin < (GRACE_MS[ref] - 50) * 1000000:
+            self.stress.fault(f"{ended.out!r} is not whole within the grace: {found}")
 
     def cat(self) -> None:
         ref = self.rng.choice(("site", "cycle", "edit"))
