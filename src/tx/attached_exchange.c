@@ -22,6 +22,9 @@
  *     is written there is written into objects (G4). So while a transaction with a workspace is open nothing is
  *     exchanged; its end settles. The ref lock is taken between noting the workspace and mounting it (view.c):
  *     it is seen here, or lies over the new directory.
+ * E6  What was done to the names is durable before the text says so, also where another has done it. Otherwise: 1. one
+ *     exchanges and is killed, 2. the next one finds the other OLD, writes that, and erases it, 3. the power fails,
+ *     and takes the exchange back. (model/exchange.pml, controls NO_SYNC_SWAPPED, NO_SYNC_FOUND)
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -175,7 +178,12 @@ static int read_and_reconcile(struct pl_at *at, struct pl_txdir *tx, struct plea
 	r = reconcile(at, tx, &is_changed);
 	if (r < 0)
 		return fail_at(at, r, "look at", error);
-	return is_changed ? pl_showing_write(at->ref, tx, &at->showing, true, error) : 0;
+	if (!is_changed)
+		return 0;
+	r = pl_store_sync(at->ref->store, at->parent_fd); /* E6 */
+	if (r < 0)
+		return fail_at(at, r, "sync what was done at", error);
+	return pl_showing_write(at->ref, tx, &at->showing, true, error);
 }
 
 /* ---- preparing ---- */

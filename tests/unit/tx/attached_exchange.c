@@ -84,6 +84,63 @@ static void what_a_stranger_puts_at_the_path_is_not_touched(void **state)
 	done(&p);
 }
 
+/* ---- power cuts ---- */
+
+/* Does the text still say that the exchange is to come? */
+static bool is_announced(const struct paths *p)
+{
+	TEXT *line = text_of("grep -q '^next ' '%s'/.pleach/refs/site/showing/*", p->store);
+
+	return system(line) == 0; /* NOLINT(cert-env33-c) */
+}
+
+struct counted {
+	unsigned syncs, renames;
+};
+
+static void count_syncs(uint64_t number, enum pl_call call, void *userdata)
+{
+	struct counted *c = userdata;
+
+	(void)number;
+	c->renames += call == PL_CALL_RENAME;
+	c->syncs += call == PL_CALL_SYNC && c->renames == 0;
+}
+
+/* 1. it is exchanged and killed, 2. the next one finds the other OLD, writes that down, and erases it, 3. the power
+ * fails, and takes the exchange back: so the names are synced before the text is. (model/exchange.pml) */
+static void what_a_killed_swap_has_left_is_durable_before_the_text_says_so(void **state)
+{
+	const struct scene *scene = &scenes[3];
+	struct paths p;
+	unsigned found = 0;
+	uint64_t n;
+
+	prepare(*state, &p);
+	n = count_calls(&p, scene);
+	for (uint64_t k = 1; k <= n; k++) {
+		const struct pl_seam_plan plan = {.exit_at = k};
+		struct counted counted = {0};
+		TEXT *seen = NULL;
+		char now[32];
+
+		begin(&p, scene);
+		end_at(&p, scene, &plan);
+		seen = fingerprint(p.path);
+		if (strcmp(seen, p.trees[3]) != 0 || !is_announced(&p))
+			continue;
+		found++;
+		pl_seam_arm(&(struct pl_seam_plan){.stop = count_syncs, .userdata = &counted});
+		status(&p, now);
+		pl_seam_arm(NULL);
+		assert_string_equal(now, "ok");
+		assert_true(counted.renames > 0);
+		assert_int_equal(counted.syncs, 2); /* of the names, and of the text */
+	}
+	assert_true(found > 0);
+	done(&p);
+}
+
 static void where_names_cannot_be_exchanged_it_is_refused_with_the_reason(void **state)
 {
 	struct pleach_error error = PLEACH_ERROR_INIT;
@@ -106,6 +163,7 @@ int main(void)
 		yard_test(an_exchange_killed_anywhere_is_finished_by_the_next_command),
 		yard_test(an_exchange_whose_call_fails_is_mended_by_the_next_command),
 		yard_test(what_a_stranger_puts_at_the_path_is_not_touched),
+		yard_test(what_a_killed_swap_has_left_is_durable_before_the_text_says_so),
 		yard_test(where_names_cannot_be_exchanged_it_is_refused_with_the_reason),
 	};
 
