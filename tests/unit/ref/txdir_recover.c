@@ -160,6 +160,46 @@ static void held_parked_and_foreign_ones_stay(void **state)
 	pl_closep(&parked.sync_fd);
 }
 
+static char parked_id[25];
+
+static int park_anew(struct scratch *s)
+{
+	STORE *store = NULL;
+	struct pl_txdir tx;
+	struct timespec end;
+
+	CHECK(pl_store_open(scratch_path(s, "a"), &store, NULL) == 0);
+	CHECK(pl_txdir_open_parked(store, parked_id, &tx, NULL) == 0);
+	CHECK(pl_fs_clock(tx.fd, &end) == 0);
+	end.tv_sec += 7200;
+	CHECK(pl_txdir_park(&tx, &end, NULL) == 0);
+	pl_txdir_leave(&tx);
+	return 0;
+}
+
+/* The mark has its time in it when it gets its name: else it would be parked for no time. (model/parked.pml, control
+ * MARK_BEFORE_TIME) */
+static void killed_at_every_call_of_parking_anew_it_stays_parked(void **state)
+{
+	struct scratch *s = *state;
+	STORE *store = open_store(s, "a");
+	struct pl_txdir parked;
+	int status = 99;
+	uint64_t n;
+
+	assert_int_equal(pl_txdir_begin(store, "begin site", &parked, NULL), 0);
+	park(&parked);
+	memcpy(parked_id, parked.id, sizeof(parked_id));
+	pl_txdir_leave(&parked);
+	for (n = 1; n < 100 && status == 99; n++) {
+		status = killed_at(n, park_anew, s);
+		assert_true(status == 99 || status == 0);
+		assert_int_equal(recovered(store, NULL), 0);
+		assert_int_equal(pl_exists(store->tx_fd, parked_id), 1);
+	}
+	assert_true(n > 6 && n < 100);
+}
+
 /* 1. a transaction is parked, 2. any command looks whether it is dead, 3. its user goes on with it: it is not in use. */
 static void a_parked_one_is_not_locked_even_for_a_moment(void **state)
 {
@@ -318,6 +358,7 @@ int main(void)
 		TEST(recovery_failed_at_every_call_fails_no_command),
 		TEST(where_nothing_can_be_locked_it_is_an_error),
 		TEST(held_parked_and_foreign_ones_stay),
+		TEST(killed_at_every_call_of_parking_anew_it_stays_parked),
 		TEST(a_parked_one_is_not_locked_even_for_a_moment),
 		TEST(one_whose_lock_file_a_power_cut_has_taken_goes_G6),
 		TEST(what_was_removed_is_an_event),

@@ -856,6 +856,156 @@ static void G2_first_transaction_ended_anywhere_leaves_nothing_or_all(void **sta
 	run_scenario(*state, "create");
 }
 
+/* Somebody else puts a file there. */
+static void put_beside(const char *path, const char *name)
+{
+	struct pleach_tx_options options = PLEACH_TX_OPTIONS_INIT;
+	struct pleach_tx *tx;
+	struct outcome o;
+	struct pleach_store *store = open_at(path, &o);
+
+	options.workspace = "none";
+	o.r = pleach_tx_begin(store, "site", &options, &tx, &o.error);
+	must(&o, "begin");
+	o.r = pleach_tx_put(tx, name, "x", 1, &then, &o.error);
+	if (o.r >= 0)
+		o.r = pleach_tx_commit(tx, NULL, NULL, &o.error);
+	must(&o, "commit");
+	o.r = pleach_tx_close(tx, &o.error);
+	must(&o, "close");
+	pleach_store_close(store);
+}
+
+/* In a child that ends at call `k` of it. True: it was through before. */
+static bool commit_parked_until(const struct yard *y, const char *path, uint64_t k)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		struct outcome o;
+		struct pleach_store *store = open_at(path, &o);
+
+		pl_seam_arm(&(struct pl_seam_plan){.exit_at = k});
+		_exit(run_parked(y, store, &o.error) < 0 ? 1 : 0);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status) ||
+	    (WEXITSTATUS(status) != 0 && WEXITSTATUS(status) != 99))
+		abort();
+	return WEXITSTATUS(status) == 0;
+}
+
+static bool has_parked(struct pleach_store *store)
+{
+	struct pleach_tx_status status = PLEACH_TX_STATUS_INIT;
+	struct pleach_error error = PLEACH_ERROR_INIT;
+	struct pleach_txs *txs;
+	int r = pleach_txs_open(store, &txs, &error);
+
+	assert_int_equal(r, 0);
+	r = pleach_txs_next(txs, &status, &error);
+	pleach_txs_close(txs);
+	return r == 1;
+}
+
+static int count_generations(const char *path)
+{
+	TEXT *names = names_in(path, "refs/site/gen");
+	int n = 0;
+
+	for (const char *c = names; *c; c++)
+		n += *c == ' ';
+	return n;
+}
+
+/* 1. it notes that it is about to be generation 3, and is killed, 2. another becomes generation 3, 3. it is committed
+ * again: the number alone would say that it has landed. (model/landing.pml, control ANY_TREE) */
+static void G3_ended_anywhere_and_overtaken_a_parked_transaction_lands_once(void **state)
+{
+	static const char *const files[] = {"one", "two", "three"};
+	const struct yard *y = *state;
+	TEXT *template = text_of("%s/template", y->path);
+	TEXT *store = text_of("%s/S", y->path);
+	bool is_through = false;
+
+	make_sources(y);
+	prepare_parked(y, template);
+	for (uint64_t k = 1; !is_through; k++) {
+		struct outcome o;
+		struct pleach_store *opened;
+
+		print_message("# ended at call %llu\n", (unsigned long long)k);
+		yard_remove(store);
+		yard_copy(template, store);
+		is_through = commit_parked_until(y, store, k);
+		put_beside(store, "three");
+		opened = open_at(store, &o);
+		if (has_parked(opened)) {
+			o.r = run_parked(y, opened, &o.error);
+			must(&o, "commit again");
+		}
+		pleach_store_close(opened);
+		assert_int_equal(count_generations(store), 4);
+		for (size_t i = 0; i < PL_ARRAY_LEN(files); i++) {
+			TEXT *file = text_of("%s/site/%s", store, files[i]);
+
+			assert_int_equal(access(file, F_OK), 0);
+		}
+	}
+}
+
+/* The parked one, if it is there still: its file is changed, and it is committed. False: it is gone. */
+static bool work_on_parked(const char *path)
+{
+	struct pleach_tx_status status = PLEACH_TX_STATUS_INIT;
+	struct pleach_tx *tx = NULL;
+	struct pleach_txs *txs;
+	struct outcome o;
+	struct pleach_store *store = open_at(path, &o);
+
+	assert_int_equal(pleach_txs_open(store, &txs, &o.error), 0);
+	if (pleach_txs_next(txs, &status, &o.error) == 1) {
+		o.r = pleach_tx_open(store, status.info.id, &tx, &o.error);
+		must(&o, "open");
+	}
+	pleach_txs_close(txs);
+	if (tx) {
+		o.r = pleach_tx_put(tx, "two", "22", 2, &then, &o.error);
+		if (o.r >= 0)
+			o.r = pleach_tx_commit(tx, NULL, NULL, &o.error);
+		must(&o, "commit");
+		assert_int_equal(pleach_tx_close(tx, &o.error), 0);
+	}
+	pleach_store_close(store);
+	return tx != NULL;
+}
+
+/* 1. it lands, and is killed, 2. its user goes on working in it, 3. it is committed again: merged from its base, it would
+ * conflict with itself. (model/landing.pml, control NO_MERGED_FROM) */
+static void G3_ended_anywhere_and_worked_on_a_parked_transaction_lands(void **state)
+{
+	const struct yard *y = *state;
+	TEXT *template = text_of("%s/template", y->path);
+	TEXT *store = text_of("%s/S", y->path);
+	TEXT *file = text_of("%s/site/two", store);
+	bool is_through = false;
+
+	make_sources(y);
+	prepare_parked(y, template);
+	for (uint64_t k = 1; !is_through; k++) {
+		struct stat st;
+		bool is_changed;
+
+		print_message("# ended at call %llu\n", (unsigned long long)k);
+		yard_remove(store);
+		yard_copy(template, store);
+		is_through = commit_parked_until(y, store, k);
+		is_changed = work_on_parked(store);
+		assert_int_equal(stat(file, &st), 0);
+		assert_int_equal(st.st_size, is_changed ? 2 : 1);
+	}
+}
+
 static void G2_merge_of_a_parked_transaction_ended_anywhere_is_done_or_not(void **state)
 {
 	run_scenario(*state, "parked");
@@ -994,6 +1144,8 @@ int main(void)
 		crash_test(G2_transaction_in_a_copy_ended_anywhere_leaves_the_old_or_the_new),
 		crash_test(G2_abort_and_publish_ended_anywhere_leave_the_old_or_the_new),
 		crash_test(G2_first_transaction_ended_anywhere_leaves_nothing_or_all),
+		crash_test(G3_ended_anywhere_and_worked_on_a_parked_transaction_lands),
+		crash_test(G3_ended_anywhere_and_overtaken_a_parked_transaction_lands_once),
 		crash_test(G2_merge_of_a_parked_transaction_ended_anywhere_is_done_or_not),
 	};
 
