@@ -10,7 +10,8 @@
 #define HURTS_SHOWN 10
 
 struct values {
-	bool quick, is_raw;
+	bool quick, is_raw, repair;
+	const char *from;
 	int64_t jobs;
 };
 
@@ -19,6 +20,15 @@ static const struct option options[] = {
 	 .type = OPTION_FLAG,
 	 .help = "placed trees by metadata only",
 	 .offset = offsetof(struct values, quick)},
+	{.name = "repair",
+	 .type = OPTION_FLAG,
+	 .help = "mend what can be",
+	 .offset = offsetof(struct values, repair)},
+	{.name = "from",
+	 .type = OPTION_TEXT,
+	 .argument = "DIR|STORE",
+	 .help = "lost content may be taken from there",
+	 .offset = offsetof(struct values, from)},
 	{.name = "jobs",
 	 .type = OPTION_NUMBER,
 	 .argument = "N",
@@ -44,6 +54,7 @@ static void finding_json(struct json *json, const struct pleach_finding *finding
 	else
 		json_null(json, "generation");
 	json_bool(json, "fault", finding->is_fault);
+	json_bool(json, "mended", finding->is_mended);
 	json_name_or_null(json, "id", finding->id);
 	json_array(json, "hurts");
 	for (size_t i = 0; i < finding->n_hurts; i++) {
@@ -91,7 +102,11 @@ static int finding_text(struct cli *cli, const struct pleach_finding *finding, b
 {
 	int status;
 
-	printf("%s: %s ", finding->is_fault ? "fault" : "not verified", finding->kind);
+	printf("%s: %s ",
+	       finding->is_fault    ? "fault"
+	       : finding->is_mended ? "mended"
+				    : "not verified",
+	       finding->kind);
 	output_name(finding->path, is_raw);
 	fputs(": ", stdout);
 	output_text(finding->message);
@@ -113,6 +128,7 @@ static void counts_json(struct json *json, const struct pleach_check_counts *cou
 	json_number(json, "bytes", counts->bytes);
 	json_number(json, "faults", counts->faults);
 	json_number(json, "unverified", counts->unverified);
+	json_number(json, "mended", counts->mended);
 }
 
 static void summary(struct cli *cli, const struct pleach_check_counts *counts)
@@ -177,6 +193,8 @@ static int run(struct cli *cli, const void *values)
 	if (status != 0)
 		return status;
 	check.quick = v->quick;
+	check.repair = v->repair;
+	check.from = v->from;
 	check.refs = cli->n_args ? cli->args : NULL;
 	check.jobs = (unsigned)(v->jobs > 1024 ? 1024 : v->jobs);
 	outcome = pleach_check(cli->store, &check, &counts, &report, &error);
@@ -202,8 +220,15 @@ const struct command command_check = {
 	.operands = "[REF...]",
 	.details =
 		"Objects, nodes, records, placed trees, public paths and attachments; with REFs\n"
-		"only what these need. Faults go to standard output, one a line, exit status\n"
-		"13; exit status 3 if something could only not be verified. Changes nothing.\n",
+		"only what these need. Faults go to standard output, one a line, and below each\n"
+		"the generations and paths that it hurts; exit status 13, or 3 if something\n"
+		"could only not be verified. Changes nothing.\n"
+		"\n"
+		"With --repair, what is lost or damaged is made anew from what verifies: equal\n"
+		"content in the store, placed files, and what --from names. Placed trees that are\n"
+		"not what was published are laid out again, and the public path moves to them.\n"
+		"What was mended is listed; exit status 0 if all is well then. What is damaged\n"
+		"goes to .pleach/damaged, and stays there until you remove it.\n",
 	.options = options,
 	.values_size = sizeof(struct values),
 	.least = 0,

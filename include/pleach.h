@@ -533,13 +533,12 @@ PLEACH_API void pleach_du_close(struct pleach_du *du);
 /** Something unfinished in tx/ or trash/, or an event of recovery. */
 struct pleach_leftover {
 	size_t size;
-	const char *
-		kind; /**< "open": at work now; "parked"; "dead": its process is gone, "expired": its time is
-			     over: the next command that makes or ends anything removes these; "trash": a
-			     collection erases it; "recovered": was found and mended, `what` says how and
-			     when */
-	const char *
-		id; /**< of the transaction, or of the trash; of what was mended "" where it was none */
+	/** "open": at work now; "parked"; "dead": its process is gone, "expired": its time is over: the next command
+	 * that makes or ends anything removes these; "trash": a collection erases it; "damaged": set aside by a
+	 * repair, in .pleach/damaged/<id>; "recovered": was found and mended, `what` says how and when. */
+	const char *kind;
+	const char
+		*id; /**< of the transaction, or of the trash; "" of what was mended and has none */
 	const char *what; /**< one line */
 };
 #define PLEACH_LEFTOVER_INIT                                     \
@@ -664,10 +663,11 @@ struct pleach_finding {
 	const struct pleach_hurt *hurts; /**< of a fault: which generations have it, and where */
 	size_t n_hurts;
 	uint64_t hurts_left_out; /**< more than were listed; there are 100,000 in one report */
+	int is_mended;		 /**< it was a fault, and is none any more; the message says how */
 };
-#define PLEACH_FINDING_INIT                                                                   \
-	{                                                                                     \
-		sizeof(struct pleach_finding), NULL, NULL, NULL, NULL, 0, 0, NULL, NULL, 0, 0 \
+#define PLEACH_FINDING_INIT                                                                      \
+	{                                                                                        \
+		sizeof(struct pleach_finding), NULL, NULL, NULL, NULL, 0, 0, NULL, NULL, 0, 0, 0 \
 	}
 struct pleach_report;
 PLEACH_API int pleach_report_next(struct pleach_report *report, struct pleach_finding *finding,
@@ -679,24 +679,38 @@ struct pleach_check_options {
 	int quick;		 /**< placed trees by metadata only */
 	const char *const *refs; /**< only what these need; NULL ends; NULL: everything */
 	unsigned jobs;
+	int repair; /**< mend what can be; see pleach_check() */
+	const char *
+		from; /**< with repair: a directory, or another store, that lost content may be taken
+				from; NULL: none */
 };
-#define PLEACH_CHECK_OPTIONS_INIT                               \
-	{                                                       \
-		sizeof(struct pleach_check_options), 0, NULL, 0 \
+#define PLEACH_CHECK_OPTIONS_INIT                                        \
+	{                                                                \
+		sizeof(struct pleach_check_options), 0, NULL, 0, 0, NULL \
 	}
 struct pleach_check_counts {
 	size_t size;
 	uint64_t objects, nodes, records, trees, placed, bytes; /**< what was verified */
 	uint64_t faults, unverified;
+	uint64_t mended; /**< with repair */
 };
-#define PLEACH_CHECK_COUNTS_INIT                                           \
-	{                                                                  \
-		sizeof(struct pleach_check_counts), 0, 0, 0, 0, 0, 0, 0, 0 \
+#define PLEACH_CHECK_COUNTS_INIT                                              \
+	{                                                                     \
+		sizeof(struct pleach_check_counts), 0, 0, 0, 0, 0, 0, 0, 0, 0 \
 	}
 /**
  * Verifies objects, nodes, records, placed trees, symlinks and attachments. Changes nothing.
  * Returns 0: all is well; PLEACH_PARTIAL: something could not be verified; with -EBADMSG (CORRUPT)
  * there are faults. In all three cases *ret_report lists the findings.
+ *
+ * With `repair` what can be mended is, and the answer is that of a check afterwards; the report begins with
+ * what was mended. Lost or damaged objects and nodes are made anew from what verifies: equal content in the
+ * store, placed files and directories, what `from` names; nothing else is believed. Placed trees that are not what
+ * their nodes say are laid out again and the public path moved to them; lost users, directories of trees and public
+ * paths are made again. What is damaged is set aside in .pleach/damaged/, and never removed. Each thing is
+ * mended in one step and durable; after an error or a kill the next repair goes on. Readers and publishes
+ * are not held up; -EBUSY (BUSY): a collection, or another repair, is at work. -EACCES, -EROFS: only the owner of a
+ * store that can be written repairs it.
  */
 PLEACH_API int pleach_check(struct pleach_store *store, const struct pleach_check_options *options,
 			    struct pleach_check_counts *ret_counts,

@@ -80,6 +80,26 @@ static int add_trash(struct pleach_leftovers *list, struct pl_store *store,
 	return r < 0 ? pl_fail_memory(error) : 0;
 }
 
+/* What repairs have set aside, and nobody but its owner removes. */
+static int add_damaged(struct pleach_leftovers *list, struct pl_store *store,
+		       struct pleach_error *error)
+{
+	PL_CLOSE int fd = pl_open_dir(store->fd, "damaged");
+	struct pl_listing listing;
+	int r;
+
+	if (fd == -ENOENT || fd == -EACCES)
+		return 0; /* there is none, or it is not for other users to see */
+	r = fd < 0 ? fd : pl_list(fd, &listing);
+	if (r < 0)
+		return pl_fail_sys(error, r, "cannot read '%s/.pleach/damaged'", store->path);
+	for (size_t i = 0; r >= 0 && i < listing.n; i++)
+		r = add(list, "damaged", listing.entries[i].name,
+			"set aside by a repair; look, then remove it: rm -r .pleach/damaged");
+	pl_listing_done(&listing);
+	return r < 0 ? pl_fail_memory(error) : 0;
+}
+
 static int add_events(struct pleach_leftovers *list, struct pl_store *store,
 		      struct pleach_error *error)
 {
@@ -110,6 +130,8 @@ int pleach_leftovers_open(struct pleach_store *store, struct pleach_leftovers **
 	r = add_transactions(list, store->inner, error);
 	if (r >= 0)
 		r = add_trash(list, store->inner, error);
+	if (r >= 0)
+		r = add_damaged(list, store->inner, error);
 	if (r >= 0)
 		r = add_events(list, store->inner, error);
 	if (r < 0) {

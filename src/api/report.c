@@ -97,6 +97,7 @@ int pleach_report_next(struct pleach_report *report, struct pleach_finding *find
 	f.ref = item->ref;
 	f.generation = item->generation;
 	f.is_fault = item->is_fault;
+	f.is_mended = item->is_mended;
 	f.id = has_id(item) ? pl_id_hex(&item->subject.id, report->id) : "";
 	if (give_hurts(report, item, &f) < 0)
 		return pl_fail_memory(error);

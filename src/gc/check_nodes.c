@@ -154,6 +154,24 @@ static int learn_blocks(struct pl_checking *c, const struct pl_node *node,
 	return r;
 }
 
+/* Its groups are broken: a block that is missing or damaged is told as such, anything else as the node's. */
+static int tell_groups(struct pl_checking *c, const struct pl_node *node, int r,
+		       const struct pleach_error *cause, struct pleach_error *error)
+{
+	for (uint32_t i = 0; i < node->n_blocks; i++) {
+		struct pl_id id;
+		PL_BUFFER b = {0};
+		int told;
+
+		memcpy(id.bytes, node->blocks + i * sizeof(id.bytes), sizeof(id.bytes));
+		if (c->nodes.read(c->nodes.self, &id, &b, NULL) >= 0)
+			continue;
+		told = tell(c, &id, BAD, r, cause, error);
+		return told < 0 ? told : learn(c, &node->id, BAD_GROUPS, error);
+	}
+	return tell(c, &node->id, BAD_GROUPS, r, cause, error);
+}
+
 /* 1 and the groups; 0: they are broken, which was told. */
 static int read_groups(struct pl_checking *c, const struct pl_node *node,
 		       struct pl_groups *ret_groups, struct pleach_error *error)
@@ -168,7 +186,7 @@ static int read_groups(struct pl_checking *c, const struct pl_node *node,
 		return learn(c, &node->id, BAD_GROUPS, error);
 	r = pl_groups_read(&c->nodes, node, ret_groups, &cause);
 	if (r < 0)
-		return tell(c, &node->id, BAD_GROUPS, r, &cause, error);
+		return tell_groups(c, node, r, &cause, error);
 	r = learn_blocks(c, node, error);
 	if (r < 0)
 		pl_groups_done(ret_groups);

@@ -221,3 +221,16 @@ int pl_checking_note_copy(struct pl_checking *c, const struct pl_id *object, con
 	_Static_assert(sizeof(key) == 48, "no padding: it is hashed as it is");
 	return pl_map_put(&c->copies, &key, 1) < 0 ? pl_fail_memory(error) : 0;
 }
+
+int pl_checking_note_object(struct pl_checking *c, const struct pl_id *object,
+			    const struct stat *st, struct pleach_error *error)
+{
+	return note(c, object, inode_of(c, st), error);
+}
+
+bool pl_checking_is_sound(const struct pl_checking *c, const struct pl_id *object)
+{
+	const uint64_t *what = pl_map_get(&c->objects, object);
+
+	return what && !(*what & (UNREAD | BAD));
+}

@@ -84,9 +84,11 @@ static inline struct pl_subject pl_checking_about(struct pl_checking *c, enum pl
 {
 	const struct pl_subject before = c->subject;
 
-	c->subject = (struct pl_subject){.what = what, .k = k};
-	if (id)
-		c->subject.id = *id;
+	struct pl_subject now = {.what = what, .k = k};
+
+	if (id) /* which may be that of `before` */
+		now.id = *id;
+	c->subject = now;
 	return before;
 }
 /** Adds a finding about `path`, relative to the store, absolute where something is attached. 0 or -ENOMEM with its text. */
@@ -138,6 +140,11 @@ bool pl_checking_is_verified(const struct pl_checking *c, const struct pl_id *ob
 /** Is it the inode of this object? Verified or not. */
 bool pl_checking_is_object(const struct pl_checking *c, const struct pl_id *object,
 			   const struct stat *st);
+/** It was verified, whatever was known of it before: it is the inode of this. */
+int pl_checking_note_object(struct pl_checking *c, const struct pl_id *object,
+			    const struct stat *st, struct pleach_error *error);
+/** Was the object verified in this check? */
+bool pl_checking_is_sound(const struct pl_checking *c, const struct pl_id *object);
 /** A file that is no object was verified to be equal to this one. */
 int pl_checking_note_copy(struct pl_checking *c, const struct pl_id *object, const struct stat *st,
 			  struct pleach_error *error);

@@ -162,6 +162,27 @@ int pl_check_run(const struct pl_check *check, struct pleach_check_counts *ret_c
 /** What pleach_check() answers to these findings. */
 int pl_check_answer(const struct pl_findings *findings, struct pleach_error *error);
 
+/* ---- repair.c ---- */
+
+struct pl_repair {
+	struct pl_check check; /* what is checked, and mended */
+	const char *from; /* directory or store that lost content may be taken from; NULL: none */
+	/**
+	 * For the layers above, which attach: of placing `k` of `tree` nobody outside the store is to be shown
+	 * anything any more, but of the pinned one (of the same tree). 0; 1: that cannot be had now, told in
+	 * `error`. NULL: nothing is attached by more than what is in the store.
+	 */
+	int (*move_attached)(void *self, struct pl_txdir *tx, struct pl_ref *ref, unsigned k,
+			     const struct pl_pin *pin, struct pleach_error *error);
+	/** What is shown at `path` is not what it should be: it is made anew. 0; 1: as above. */
+	int (*renew_attached)(void *self, struct pl_txdir *tx, struct pl_ref *ref, const char *path,
+			      struct pleach_error *error);
+	void *self;
+};
+/** As pleach_check() with `repair`. The findings: what was mended, and what was not. */
+int pl_repair_run(const struct pl_repair *repair, struct pleach_check_counts *ret_counts,
+		  struct pl_findings *ret_findings, struct pleach_error *error);
+
 /* ---- dedup.c ---- */
 
 enum pl_dedup_how {

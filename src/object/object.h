@@ -140,6 +140,8 @@ int pl_pool_open(int pool_fd, const struct pl_id *id);
 /** fsyncs the two-digit directory (and the pool, for its name). For file systems without syncfs. */
 int pl_pool_sync(int pool_fd, const struct pl_id *id);
 
+/** Has the file open at `fd` this content? 0; -EBADMSG, and *ret_why (static) is "size" or "content"; errors. */
+int pl_content_verify(int fd, uint64_t size, const struct pl_id *content, const char **ret_why);
 /**
  * Verifies the object file open at `fd`: content against its hash, metadata and kind against the id.
  * 0; -EBADMSG if it does not verify, and *ret_why (static) is the first that differs: "id", "kind",

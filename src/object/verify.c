@@ -40,7 +40,7 @@ static int64_t hash_file(int fd, uint64_t limit, struct pl_hash *hash, struct pl
 	return (int64_t)done;
 }
 
-static int verify_content(int fd, uint64_t size, const struct pl_id *content, const char **ret_why)
+int pl_content_verify(int fd, uint64_t size, const struct pl_id *content, const char **ret_why)
 {
 	struct pl_hash *hash;
 	struct pl_id found;
@@ -95,7 +95,7 @@ int pl_object_verify(int fd, const struct pl_id *id, const struct pl_meta *meta,
 	if (st.st_size < 0 || (uint64_t)st.st_size != size)
 		return differs("size", ret_why);
 	/* Content first: who changed it has mostly changed the mtime too, and that tells less. */
-	r = verify_content(fd, size, content, ret_why);
+	r = pl_content_verify(fd, size, content, ret_why);
 	return r < 0 ? r : verify_metadata(fd, &st, meta, ret_why);
 }
 

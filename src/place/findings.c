@@ -76,7 +76,7 @@ int pl_findings_add(struct pl_findings *findings, bool is_fault, const char *kin
 		findings->faults++;
 	else
 		findings->unverified++;
-	pl_assert(findings->faults + findings->unverified == findings->n + findings->left_out);
+	pl_assert(findings->faults + findings->unverified + findings->mended == findings->n + findings->left_out);
 	return r;
 }
 
@@ -156,4 +156,38 @@ void pl_findings_sort_hurts(struct pl_findings *findings)
 		if (f->n_hurts++ == 0)
 			f->first_hurt = i;
 	}
+}
+
+void pl_findings_set_mended(struct pl_findings *findings, size_t n_before)
+{
+	pl_assert(findings->unverified > 0);
+	findings->unverified--;
+	findings->mended++;
+	if (findings->n > n_before)
+		findings->items[n_before].is_mended = true;
+}
+
+int pl_findings_append_take(struct pl_findings *to, struct pl_findings *from)
+{
+	pl_assert(to->n_hurts == 0);
+	for (size_t i = 0; i < from->n; i++) {
+		if (PL_ARRAY_GROW(to->items, to->capacity, to->n) < 0) {
+			/* What was taken is the other's no more. */
+			memmove(from->items, from->items + i, (from->n - i) * sizeof(*from->items));
+			from->n -= i;
+			pl_findings_done(from);
+			return -ENOMEM;
+		}
+		to->items[to->n++] = from->items[i];
+	}
+	to->faults += from->faults;
+	to->unverified += from->unverified;
+	to->mended += from->mended;
+	to->left_out += from->left_out;
+	to->hurts = from->hurts;
+	to->n_hurts = from->n_hurts;
+	to->hurts_capacity = from->hurts_capacity;
+	free(from->items);
+	*from = (struct pl_findings){0};
+	return 0;
 }

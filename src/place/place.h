@@ -125,7 +125,7 @@ struct pl_findings {
 	size_t n, capacity;
 	struct pl_hurt *hurts; /* sorted by finding */
 	size_t n_hurts, hurts_capacity;
-	uint64_t faults, unverified;
+	uint64_t faults, unverified, mended;
 	uint64_t left_out; /* beyond PL_FINDINGS_MAX: counted, not listed */
 };
 #define PL_FINDINGS_MAX 100000
@@ -144,6 +144,10 @@ void pl_findings_set_ref(struct pl_findings *findings, size_t n_before, const ch
 /** Likewise, what it is about. */
 void pl_findings_set_subject(struct pl_findings *findings, size_t n_before,
 			     const struct pl_subject *subject);
+/** Likewise: it tells what was mended, and is no fault any more. */
+void pl_findings_set_mended(struct pl_findings *findings, size_t n_before);
+/** All of `from`, which is empty then; `to` has no hurts. */
+int pl_findings_append_take(struct pl_findings *to, struct pl_findings *from);
 /** The generation has `path`, which finding number `i` hurts. Beyond PL_HURTS_MAX in all they are counted. */
 int pl_findings_add_hurt(struct pl_findings *findings, size_t i, const char *ref,
 			 uint64_t generation, const char *path);

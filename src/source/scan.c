@@ -239,12 +239,13 @@ static int visit_other(struct scanner *s, struct stat *st, const char *name,
 {
 	struct frame *f = &s->frames[s->n - 1];
 	struct pl_entry e = {0};
+	bool is_link = st->st_nlink > 1 && !s->scan->ignores_links;
 	size_t link = 0;
-	int met = st->st_nlink > 1 ? pl_links_meet(s->links, st, here(s), &link) : 0, r = 0;
+	int met = is_link ? pl_links_meet(s->links, st, here(s), &link) : 0, r = 0;
 
 	if (met < 0)
 		return pl_fail_memory(error);
-	link = st->st_nlink > 1 ? link + 1 : 0;
+	link = is_link ? link + 1 : 0;
 	if (!met)
 		r = from_cache(s, f, st, name, &e, error);
 	if (r < 0)

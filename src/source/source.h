@@ -130,6 +130,7 @@ struct pl_scan {
 	bool is_quiet; /* as in struct pl_ingest */
 	unsigned
 		jobs; /* threads that read, as for pl_crew_new(); what comes out does not depend on it */
+	bool ignores_links; /* names of one inode are no group */
 	const struct pl_cache_place
 		*cache; /* NULL: the store's, by device and inode of the source */
 };

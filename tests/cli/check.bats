@@ -46,7 +46,7 @@ load helper
 	damage 'first content'
 	it 13 check --json
 	json '[.error.code, (.faults > 0), (.findings | length > 0)]' '["corrupt",true,true]'
-	json '[.findings[0] | keys[]]' '["fault","generation","hurts","id","kind","message","path","ref"]'
+	json '[.findings[0] | keys[]]' '["fault","generation","hurts","id","kind","mended","message","path","ref"]'
 }
 
 @test "check changes nothing" {

@@ -144,3 +144,9 @@ owned() {
 	wait "$swapper" || true
 	same "$(find "$open/victim" | sort)" "$(cat before)"
 }
+
+@test "another user does not repair a store" {
+	other check --repair
+	[ "$status" -eq 1 ]
+	like "$stderr" "only its owner may"
+}
