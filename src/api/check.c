@@ -26,6 +26,7 @@ int pleach_check(struct pleach_store *store, const struct pleach_check_options *
 	repair.check.quick = o.quick != 0;
 	repair.check.refs = o.refs && o.refs[0] ? o.refs : NULL;
 	repair.from = o.from;
+	pl_repair_attached(&repair);
 	r = o.repair ? pl_repair_run(&repair, &counts, &findings, error)
 		     : pl_check_run(&repair.check, &counts, &findings, error);
 	/* A failure without a finding is one of the check, not of the store. */

@@ -73,6 +73,12 @@ void pl_entry_view_done(struct pl_entry_view *view);
 int pl_entry_view_set(struct pl_entry_view *view, const char *path, const struct pl_entry *entry,
 		      const struct pl_meta *meta, uint64_t links, struct pleach_error *error);
 
+/* ---- check_attached.c ---- */
+
+struct pl_repair;
+/** Has the repair move and make anew what is attached (gc.h). */
+void pl_repair_attached(struct pl_repair *repair);
+
 /* ---- report.c ---- */
 
 /** Takes the findings, also on failure. */

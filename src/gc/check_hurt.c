@@ -18,14 +18,19 @@ struct hurting {
 	size_t n_generations;
 };
 
-static int hurt(struct hurting *h, size_t finding, const char *path, struct pleach_error *error)
+/* `ref`: only of that one; "": of all. */
+static int hurt(struct hurting *h, size_t finding, const char *ref, const char *path,
+		struct pleach_error *error)
 {
 	int r = 0;
 
-	for (size_t i = 0; r >= 0 && i < h->n_generations; i++)
-		r = pl_findings_add_hurt(h->c->findings, finding,
-					 h->c->refs[h->generations[i].ref].name,
-					 h->generations[i].generation, path);
+	for (size_t i = 0; r >= 0 && i < h->n_generations; i++) {
+		const char *name = h->c->refs[h->generations[i].ref].name;
+
+		if (*ref == '\0' || strcmp(name, ref) == 0)
+			r = pl_findings_add_hurt(h->c->findings, finding, name,
+						 h->generations[i].generation, path);
+	}
 	return r < 0 ? pl_fail_memory(error) : 0;
 }
 
@@ -36,7 +41,7 @@ static int saw(void *self, const struct pl_sighting *sighting, struct pleach_err
 	const uint64_t *finding = pl_map_get(map, sighting->id);
 
 	pl_assert(finding);
-	return hurt(h, (size_t)*finding, sighting->path, error);
+	return hurt(h, (size_t)*finding, "", sighting->path, error);
 }
 
 /* What is about an id is looked for; what is about a ref is told now. */
@@ -53,6 +58,10 @@ static int sort_finding(struct hurting *h, size_t i, struct pleach_error *error)
 	case PL_SUBJECT_NODE:
 		map = &h->nodes;
 		break;
+	case PL_SUBJECT_ATTACHED:
+		if (f->subject.in_tree == 0)
+			break;
+		/* fallthrough */
 	case PL_SUBJECT_PLACED:
 		map = &h->placed;
 		value = 1;
@@ -81,10 +90,12 @@ static int hurt_placed(struct hurting *h, const struct pl_id *tree, struct pleac
 	for (size_t i = 0; r >= 0 && i < findings->n; i++) {
 		const struct pl_finding *f = &findings->items[i];
 
-		if (f->is_fault && f->subject.what == PL_SUBJECT_PLACED &&
+		if (f->is_fault &&
+		    (f->subject.what == PL_SUBJECT_PLACED ||
+		     f->subject.what == PL_SUBJECT_ATTACHED) &&
 		    pl_id_equal(&f->subject.id, tree))
-			r = hurt(h, i, f->subject.in_tree ? f->path + f->subject.in_tree : "",
-				 error);
+			r = hurt(h, i, f->ref,
+				 f->subject.in_tree ? f->path + f->subject.in_tree : "", error);
 	}
 	return r;
 }

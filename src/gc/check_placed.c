@@ -26,7 +26,7 @@ const char *pl_placed_path_in_tree(struct pl_placed *p)
 /* Findings are about where the walk is just now. */
 static void point(struct pl_placed *p)
 {
-	if (p->c->subject.what == PL_SUBJECT_PLACED)
+	if (p->c->subject.what == PL_SUBJECT_PLACED || p->c->subject.what == PL_SUBJECT_ATTACHED)
 		p->c->subject.in_tree = (size_t)(pl_placed_path_in_tree(p) - pl_placed_path(p));
 }
 

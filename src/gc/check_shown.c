@@ -62,9 +62,11 @@ static int check_directory(struct shown_check *s, const struct pl_shown *now,
 			   struct pleach_error *error)
 {
 	const struct pl_findings before = *s->c->findings;
+	const struct pl_subject about = pl_checking_about(s->c, PL_SUBJECT_ATTACHED, &now->tree, 0);
 	int r = pl_checking_directory(s->c, &now->tree, s->parent_fd, s->name, s->record->path,
 				      s->ref->settings.share == PL_SHARE_NAMES, error);
 
+	s->c->subject = about;
 	if (r < 0 || has_identity(s, now))
 		return r < 0 ? r : 1;
 	pl_checking_forget(s->c->findings, &before);

@@ -174,9 +174,11 @@ struct pl_repair {
 	 */
 	int (*move_attached)(void *self, struct pl_txdir *tx, struct pl_ref *ref, unsigned k,
 			     const struct pl_pin *pin, struct pleach_error *error);
-	/** What is shown at `path` is not what it should be: it is made anew. 0; 1: as above. */
-	int (*renew_attached)(void *self, struct pl_txdir *tx, struct pl_ref *ref, const char *path,
-			      struct pleach_error *error);
+	/** What this attachment, no symlink, shows is missing, behind, or (`is_damaged`) not what its tree says: it
+	 * comes to show the pinned tree, which is that. 0; 1: as above. The ref is not locked. */
+	int (*renew_attached)(void *self, struct pl_txdir *tx, struct pl_ref *ref,
+			      const struct pl_attachment *record, bool is_damaged,
+			      const struct pl_pin *pin, struct pleach_error *error);
 	void *self;
 };
 /** As pleach_check() with `repair`. The findings: what was mended, and what was not. */

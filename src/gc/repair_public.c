@@ -128,9 +128,80 @@ static int mend_public(struct pl_repairing *m, struct pl_finding *f, struct plea
 	return r < 0 ? r : pl_repairing_mended(m, f, error, "shows the head again");
 }
 
+/* The attachment that the finding is about, or lies in. 1 and *ret; 0: there is none any more. */
+static int find_attachment(struct pl_ref *ref, const char *path, struct pl_attachment *ret,
+			   struct pleach_error *cause)
+{
+	struct pl_attachment *records = NULL;
+	size_t n = 0;
+	int r = pl_attachment_list(ref, &records, &n, cause);
+	bool is_found = false;
+
+	for (size_t i = 0; r >= 0 && i < n && !is_found; i++) {
+		is_found = pl_path_is_below(path, records[i].path);
+		if (is_found) {
+			*ret = records[i];
+			records[i] = (struct pl_attachment){0};
+		}
+	}
+	pl_attachments_free(records, n);
+	return r < 0 ? r : is_found;
+}
+
+/* The tree that it should show, pinned, in a placing that is well. 1; 0: not to be had, for `cause`. */
+static int pin_its_tree(struct pl_repairing *m, struct pl_ref *ref,
+			const struct pl_attachment *record, struct pl_pin *pin,
+			struct pleach_error *cause)
+{
+	struct pl_id tree = record->tree;
+	struct pl_record head;
+	uint64_t n;
+	int r = 0;
+
+	if (record->generation == 0) {
+		r = pl_head_number(ref, &n, cause);
+		if (r >= 0)
+			r = pl_generation_read(ref, n, &head, cause);
+		if (r < 0)
+			return r == -ENOMEM ? r : 0;
+		tree = head.tree;
+		pl_record_done(&head);
+	}
+	r = pl_pin_wait(m->store, &tree, pin, cause);
+	if (r == PL_PIN_ABSENT)
+		pl_fail_corrupt(cause, "its tree is missing");
+	return r <= 0 ? r : pl_repairing_place(m, pin, cause);
+}
+
+static int renew(struct pl_repairing *m, struct pl_finding *f, struct pl_ref *ref,
+		 const struct pl_attachment *record, struct pleach_error *error)
+{
+	struct pleach_error cause = PLEACH_ERROR_INIT;
+	struct pl_pin pin = PL_PIN_NONE;
+	int r = pin_its_tree(m, ref, record, &pin, &cause);
+
+	if (r > 0)
+		r = m->options->renew_attached(m->options->self, m->tx, ref, record, f->is_fault,
+					       &pin, &cause) == 0
+			    ? 1
+			    : 0;
+	pl_pin_done(&pin);
+	if (r == 0)
+		return pl_repairing_unmended(m, f, error, "%s", cause.message);
+	if (r < 0) {
+		if (error)
+			*error = cause;
+		return r;
+	}
+	return pl_repairing_mended(m, f, error,
+				   f->is_fault ? "laid out again; the damaged one lies beside it"
+					       : "shows what it should");
+}
+
 static int mend_attached(struct pl_repairing *m, struct pl_finding *f, struct pleach_error *error)
 {
 	struct pleach_error cause = PLEACH_ERROR_INIT;
+	struct pl_attachment record = {0};
 	struct pl_ref ref;
 	int r;
 
@@ -139,16 +210,17 @@ static int mend_attached(struct pl_repairing *m, struct pl_finding *f, struct pl
 	r = pl_ref_open(m->store, f->ref, &ref, &cause);
 	if (r < 0)
 		return r == -ENOMEM ? pl_fail_memory(error) : 0;
-	r = m->options->renew_attached(m->options->self, m->tx, &ref, f->path, &cause);
-	pl_ref_close(&ref);
-	if (r < 0 && error)
-		*error = cause;
+	r = find_attachment(&ref, f->path, &record, &cause);
 	if (r == 1)
-		return pl_repairing_unmended(m, f, error, "%s", cause.message);
-	return r < 0 ? r : pl_repairing_mended(m, f, error, "made anew");
+		r = strcmp(record.mode, "symlink") == 0 ? 0 : renew(m, f, &ref, &record, error);
+	else if (r < 0 && r != -ENOMEM)
+		r = pl_repairing_unmended(m, f, error, "%s", cause.message);
+	pl_attachment_done(&record);
+	pl_ref_close(&ref);
+	return r;
 }
 
-/* Of several findings about one the first is enough. */
+/* Of several findings about one the first is enough: of a ref's public path, of what is in one directory. */
 static bool is_first(const struct pl_repairing *m, size_t i)
 {
 	const struct pl_finding *f = &m->found->items[i];
@@ -156,7 +228,11 @@ static bool is_first(const struct pl_repairing *m, size_t i)
 	for (size_t j = i; j > 0; j--) {
 		const struct pl_finding *other = &m->found->items[j - 1];
 
-		if (other->subject.what == f->subject.what && strcmp(other->ref, f->ref) == 0)
+		if (other->subject.what != f->subject.what || strcmp(other->ref, f->ref) != 0)
+			continue;
+		if (f->subject.what != PL_SUBJECT_ATTACHED ||
+		    (f->subject.in_tree > 0 && other->subject.in_tree == f->subject.in_tree &&
+		     strncmp(other->path, f->path, f->subject.in_tree - 1) == 0))
 			return false;
 	}
 	return true;
@@ -171,7 +247,7 @@ int pl_repair_public(struct pl_repairing *m, struct pleach_error *error)
 
 		if (f->subject.what == PL_SUBJECT_PUBLIC && is_first(m, i))
 			r = mend_public(m, f, error);
-		else if (f->subject.what == PL_SUBJECT_ATTACHED)
+		else if (f->subject.what == PL_SUBJECT_ATTACHED && is_first(m, i))
 			r = mend_attached(m, f, error);
 	}
 	return r;

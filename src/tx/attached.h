@@ -32,6 +32,8 @@ struct pl_at {
 	/* Prepared: laid out, not yet at the path. */
 	bool is_ready;
 	bool is_held; /* not prepared: a transaction was open */
+	/* What is shown is damaged: it is replaced, though it is of the right tree, and set aside. */
+	bool is_renewed;
 	struct pl_id ready_tree;
 	struct pl_beside beside;
 	struct pl_identity identity;
@@ -110,6 +112,14 @@ void pl_attached_done(struct pl_attached *attached);
  * may be NULL: one is made if it is needed. Returns how many do not show what they should.
  */
 int pl_attached_settle(struct pl_ref *ref, struct pl_txdir *tx, struct pleach_error *error);
+/**
+ * An attachment that is no symlink comes to show the pinned tree, in its placing pin->k, as generation n: made if it is
+ * missing, moved on if it is behind, and, `is_damaged`, replaced by a new one. The ref lock may be held.
+ * An enum pl_at_result, or an error. (attached_renew.c)
+ */
+int pl_attached_renew(struct pl_ref *ref, struct pl_txdir *tx, const struct pl_attachment *record,
+		      uint64_t n, const struct pl_pin *pin, bool is_damaged,
+		      struct pleach_error *error);
 /** How an attachment that is no symlink is: looked at, not changed. */
 int pl_attached_look(struct pl_ref *ref, const struct pl_attachment *record,
 		     enum pl_at_state *ret_state, struct pleach_error *error);

@@ -288,7 +288,7 @@ static int prepare(struct pl_at *at, struct pl_txdir *tx, const struct pl_pin *p
 	int r;
 
 	pl_assert(pin->k > 0 && !at->is_ready);
-	if (shows(at, &pin->tree))
+	if (!at->is_renewed && shows(at, &pin->tree))
 		return 0;
 	r = is_held(at, error); /* what show cannot use need not be laid out */
 	at->is_held = r > 0;
@@ -389,6 +389,20 @@ static int conclude(struct pl_at *at, struct pl_txdir *tx, struct pleach_error *
 	return pl_showing_write(at->ref, tx, &at->showing, false, error);
 }
 
+/* A damaged one that was just replaced is nobody's any more: it stays beside the path (E4). */
+static int set_aside(struct pl_at *at, struct pl_txdir *tx, const struct pl_identity *damaged,
+		     struct pleach_error *error)
+{
+	struct pl_shown *item = find_identity(&at->showing, damaged);
+
+	if (!item || item->role != PL_SHOWN_OLD)
+		return 0;
+	pl_event_add(at->ref->store, NULL, "set aside '%s' beside '%s': it was damaged", item->name,
+		     at->path);
+	pl_showing_remove(&at->showing, (size_t)(item - at->showing.items));
+	return pl_showing_write(at->ref, tx, &at->showing, true, error);
+}
+
 /* 1: what is at the path is not ours. */
 static int has_stranger(struct pl_at *at)
 {
@@ -401,6 +415,7 @@ static int has_stranger(struct pl_at *at)
 static int show(struct pl_at *at, struct pl_txdir *tx, uint64_t n, const struct pl_pin *pin,
 		struct pleach_error *error)
 {
+	struct pl_identity before = {0};
 	struct pl_shown *now;
 	char name[48];
 	int r = read_and_reconcile(at, tx, error);
@@ -409,7 +424,9 @@ static int show(struct pl_at *at, struct pl_txdir *tx, uint64_t n, const struct 
 	if (r < 0)
 		return r;
 	now = pl_showing_find(&at->showing, PL_SHOWN_NOW);
-	if (now && pl_id_equal(&now->tree, &pin->tree)) {
+	if (now)
+		before = now->identity;
+	if (now && !at->is_renewed && pl_id_equal(&now->tree, &pin->tree)) {
 		now->generation = n;
 		r = pl_showing_write(at->ref, tx, &at->showing, false, error);
 		return r < 0 ? r : PL_AT_SHOWN;
@@ -431,6 +448,8 @@ static int show(struct pl_at *at, struct pl_txdir *tx, uint64_t n, const struct 
 	if (r < 0)
 		return fail_at(at, r, "swap what is at", error);
 	r = conclude(at, tx, error);
+	if (r >= 0 && at->is_renewed)
+		r = set_aside(at, tx, &before, error);
 	now = pl_showing_find(&at->showing, PL_SHOWN_NOW);
 	if (r < 0)
 		return r;

@@ -330,7 +330,8 @@ static int show(struct pl_at *at, struct pl_txdir *tx, uint64_t n, const struct 
 	r = look_here(at, &here);
 	if (r < 0)
 		return fail_at(at, r, "look at", error);
-	if (here.what == OURS && pl_id_equal(&here.item->tree, &pin->tree)) {
+	if (here.what == OURS && pl_id_equal(&here.item->tree, &pin->tree) &&
+	    (!at->is_renewed || here.item->k == pin->k)) {
 		r = renumber(at, tx, here.item, n, error);
 		pl_closep(&here.fd);
 		return r;

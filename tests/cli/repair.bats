@@ -106,3 +106,77 @@ load helper
 	fi
 	it 0 check
 }
+
+@test "attachments of a damaged placing lead to the new one, or stay with the old" {
+	two_generations
+	"$PLEACH" attach site@1 fixed
+	"$PLEACH" attach site head
+	chmod u+w fixed/
+	echo stray >fixed/stray
+	echo stray >head/stray
+	it 0 check --repair
+	same "$(ls fixed head | tr '\n' ' ')" "fixed: a b  head: a c "
+	same "$(cat fixed/b head/c)" "$(printf 'two\nthree')"
+	it 0 check
+	same "$output$stderr" ""
+	it 0 detach fixed
+	absent fixed
+}
+
+@test "a damaged directory that was attached by exchange is laid out again, the old one stays beside" {
+	two_generations
+	if ! "$PLEACH" attach site at --mode exchange 2>err; then
+		skip "$(cat err)"
+	fi
+	echo stray >at/stray
+	rm at/c
+	it 13 check
+	like "$output" "at/stray: is in no node"
+	like "$output" "hurts site@2: c"
+	it 0 check --repair
+	like "$output" "mended: placed .*/at.*laid out again; the damaged one lies beside it"
+	same "$(ls at | tr '\n' ' ')" "a c "
+	same "$(cat .pleach-*.tree/stray)" stray
+	it 0 check
+	"$PLEACH" config grace=0
+	it 0 status
+	same "$(cat .pleach-*.tree/stray)" stray
+	rm -r at
+	it 3 check
+	it 0 check --repair
+	same "$(cat at/c)" three
+}
+
+@test "what is not ours at an attached path stays, with the reason (G7)" {
+	two_generations
+	if ! "$PLEACH" attach site at --mode exchange 2>err; then
+		skip "$(cat err)"
+	fi
+	rm -r at
+	mkdir at
+	echo mine >at/mine
+	it 3 check --repair
+	like "$output" "not mended: what is at '.*/at' is not ours"
+	same "$(cat at/mine)" mine
+}
+
+@test "a mount of a damaged placing is replaced" {
+	[ "$(id -u)" -eq 0 ] || skip "needs root"
+	two_generations
+	if ! "$PLEACH" attach site at --mode mount 2>err; then
+		skip "$(cat err)"
+	fi
+	local status=0
+	(
+		set -e
+		[ "$(stat -c %d:%i at)" = "$(stat -L -c %d:%i store/site)" ]
+		echo stray >store/site/stray
+		"$PLEACH" check --repair >out 2>err
+		[ "$(ls at | tr '\n' ' ')" = "a c " ]
+		[ "$(stat -c %d:%i at)" = "$(stat -L -c %d:%i store/site)" ]
+		"$PLEACH" check
+	) || status=1
+	"$PLEACH" detach at
+	cat out err
+	[ "$status" -eq 0 ]
+}
