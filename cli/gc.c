@@ -225,7 +225,11 @@ const struct command command_gc = {
 		"dropped; trees that no generation, tag, attachment, pin or open transaction has\n"
 		"go, and then the objects and nodes that no tree names. It may run at any time,\n"
 		"beside everything else; killed, nothing is lost. A second one at once is\n"
-		"refused (11).\n",
+		"refused (11). -n and --why change nothing, and work where nothing can be\n"
+		"written.\n"
+		"\n"
+		"Root may collect a store of another user: on files he acts as that user then, so\n"
+		"that what is made there is the owner's.\n",
 	.options = options,
 	.values_size = sizeof(struct values),
 	.least = 0,

@@ -866,6 +866,9 @@ struct pleach_gc_result {
  * one. Memory: 16 bytes for each object and node.
  * *ret_report (may be NULL) lists generations, by `ref` and `generation`: `kind` "goes", and with dry_run all the others
  * too: "stays", by the rule that is in `message`, or "held", by whom no rule keeps. Close it.
+ * With dry_run nothing goes, nor is what killed ones left removed, and the store need not be writable.
+ * Root may call it for a store of another user: the calling thread then acts on files as that user until the end,
+ * and the process leaves no core meanwhile.
  * -EBUSY (BUSY): another one is at work. -EBADMSG (CORRUPT): a node is missing or damaged, and nothing was taken;
  * check the store first. -EINTR: cancelled, between batches.
  */
