@@ -341,6 +341,18 @@ def test_handlers_of_signals_run_while_a_call_waits(store):
     assert (status, out) == (0, "cancelled\n"), err
 
 
+def test_handler_of_a_signal_may_cancel(store):
+    before = signal.signal(signal.SIGALRM, lambda *_: store.cancel())
+    signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)  # again and again: it may come too early
+    try:
+        with pytest.raises(pleach.CancelledError):
+            store["site"].wait()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert store["site"].head == 2
+
+
 def test_interrupted_publish_is_done_or_not_at_all(store):
     write(pathlib.Path("many"), {f"{n % 50}/{n}": str(n) for n in range(1100)})
     status, _, err = run_and_interrupt("print('ready', flush=True); store['site'].publish('many')\n"

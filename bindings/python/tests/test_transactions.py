@@ -108,7 +108,7 @@ def test_conflict_at_the_end_of_a_block_leaves_nothing(store):
 
 
 def test_snapshots_go_on(store):
-    with store.transaction("site") as tx:
+    with store.transaction(store["site"]) as tx:
         (tx.path / "a").write_text("a")
         assert tx.snapshot("one").generation == 3
         (tx.path / "b").write_text("b")

@@ -215,11 +215,11 @@ class Ref(Revision):
 
     def transaction(self, **options: Any) -> Transaction:
         """As `Store.transaction()`."""
-        return self._store.transaction(self.name, **options)
+        return self._store.transaction(self, **options)
 
     def run(self, argv: Iterable[Path], **options: Any) -> Completed:
         """As `Store.run()`."""
-        return self._store.run(self.name, argv, **options)
+        return self._store.run(self, argv, **options)
 
     # ---- names and places ----
 

@@ -103,9 +103,9 @@ class Store:
             self._pool.close()
 
     def cancel(self) -> None:
-        """Ends what other threads have under way in this store: with `CancelledError`, and undone
-        unless it was past its commit point. What begins later is not concerned; transactions that are
-        open can only be aborted."""
+        """Ends what is under way in this store, for other threads and for handlers of signals: with
+        `CancelledError`, and undone unless it was past its commit point. What begins later is not
+        concerned; transactions that are open can only be aborted."""
         self._pool.cancel()
 
     # ---- what is in it ----
@@ -296,7 +296,7 @@ class Store:
 
     def transaction(
         self,
-        ref: Text,
+        ref: Union[Ref, Text],
         *,
         workspace: Union[Workspace, str] = Workspace.PLAIN,
         message: Optional[Text] = None,
@@ -328,7 +328,7 @@ class Store:
             parked=parked,
             lifetime=lifetime,
         )
-        tx = _transaction.begin(self, ref, workspace, options, progress)
+        tx = _transaction.begin(self, _name(ref), workspace, options, progress)
         tx.message, tx.meta = message, meta
         return tx
 
@@ -358,16 +358,16 @@ class Store:
             self._pool, "pleach_txs", _abi.TxStatus, _convert.transaction_status
         )
 
-    def inside(self, ref: Text) -> Optional[str]:
+    def inside(self, ref: Union[Ref, Text]) -> Optional[str]:
         """The id of the transaction on `ref` in which this program was started, if it was."""
         buffer = create_string_buffer(32)
         with self._pool.session() as session:
-            is_inside = session.call("pleach_tx_inside", encode(ref), buffer).checked()
+            is_inside = session.call("pleach_tx_inside", _name(ref), buffer).checked()
         return os.fsdecode(buffer.value) if is_inside else None
 
     def run(
         self,
-        ref: Text,
+        ref: Union[Ref, Text],
         argv: Iterable[Path],
         *,
         workspace: Union[Workspace, str] = Workspace.ANY,

@@ -471,7 +471,7 @@ def _xattrs(xattrs: Xattrs) -> Any:
 
 def begin(
     store: Store,
-    ref: Text,
+    ref: bytes,
     workspace: Union[Workspace, str],
     options: Mapping[str, Any],
     progress: Optional[ProgressFunction],
@@ -494,7 +494,7 @@ def begin(
                 store._pool,
                 Transaction,
                 "pleach_tx_begin",
-                encode(ref),
+                ref,
                 byref(struct),
                 is_long=True,
                 progress=progress,
