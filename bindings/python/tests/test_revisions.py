@@ -231,6 +231,18 @@ def test_damaged_content_ends_in_an_error_before_its_end(store):
     assert not os.path.exists("copy")
 
 
+def test_repair_mends_what_verifies_elsewhere(store):
+    placed = store["site"].path("index.html")
+    os.chmod(placed, 0o644)
+    placed.write_text("HELLO\n")  # the object behind it
+    assert not store.check().is_sound
+    with pytest.raises(TypeError):
+        store.check(repair_from="docs")
+    done = store.check(repair=True, repair_from="docs")
+    assert done.is_sound and done.mended >= 1 and done.findings[0].is_mended
+    assert store["site"].read_text("index.html") == "hello\n" and store.check().is_sound
+
+
 def test_reader_keeps_its_generation(store):
     site = store["site"]
     with site as reader, site[1] as first:

@@ -340,11 +340,19 @@ class Finding(Sized):
         ("hurts", POINTER(Hurt)),
         ("n_hurts", c_size_t),
         ("hurts_left_out", c_uint64),
+        ("is_mended", c_int),
     ]
 
 
 class CheckOptions(Sized):
-    _fields_ = [("size", c_size_t), ("quick", c_int), ("refs", _strings), ("jobs", c_uint)]
+    _fields_ = [
+        ("size", c_size_t),
+        ("quick", c_int),
+        ("refs", _strings),
+        ("jobs", c_uint),
+        ("repair", c_int),
+        ("from", c_char_p),
+    ]
 
 
 class CheckCounts(Sized):
@@ -358,6 +366,7 @@ class CheckCounts(Sized):
         ("bytes", c_uint64),
         ("faults", c_uint64),
         ("unverified", c_uint64),
+        ("mended", c_uint64),
     ]
 
 

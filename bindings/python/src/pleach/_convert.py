@@ -190,6 +190,7 @@ def finding(struct: Any) -> Finding:
             for hurt in struct.hurts[: struct.n_hurts]
         ),
         hurts_left_out=int(struct.hurts_left_out),
+        is_mended=bool(struct.is_mended),
     )
 
 

@@ -226,8 +226,8 @@ class DiskUsage:
 class Leftover:
     """Something unfinished, or an event of recovery."""
 
-    kind: str  # "open", "parked", "dead", "expired", "trash", "recovered"
-    id: str  # of the transaction or of the trash; "": what was mended was neither
+    kind: str  # "open", "parked", "dead", "expired", "trash", "damaged", "recovered"
+    id: str  # of the transaction, the trash, or what is damaged; "": what was mended was none of these
     what: str
 
 
@@ -270,6 +270,7 @@ class Finding:
     id: str = ""  # of the object, node or tree that it is about, if it is about one
     hurts: Tuple[Hurt, ...] = ()  # of a fault: which generations have it, and where
     hurts_left_out: int = 0  # more than were listed
+    is_mended: bool = False  # it was a fault, and is none any more; the message says how
 
     def __str__(self) -> str:
         return f"{self.kind} {self.path}: {self.message}"
@@ -287,6 +288,7 @@ class CheckResult:
     bytes: int
     faults: int
     unverified: int
+    mended: int  # by a repair
     findings: Tuple[Finding, ...]
     problem: Optional[Error] = None  # why it is not all well
 

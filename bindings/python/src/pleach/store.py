@@ -188,16 +188,29 @@ class Store:
         *,
         quick: bool = False,
         jobs: int = 0,
+        repair: bool = False,
+        repair_from: Optional[Path] = None,
         progress: Optional[ProgressFunction] = None,
     ) -> CheckResult:
         """Verifies every byte, or only what `refs` need; `quick`: placed trees by metadata only. Faults
         are findings of the result; `raise_for_faults()` raises them.
 
+        `repair`: what can be mended from what verifies is, also from `repair_from`, a directory or
+        another store; the result is that of a check afterwards, and begins with what was mended.
+
         >>> store.check().is_sound
         True
         """
+        if repair_from is not None and not repair:
+            raise TypeError("repair_from is for repair=True")
         names = None if refs is None else [_name(ref) for ref in refs]
-        options = _abi.CheckOptions.new(quick=quick, refs=strings(names), jobs=jobs)
+        options = _abi.CheckOptions.new(
+            quick=quick,
+            refs=strings(names),
+            jobs=jobs,
+            repair=repair,
+            **{"from": encode_maybe(repair_from)},
+        )
         counts = _abi.CheckCounts.new()
         report = c_void_p()
         with self._pool.session() as session:
@@ -217,6 +230,7 @@ class Store:
             bytes=int(counts.bytes),
             faults=int(counts.faults),
             unverified=int(counts.unverified),
+            mended=int(counts.mended),
             findings=findings,
             problem=done.problem,
         )
