@@ -24,6 +24,7 @@ int pleach_check(struct pleach_store *store, const struct pleach_check_options *
 	if (r < 0)
 		return r;
 	repair.check.quick = o.quick != 0;
+	repair.check.jobs = o.jobs;
 	repair.check.refs = o.refs && o.refs[0] ? o.refs : NULL;
 	repair.from = o.from;
 	pl_repair_attached(&repair);

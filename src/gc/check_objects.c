@@ -13,6 +13,8 @@
  *     content and metadata: both are in the id, and were read from this inode.
  * O2  An object that is not there when objects/ is listed may be there when it is needed: it is looked
  *     for by name before it is called missing (K3).
+ * O3  The objects of the whole pool are read by several threads. What was found is taken in the order of their
+ *     names, by one: so a check says the same with any number of them.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -122,54 +124,144 @@ static int tell_bad(struct pl_checking *c, const char *path, const char *why,
 				 "is not what its name says: content or metadata were changed");
 }
 
-/* Looks at one for the first time: 1, or 0 if there is no such. */
-static int look(struct pl_checking *c, const struct pl_id *id, struct pleach_error *error)
-{
-	PL_CLOSE int fd = pl_store_find(c->store, 'o', id);
-	char path[PL_POOL_PATH];
-	const char *why = "";
-	struct stat st = {0};
-	struct pl_subject before;
-	uint64_t what = 0;
-	int r = fd;
+/* An object that is looked at for the first time: opened, read by any thread, judged in order. */
+struct look {
+	struct pl_id id;
+	int fd, r;
+	uint64_t what;
+	struct stat st;
+	const char *why;
+};
 
-	if (fd == -ENOENT)
+/* 1, or 0 if there is no such. */
+static int look_open(struct pl_checking *c, const struct pl_id *id, struct look *ret)
+{
+	struct look l = {.id = *id, .why = "", .fd = pl_store_find(c->store, 'o', id)};
+	char name[PL_FANOUT_NAME];
+
+	if (l.fd == -ENOENT)
 		return 0;
-	before = pl_checking_about(c, PL_SUBJECT_OBJECT, id, 0);
-	pl_checking_pool_path("objects", id, path);
-	if (fd >= 0)
-		r = pl_object_verify_alone(fd, id, &st, &why);
-	else if (fd == -EACCES &&
-		 pl_lstat(c->store->objects_fd, path + strlen(".pleach/objects/"), &st) >= 0)
-		what = UNREAD;
+	l.r = l.fd;
+	pl_fanout_name(id, name);
+	if (l.fd == -EACCES && pl_lstat(c->store->objects_fd, name, &l.st) >= 0)
+		l.what = UNREAD;
+	*ret = l;
+	return 1;
+}
+
+/* By any thread (O3). */
+static void look_read(struct look *l)
+{
+	if (l->fd < 0)
+		return;
+	l->r = pl_object_verify_alone(l->fd, &l->id, &l->st, &l->why);
+	pl_closep(&l->fd);
+	l->fd = -EBADF;
+}
+
+static int look_judge(struct pl_checking *c, const struct look *l, struct pleach_error *error)
+{
+	const struct pl_subject before = pl_checking_about(c, PL_SUBJECT_OBJECT, &l->id, 0);
+	char path[PL_POOL_PATH];
+	uint64_t what = l->what;
+	int r = l->r;
+
+	pl_checking_pool_path("objects", &l->id, path);
 	if (r >= 0) {
 		c->counts.objects++;
 	} else if (r == -EBADMSG) {
 		what = BAD;
-		r = tell_bad(c, path, why, error);
+		r = tell_bad(c, path, l->why, error);
 	} else {
 		what = what ? what : BAD;
 		r = pl_checking_cannot(c, r, "object", path, error);
 	}
 	c->subject = before;
 	if (r >= 0)
-		r = note(c, id, what | inode_of(c, &st), error);
-	if (r >= 0)
-		r = pl_checking_step(c, (uint64_t)st.st_size, error);
+		r = note(c, &l->id, what | inode_of(c, &l->st), error);
+	return r < 0 ? r : pl_checking_step(c, (uint64_t)l->st.st_size, error);
+}
+
+/* 1, or 0 if there is no such. */
+static int look(struct pl_checking *c, const struct pl_id *id, struct pleach_error *error)
+{
+	struct look l;
+	int r = look_open(c, id, &l);
+
+	if (r <= 0)
+		return r;
+	look_read(&l);
+	r = look_judge(c, &l, error);
 	return r < 0 ? r : 1;
+}
+
+/* ---- all of them ---- */
+
+struct looking {
+	struct pl_checking *c;
+	struct pl_crew *crew;
+	struct pleach_error *error;
+};
+
+static int run(void *self, void *worker, void *task)
+{
+	(void)self;
+	(void)worker;
+	look_read(task);
+	return 0;
+}
+
+static int deliver(void *self, void *task, int r)
+{
+	struct looking *looking = self;
+	struct look *l = task;
+
+	if (r >= 0)
+		return look_judge(looking->c, l, looking->error);
+	if (l->fd >= 0)
+		pl_closep(&l->fd);
+	return r;
 }
 
 static int visit(struct pl_checking *c, const struct pl_id *id, struct pleach_error *error)
 {
-	int r = pl_map_get(&c->objects, id) ? 0 : look(c, id, error);
+	struct looking *looking = c->looking;
+	struct look l;
+	void *task;
+	int r;
 
-	return r < 0 ? r
-		     : 0; /* one that went away meanwhile was needed by nobody, or will be missed */
+	(void)error; /* it is looking->error */
+	if (pl_map_get(&c->objects, id) || look_open(c, id, &l) == 0)
+		return 0; /* one that went away meanwhile was needed by nobody, or will be missed */
+	r = pl_crew_task(looking->crew, &task);
+	if (r < 0) {
+		if (l.fd >= 0)
+			pl_closep(&l.fd);
+		return r;
+	}
+	*(struct look *)task = l;
+	return pl_crew_submit(looking->crew);
 }
 
 int pl_check_objects(struct pl_checking *c, struct pleach_error *error)
 {
-	return pl_checking_pool(c, "objects", c->store->objects_fd, visit, error);
+	struct looking looking = {.c = c, .error = error};
+	const struct pl_crew_work work = {.run = run,
+					  .deliver = deliver,
+					  .self = &looking,
+					  .task_size = sizeof(struct look),
+					  .slots_each = 8,
+					  .alone_until = 64};
+	int r = pl_crew_new(&work, c->check->jobs, &looking.crew), finished;
+
+	if (r < 0)
+		return pl_fail_memory(error);
+	c->looking = &looking;
+	r = pl_checking_pool(c, "objects", c->store->objects_fd, visit, error);
+	finished = r < 0 ? 0 : pl_crew_finish(looking.crew);
+	pl_crew_free(looking.crew);
+	c->looking = NULL;
+	return r < 0 ? r : finished;
 }
 
 int pl_checking_object(struct pl_checking *c, const struct pl_id *object,

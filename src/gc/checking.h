@@ -50,6 +50,7 @@ struct pl_checking {
 	struct pl_subject subject; /* likewise */
 
 	struct pl_map objects; /* id -> enum and inode, see check_objects.c */
+	void *looking;	       /* check_objects.c: while all of them are read */
 	uint64_t objects_dev;  /* the device of all inodes in `objects` */
 	struct pl_map
 		copies; /* struct pl_copy_key -> 1: this inode was verified to be that object */

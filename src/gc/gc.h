@@ -155,6 +155,7 @@ struct pl_check {
 	struct pl_store *store;
 	bool quick;
 	const char *const *refs; /* NULL: everything */
+	unsigned jobs;		 /* threads that read objects, as for pl_crew_new() */
 };
 /** As pleach_check(). */
 int pl_check_run(const struct pl_check *check, struct pleach_check_counts *ret_counts,

@@ -240,6 +240,58 @@ static void an_empty_object_is_told(void **state)
 	assert_fault(store, "has a size that no object has");
 }
 
+static char *checked_by(const char *path, unsigned jobs)
+{
+	struct pleach_check_options options = PLEACH_CHECK_OPTIONS_INIT;
+	struct pleach_check_counts counts = PLEACH_CHECK_COUNTS_INIT;
+	struct pleach_finding f = PLEACH_FINDING_INIT;
+	struct pleach_report *report = NULL;
+	size_t size;
+	char *text;
+	FILE *out = open_memstream(&text, &size);
+	struct outcome o;
+	struct pleach_store *store = open_at(path, &o);
+
+	options.jobs = jobs;
+	(void)pleach_check(store, &options, &counts, &report, &o.error);
+	while (report && pleach_report_next(report, &f, NULL) == 1)
+		(void)fprintf(out, "%s %s: %s\n", f.kind, f.path, f.message);
+	(void)fprintf(out, "%llu objects, %llu bytes, %s", (unsigned long long)counts.objects,
+		      (unsigned long long)counts.bytes, o.error.message);
+	pleach_report_close(report);
+	pleach_store_close(store);
+	(void)fclose(out);
+	return text;
+}
+
+static void any_number_of_threads_finds_the_same_in_the_same_order(void **state)
+{
+	const struct yard *y = *state;
+	TEXT *store = text_of("%s/S", y->path);
+	TEXT *source = text_of("%s/source", y->path);
+	TEXT *alone = NULL;
+	struct outcome o;
+
+	make_store(store, NULL);
+	make_source(source, "a", 300);
+	o = publish_at(store, "site", source);
+	must(&o, "publish");
+	for (unsigned i = 1; i < 300; i += 2) {
+		TEXT *rev = text_of("site:more%u/file", i);
+		TEXT *object = object_of(store, rev);
+		TEXT *path = inner(store, "objects/%s", object);
+
+		assert_int_equal(i % 3 ? chmod(path, 0600) : truncate(path, 1), 0);
+	}
+	alone = checked_by(store, 1);
+	assert_non_null(strstr(alone, "object"));
+	for (unsigned jobs = 0; jobs <= 8; jobs += 2) {
+		TEXT *together = checked_by(store, jobs);
+
+		assert_string_equal(together, alone);
+	}
+}
+
 /* ---- the layout ---- */
 
 /* Directories of the layout in which a strange name breaks a rule. */
@@ -591,6 +643,7 @@ int main(void)
 		yard_test(a_missing_node_is_told),
 		yard_test(a_node_that_was_lost_since_it_was_read_is_told),
 		yard_test(an_empty_object_is_told),
+		yard_test(any_number_of_threads_finds_the_same_in_the_same_order),
 		yard_test(a_strange_name_is_told_and_a_leftover_passed_over),
 		yard_test(what_is_not_listed_in_a_refs_directory_is_passed_over),
 		yard_test(a_filter_that_does_not_verify_is_told_and_a_missing_one_not),
