@@ -27,7 +27,7 @@ int pl_ingest_init(struct pl_ingest *ingest, struct pl_stage *stage, enum pl_rul
 		   const char *label)
 {
 	*ingest = (struct pl_ingest){
-		.stage = stage, .rule = rule, .label = label, .is_root = pl_uid() == 0};
+		.stage = stage, .rule = rule, .label = label, .uid = pl_uid(), .gid = pl_gid()};
 	return pl_hash_new(&ingest->hash);
 }
 
@@ -75,12 +75,21 @@ static int refuse(struct pl_ingest *ingest, const char *path, const char *why,
 	return -EPERM;
 }
 
+/* Root's is everything; and nobody is asked again and again who he is. */
+static bool is_own(const struct pl_ingest *ingest, const struct pl_meta *meta, char kind)
+{
+	return ingest->uid == 0 ||
+	       ((meta->uid == PLEACH_NO_OWNER || meta->uid == ingest->uid) &&
+		(meta->gid == PLEACH_NO_OWNER || meta->gid == ingest->gid) &&
+		meta->xattrs_length == 0 && kind != PLEACH_CHAR && kind != PLEACH_BLOCK);
+}
+
 static int may_restore(struct pl_ingest *ingest, const struct pl_meta *meta, char kind,
 		       const char *path, struct pleach_error *error)
 {
 	const char *why = NULL;
 
-	if (ingest->is_root || ingest->stage->mode == PL_STAGE_NOWHERE)
+	if (ingest->stage->mode == PL_STAGE_NOWHERE || is_own(ingest, meta, kind))
 		return 0;
 	if (pl_meta_may_restore(meta, kind, &why) < 0)
 		return refuse(ingest, path, why ? why : "not permitted", error);

@@ -166,8 +166,9 @@ struct pl_ingest {
 	struct pl_buffer xattrs, target, content, shown;
 	struct pl_hash *hash;
 	struct timespec started; /* when the reading of the current file began */
-	bool is_quiet;	 /* nobody else writes: not again and again for a file of this tick */
-	bool is_root;	 /* and may restore everything */
+	bool is_quiet; /* nobody else writes: not again and again for a file of this tick */
+	uid_t uid;     /* this user, who may restore what is his */
+	gid_t gid;
 	unsigned worker; /* number of the thread */
 	/* Says for the name of an attribute which one it stands for, as pl_meta_rename_xattrs() asks.
 	 * NULL: itself. */
