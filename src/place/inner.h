@@ -1,7 +1,7 @@
 /*
  * inner - what a layout knows on its way, shared by layout.c (the walk), origin.c (placed trees that
  * inodes are taken from), recycle.c (directories moved whole), edit.c (directories that are taken to be
- * edited) and name.c (single names).
+ * edited), name.c (single names) and linking.c (those that threads make).
  */
 #ifndef PL_PLACE_INNER_H
 #define PL_PLACE_INNER_H
@@ -37,7 +37,9 @@ struct pl_origin_level {
 struct pl_level {
 	struct pl_listing present; /* names that were there when it was entered */
 	struct pl_origin_level origins[PL_ORIGINS];
+	struct pl_linked_dir *linked; /* NULL: no thread makes names in it (linking.c) */
 };
+struct pl_linking;
 struct pl_laying {
 	const struct pl_layout *layout;
 	struct pl_layout_counts counts;
@@ -45,6 +47,8 @@ struct pl_laying {
 	struct pl_filter filter; /* of the new tree, so far */
 	struct pl_cursor *cursor;
 	struct pl_walk walk;
+	int to_fd; /* the directory that names are made in: mostly that of the walk */
+	struct pl_linking *linking; /* NULL: without threads */
 	struct pl_level *levels;
 	size_t n_levels, capacity;
 	bool is_moved; /* the directory that the cursor is at was moved, and is not gone into */
@@ -108,7 +112,39 @@ int pl_edit_take_root(struct pl_laying *l, struct pleach_error *error);
  */
 int pl_edit_pass(struct pl_laying *l, const struct pl_entry *entry, struct pleach_error *error);
 
+/* ---- layout.c ---- */
+
+/** The directory's own metadata: all below it is made. */
+int pl_laying_finish_directory(struct pl_laying *l, int fd, const char *path,
+			       const struct pl_meta *meta, struct pleach_error *error);
+
+/* ---- linking.c: names that threads make ---- */
+
+/** With threads, if they are asked for or of use. */
+int pl_linking_begin(struct pl_laying *l, struct pleach_error *error);
+void pl_linking_end(struct pl_laying *l);
+/** The name of the entry in the directory that the walk is in is to be linked: to where the base has it, or to
+ * its object. What comes of it goes to pl_laying_linked(). */
+int pl_linking_from_base(struct pl_laying *l, struct pl_level *level, const struct pl_entry *entry,
+			 const char *path, struct pleach_error *error);
+int pl_linking_from_object(struct pl_laying *l, struct pl_level *level,
+			   const struct pl_entry *entry, const struct pl_id *object,
+			   const char *path, struct pleach_error *error);
+/** The directory that the walk is in is complete. 1: it is finished when its turn comes; 0: it can be at once. */
+int pl_linking_complete(struct pl_laying *l, struct pl_level *level, const char *path,
+			const struct pl_meta *meta, struct pleach_error *error);
+/** Waits until all of it is done. */
+int pl_linking_finish(struct pl_laying *l, struct pleach_error *error);
+void pl_linked_dir_release(struct pl_linked_dir *dir);
+
 /* ---- name.c ---- */
+
+/** Links to an object, staged or in the pool. By any thread. */
+int pl_laying_link_object(const struct pl_laying *l, const struct pl_id *object, int to_fd,
+			  const char *name);
+/** What came of a link in the directory `to_fd`: counted; or, where it cannot be one, made otherwise. */
+int pl_laying_linked(struct pl_laying *l, int to_fd, const struct pl_entry *entry, const char *path,
+		     bool is_from_base, int r, struct pleach_error *error);
 
 /** Makes one name that is no directory, in the current directory of the walk. */
 int pl_laying_entry(struct pl_laying *l, struct pl_level *level, const struct pl_entry *entry,

@@ -34,6 +34,7 @@ static void level_done(struct pl_level *level)
 	for (size_t i = 0; i < PL_ORIGINS; i++)
 		pl_origin_level_done(&level->origins[i]);
 	pl_listing_done(&level->present);
+	pl_linked_dir_release(level->linked);
 }
 
 /* The walk of the destination begins, or goes on, in a directory that is there. */
@@ -131,8 +132,8 @@ static int enter_directory(struct pl_laying *l, struct pleach_error *error)
 
 /* The directory's own metadata, through a descriptor that was opened before: its mode may shut its
  * owner out. (I1) */
-static int finish_directory(struct pl_laying *l, int fd, const char *path,
-			    const struct pl_meta *meta, struct pleach_error *error)
+int pl_laying_finish_directory(struct pl_laying *l, int fd, const char *path,
+			       const struct pl_meta *meta, struct pleach_error *error)
 {
 	const char *why = NULL;
 	int r = pl_meta_restore(fd, meta, PLEACH_DIR, &why);
@@ -150,11 +151,15 @@ static int leave_directory(struct pl_laying *l, struct pleach_error *error)
 	struct pl_level *level = &l->levels[l->n_levels - 1];
 	PL_CLOSE int fd = pl_dup(pl_walk_fd(&l->walk));
 	int r = fd < 0 ? pl_fail_sys(error, fd, "cannot hold the directory '%s'", path) : 0;
+	int is_queued = 0;
 
 	if (r >= 0)
 		r = pl_edit_pass(l, NULL, error);
 	for (size_t i = 0; r >= 0 && i < PL_ORIGINS; i++)
 		r = pl_origin_leave(l, (enum pl_origin_which)i, error);
+	if (r >= 0)
+		r = is_queued = pl_linking_complete(l, level, path,
+						    &pl_cursor_node(l->cursor)->meta, error);
 	if (r < 0)
 		return r;
 	level_done(level);
@@ -163,7 +168,9 @@ static int leave_directory(struct pl_laying *l, struct pleach_error *error)
 		r = pl_walk_leave(&l->walk);
 	if (r < 0)
 		return pl_fail_sys(error, r, "lost the directory above '%s'", path);
-	return finish_directory(l, fd, path, &pl_cursor_node(l->cursor)->meta, error);
+	return is_queued ? 0
+			 : pl_laying_finish_directory(l, fd, path, &pl_cursor_node(l->cursor)->meta,
+						      error);
 }
 
 /* ---- the whole ---- */
@@ -197,11 +204,12 @@ static int begin(struct pl_laying *l, struct pleach_error *error)
 				  error);
 	if (r >= 0 && l->layout->may_edit)
 		pl_cursor_pass(l->cursor, stays, l);
-	return r;
+	return r < 0 ? r : pl_linking_begin(l, error);
 }
 
 static void end(struct pl_laying *l)
 {
+	pl_linking_end(l);
 	while (l->n_levels > 0)
 		level_done(&l->levels[--l->n_levels]);
 	free(l->levels);
@@ -245,6 +253,11 @@ int pl_layout_run(const struct pl_layout *layout, struct pl_layout_counts *ret_c
 
 	while (r >= 0 && (r = pl_cursor_next(l.cursor, error)) > 0)
 		r = step(&l, r, error);
+	if (r != -EINTR) { /* what fails is what fails first in the order of the walk */
+		int before = pl_linking_finish(&l, error);
+
+		r = before < 0 ? before : r;
+	}
 	pl_assert(r < 0 || l.n_levels == 0);
 	if (r >= 0) {
 		r = pl_filter_write(&l.filter, layout->wrapper_fd, sync);

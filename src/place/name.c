@@ -91,7 +91,7 @@ static int link_to_group(struct pl_laying *l, const struct pl_membership_group *
 	if (l->groups_fd < 0)
 		return 0;
 	group_name(group, number);
-	r = pl_link(l->groups_fd, number, pl_walk_fd(&l->walk), name);
+	r = pl_link(l->groups_fd, number, l->to_fd, name);
 	if (r == -ENOENT)
 		return 0;
 	return r < 0 ? r : 1;
@@ -171,7 +171,7 @@ static int make_copy(struct pl_laying *l, const struct pl_entry *entry, const ch
 	PL_CLOSE int fd = -EBADF;
 	const char *why = NULL;
 	int r = pl_object_copy(l->layout->tx->store, l->layout->staged_objects_fd, entry, false,
-			       pl_walk_fd(&l->walk), name, &fd, error);
+			       l->to_fd, name, &fd, error);
 
 	if (r < 0) {
 		pl_error_prefix(error, "cannot place '%s'", path);
@@ -193,7 +193,7 @@ static int link_object(struct pl_laying *l, const struct pl_id *object,
 {
 	int staged = l->layout->staged_objects_fd, pool = l->layout->tx->store->objects_fd;
 	char hex[PL_ID_HEX + 1], fanout[PL_FANOUT_NAME];
-	int to = pl_walk_fd(&l->walk), r = -ENOENT;
+	int to = l->to_fd, r = -ENOENT;
 
 	pl_id_hex(object, hex);
 	pl_fanout_name(object, fanout);
@@ -204,6 +204,14 @@ static int link_object(struct pl_laying *l, const struct pl_id *object,
 	if (r == -ENOENT || is_no_link(r))
 		return 0;
 	return r < 0 ? r : 1;
+}
+
+/* I1 */
+static bool may_link_object(const struct pl_laying *l, const struct pl_id *object)
+{
+	return l->layout->share == PL_SHARE_CONTENT ||
+	       (!pl_filter_has(&l->filter, object) &&
+		!pl_origin_may_hold(l, PL_ORIGIN_BASE, object));
 }
 
 static int make_file(struct pl_laying *l, const struct pl_entry *entry,
@@ -222,9 +230,7 @@ static int make_file(struct pl_laying *l, const struct pl_entry *entry,
 		return r;
 	}
 	pl_entry_object(entry, &object);
-	if (l->layout->share == PL_SHARE_CONTENT || /* I1 */
-	    (!pl_filter_has(&l->filter, &object) &&
-	     !pl_origin_may_hold(l, PL_ORIGIN_BASE, &object)))
+	if (may_link_object(l, &object))
 		r = link_object(l, &object, group, name);
 	if (r < 0)
 		return pl_fail_sys(error, r, "cannot link '%s'", path);
@@ -245,7 +251,7 @@ static int make_other(struct pl_laying *l, const struct pl_entry *entry, const c
 		     {PLEACH_SOCKET, S_IFSOCK},
 		     {PLEACH_CHAR, S_IFCHR},
 		     {PLEACH_BLOCK, S_IFBLK}};
-	int dirfd = pl_walk_fd(&l->walk), r = -EINVAL;
+	int dirfd = l->to_fd, r = -EINVAL;
 	char target[PL_TARGET_MAX + 1];
 	const char *why = NULL;
 
@@ -281,7 +287,7 @@ static int link_origin(struct pl_laying *l, enum pl_origin_which which, struct p
 	if (!old || from < 0 || !pl_entry_equal(old, entry) ||
 	    !is_free(l, which, entry, group, path) || !has_room(from, name, group))
 		return 0;
-	r = pl_link(from, name, pl_walk_fd(&l->walk), name);
+	r = pl_link(from, name, l->to_fd, name);
 	if (r == -ENOENT || r == -EACCES || is_no_link(r) ||
 	    (r < 0 && which == PL_ORIGIN_SPARE)) /* origin.c I1 */
 		return 0;
@@ -322,6 +328,76 @@ static void note_present(struct pl_laying *l, const struct pl_entry *entry)
 	l->counts.present++;
 }
 
+/* ---- by threads ---- */
+
+int pl_laying_link_object(const struct pl_laying *l, const struct pl_id *object, int to_fd,
+			  const char *name)
+{
+	char hex[PL_ID_HEX + 1], fanout[PL_FANOUT_NAME];
+	int r = -ENOENT;
+
+	if (l->layout->staged_objects_fd >= 0)
+		r = pl_link(l->layout->staged_objects_fd, pl_id_hex(object, hex), to_fd, name);
+	if (r != -ENOENT)
+		return r;
+	pl_fanout_name(object, fanout);
+	return pl_link(l->layout->tx->store->objects_fd, fanout, to_fd, name);
+}
+
+/* A name that no group has, where there is no spare: 1, it is on its way; 0: it has to be made here. */
+static int hand_over(struct pl_laying *l, struct pl_level *level, const struct pl_entry *entry,
+		     const char *path, struct pleach_error *error)
+{
+	struct pl_origin_level *base = &level->origins[PL_ORIGIN_BASE];
+	const struct pl_entry *old = pl_origin_entry(base, entry);
+	struct pl_id object;
+	int r;
+
+	if (old && pl_origin_fd(l, PL_ORIGIN_BASE, base) >= 0 && pl_entry_equal(old, entry) &&
+	    is_free(l, PL_ORIGIN_BASE, entry, NULL, path)) {
+		r = pl_linking_from_base(l, level, entry, path, error);
+		return r < 0 ? r : 1;
+	}
+	if (entry->kind != PLEACH_FILE || entry->size == 0)
+		return 0;
+	pl_entry_object(entry, &object);
+	if (!may_link_object(l, &object))
+		return 0;
+	pl_filter_add(&l->filter, &object);
+	r = pl_linking_from_object(l, level, entry, &object, path, error);
+	return r < 0 ? r : 1;
+}
+
+static int make_after_all(struct pl_laying *l, const struct pl_entry *entry, const char *path,
+			  bool is_from_base, struct pleach_error *error)
+{
+	char name[PL_NAME_MAX + 1];
+
+	pl_entry_name(entry, name);
+	if (entry->kind != PLEACH_FILE)
+		return make_other(l, entry, name, path, error);
+	return is_from_base ? make_file(l, entry, NULL, name, path, error)
+			    : make_copy(l, entry, name, path, error);
+}
+
+int pl_laying_linked(struct pl_laying *l, int to_fd, const struct pl_entry *entry, const char *path,
+		     bool is_from_base, int r, struct pleach_error *error)
+{
+	int of_walk = l->to_fd;
+
+	if (r >= 0) {
+		l->counts.linked_from_base += is_from_base;
+		l->counts.linked_from_objects += !is_from_base;
+		return 0;
+	}
+	if (r != -ENOENT && !is_no_link(r) && !(is_from_base && r == -EACCES))
+		return pl_fail_sys(error, r, "cannot link '%s'", path);
+	l->to_fd = to_fd;
+	r = make_after_all(l, entry, path, is_from_base, error);
+	l->to_fd = of_walk;
+	return r;
+}
+
 static int make_first(struct pl_laying *l, struct pl_level *level, const struct pl_entry *entry,
 		      const struct pl_membership_group *group, const char *name, const char *path,
 		      struct pleach_error *error)
@@ -331,6 +407,11 @@ static int make_first(struct pl_laying *l, struct pl_level *level, const struct 
 	if (level->present.n > 0 && pl_listing_find(&level->present, name)) {
 		note_present(l, entry);
 		return 0;
+	}
+	if (l->linking && !group) {
+		r = hand_over(l, level, entry, path, error);
+		if (r != 0)
+			return r < 0 ? r : 0;
 	}
 	r = link_origins(l, level, entry, group, name, path);
 	if (r < 0)
@@ -352,6 +433,7 @@ int pl_laying_entry(struct pl_laying *l, struct pl_level *level, const struct pl
 	bool in_group;
 	int r = pl_edit_pass(l, entry, error);
 
+	l->to_fd = pl_walk_fd(&l->walk);
 	if (r != 0) {
 		l->counts.kept += r > 0;
 		return r < 0 ? r : 0;
@@ -370,6 +452,6 @@ int pl_laying_entry(struct pl_laying *l, struct pl_level *level, const struct pl
 	r = make_first(l, level, entry, in_group ? &group : NULL, name, path, error);
 	if (r < 0 || !in_group)
 		return r;
-	r = pl_laying_begin_group(l, &group, pl_walk_fd(&l->walk), name);
+	r = pl_laying_begin_group(l, &group, l->to_fd, name);
 	return r < 0 ? pl_fail_sys(error, r, "cannot link '%s'", path) : 0;
 }

@@ -56,6 +56,7 @@ struct pl_layout {
 	/* An old tree: much of it is likely to have been linked before. Costs a walk of the base's nodes. */
 	bool wants_exact_filter;
 	uint64_t total_entries; /* for progress, 0 if unknown */
+	unsigned jobs;		/* threads that link, as for pl_crew_new() */
 };
 struct pl_layout_counts {
 	uint64_t linked_from_base, linked_from_objects, private_copies, made, present, directories;

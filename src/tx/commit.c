@@ -171,6 +171,7 @@ static int place_tree(struct committing *m, struct pleach_error *error)
 				   .base_wrapper_fd = -EBADF,
 				   .spare_wrapper_fd = -EBADF,
 				   .total_entries = m->c->total_entries,
+				   .jobs = m->c->stage ? m->c->stage->jobs : 0,
 				   .wants_exact_filter = m->c->stage == NULL,
 				   .staged_objects_fd =
 					   m->c->stage ? m->c->stage->objects_fd : -EBADF};

@@ -107,11 +107,11 @@ static int run_publish(const struct yard *y, struct pleach_store *store, struct 
 	return o.r;
 }
 
-static int publish_many(const struct yard *y, struct pleach_store *store, unsigned jobs,
-			struct pleach_error *error)
+static int publish_many(const struct yard *y, struct pleach_store *store, const char *name,
+			unsigned jobs, struct pleach_error *error)
 {
 	struct pleach_publish_options options = PLEACH_PUBLISH_OPTIONS_INIT;
-	TEXT *path = text_of("%s/many", y->path);
+	TEXT *path = text_of("%s/%s", y->path, name);
 	struct pleach_source source = {.kind = PLEACH_SOURCE_DIR, .spec = path};
 
 	options.jobs = jobs;
@@ -122,7 +122,20 @@ static int publish_many(const struct yard *y, struct pleach_store *store, unsign
 static int run_publish_by_three(const struct yard *y, struct pleach_store *store,
 				struct pleach_error *error)
 {
-	return publish_many(y, store, 3, error);
+	return publish_many(y, store, "many", 3, error);
+}
+
+/* Where most of it is linked from what is placed. */
+static void prepare_many(const struct yard *y, const char *path)
+{
+	make_store(path, settings);
+	publish_source(y, path, "many");
+}
+
+static int run_publish_more_by_three(const struct yard *y, struct pleach_store *store,
+				     struct pleach_error *error)
+{
+	return publish_many(y, store, "more", 3, error);
 }
 
 /* A directory, and beside it a part of the head. */
@@ -327,6 +340,7 @@ static const struct scenario scenarios[] = {
 	{"first", prepare_empty, run_publish},
 	{"second", prepare_one, run_publish},
 	{"by-three", prepare_one, run_publish_by_three, 11},
+	{"linked-by-three", prepare_many, run_publish_more_by_three, 11},
 	{"recycled", prepare_spare, run_publish},
 	{"edited", prepare_spare_to_edit, run_publish},
 	{"composed", prepare_one, run_compose},
@@ -714,9 +728,9 @@ static void make_sources(const struct yard *y)
 }
 
 /* Stretches of some directories, and directories of some stretches. */
-static void make_many(const struct yard *y)
+static void make_many(const struct yard *y, const char *name)
 {
-	TEXT *many = text_of("%s/many", y->path);
+	TEXT *many = text_of("%s/%s", y->path, name);
 
 	assert_int_equal(mkdir(many, 0755), 0);
 	for (unsigned d = 0; d < 6; d++) {
@@ -724,12 +738,14 @@ static void make_many(const struct yard *y)
 
 		assert_int_equal(mkdir(dir, 0755), 0);
 		for (unsigned i = 0; i < (d == 2 ? 80 : 9); i++) {
+			TEXT *file = text_of("%u", i);
 			TEXT *path = text_of("%s/%u", dir, i);
 			int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 
 			assert_true(fd >= 0);
 			assert_true(dprintf(fd, "%u of %u\n", i % 50, d) > 0);
 			close(fd);
+			settle_dir(dir, file);
 		}
 	}
 }
@@ -775,8 +791,48 @@ static void G2_second_publish_ended_anywhere_leaves_the_old_or_the_new(void **st
 
 static void G2_publish_by_threads_ended_anywhere_leaves_the_old_or_the_new(void **state)
 {
-	make_many(*state);
+	make_many(*state, "many");
 	run_scenario(*state, "by-three");
+}
+
+static void G8_a_tree_that_threads_placed_is_its_source(void **state)
+{
+	const struct yard *y = *state;
+	TEXT *path = text_of("%s/threads", y->path);
+	TEXT *site = text_of("%s/site", path);
+	TEXT *more = text_of("%s/more", y->path);
+	TEXT *changed = text_of("%s/d3/5", more);
+	TEXT *wanted = NULL, *found = NULL, *trouble = NULL;
+	struct outcome o;
+	struct pleach_store *store;
+
+	make_many(y, "many");
+	make_many(y, "more");
+	assert_int_equal(truncate(changed, 2), 0);
+	settle_dir(more, "d4"); /* so that its time is not that of its making */
+	make_store(path, NULL);
+	publish_source(y, path, "many");
+	store = open_at(path, &o);
+	must(&o, "open");
+	assert_int_equal(publish_many(y, store, "more", 3, &o.error), 0);
+	pleach_store_close(store);
+	wanted = fingerprint(more);
+	found = fingerprint(site);
+	assert_string_equal(found, wanted);
+	trouble = trouble_by_check(path, 0);
+	if (trouble)
+		fail_msg("%s", trouble);
+}
+
+static void G2_placing_by_threads_ended_anywhere_leaves_the_old_or_the_new(void **state)
+{
+	const struct yard *y = *state;
+	TEXT *changed = text_of("%s/more/d3/5", y->path);
+
+	make_many(y, "many");
+	make_many(y, "more");
+	assert_int_equal(truncate(changed, 2), 0);
+	run_scenario(y, "linked-by-three");
 }
 
 static void G2_recycling_publish_ended_anywhere_leaves_the_old_or_the_new(void **state)
@@ -1132,6 +1188,8 @@ int main(void)
 		crash_test(G2_first_publish_ended_anywhere_leaves_nothing_or_all),
 		crash_test(G2_second_publish_ended_anywhere_leaves_the_old_or_the_new),
 		crash_test(G2_publish_by_threads_ended_anywhere_leaves_the_old_or_the_new),
+		yard_test(G8_a_tree_that_threads_placed_is_its_source),
+		crash_test(G2_placing_by_threads_ended_anywhere_leaves_the_old_or_the_new),
 		crash_test(G2_recycling_publish_ended_anywhere_leaves_the_old_or_the_new),
 		crash_test(G2_editing_publish_ended_anywhere_leaves_the_old_or_the_new),
 		crash_test(G2_composed_publish_ended_anywhere_leaves_the_old_or_the_new),

@@ -12,6 +12,8 @@
 #include "source/fixture.h"
 #include "tx/tx.h"
 
+static unsigned jobs = 1;
+
 static void put(struct fixture *f, const char *name, const char *text)
 {
 	struct timespec times[2] = {{.tv_sec = 1000}, {.tv_sec = 1000}};
@@ -26,6 +28,7 @@ static void publish_spec(struct fixture *f, const struct pleach_source *sources,
 	struct pleach_publish_result result = PLEACH_PUBLISH_RESULT_INIT;
 	struct pleach_error error = PLEACH_ERROR_INIT;
 
+	options.jobs = jobs;
 	if (pl_publish_run(f->store, "site", sources, n, &options, &result, &error) != 0)
 		fail_msg("%s", error.message);
 }
@@ -273,6 +276,17 @@ static void rollback_links_the_objects_of_old(void **state)
 	assert_int_equal(inode(f, "a"), before);
 }
 
+static int three_setup(void **state)
+{
+	jobs = 3;
+	return fixture_setup(state);
+}
+
+#define BY_THREE(test)                                                       \
+	{                                                                    \
+#test "_by_three", test, three_setup, fixture_teardown, NULL \
+	}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -287,6 +301,18 @@ int main(void)
 		FIXTURE_TEST(names_come_apart_when_content_is_shared_no_more),
 		FIXTURE_TEST(rollback_links_the_objects_of_old),
 		FIXTURE_TEST(equal_files_share_where_content_is_shared),
+		/* The same laws where names are linked by threads. */
+		BY_THREE(unchanged_names_of_every_kind_keep_their_inodes),
+		BY_THREE(equal_files_are_inodes_of_their_own),
+		BY_THREE(file_that_moves_shares_with_nobody),
+		BY_THREE(groups_share_and_come_apart_and_together),
+		BY_THREE(group_that_loses_its_first_member_keeps_the_rest_together),
+		BY_THREE(group_of_symlinks_and_of_fifos_is_a_group),
+		BY_THREE(composed_tree_shares_nothing_but_groups),
+		BY_THREE(damaged_filter_costs_copies_and_nothing_else),
+		BY_THREE(names_come_apart_when_content_is_shared_no_more),
+		BY_THREE(rollback_links_the_objects_of_old),
+		BY_THREE(equal_files_share_where_content_is_shared),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
