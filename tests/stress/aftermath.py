@@ -82,7 +82,7 @@ class Aftermath:
         """What was left to lie: parked transactions. The rest is nobody's task."""
         self.place.pleach("gc", "-q")
         for transaction in self.place.json("status")["transactions"]:
-            self.place.pleach("abort", transaction["id"])
+            self.place.pleach("abort", transaction["tx"])
         for ref in self.stress.refs:
             self.logs[ref] = self.place.log(ref)
 
