@@ -202,6 +202,22 @@ static void what_is_tagged_pinned_or_parked_stays(void **state)
 	must_be_well(&s, s.sources[2]);
 }
 
+/* Records stay, so that a number is given once, though nothing else is left of its generation. (model/ref.pml,
+ * RETENTION) */
+static void G3_the_number_of_what_was_collected_is_not_given_again(void **state)
+{
+	struct scene s = make_scene(*state);
+	TEXT *records = NULL, *after = NULL;
+
+	must_collect(s.store, 0);
+	records = names_in(s.store, "refs/site/gen");
+	assert_string_equal(records, "1 2 3 ");
+	publish_source(s.store, s.sources[0]);
+	after = names_in(s.store, "refs/site/gen");
+	assert_string_equal(after, "1 2 3 4 ");
+	must_be_well(&s, s.sources[0]);
+}
+
 static void a_missing_node_ends_it_and_nothing_is_taken(void **state)
 {
 	struct scene s = make_scene(*state);
@@ -657,7 +673,7 @@ static void must_find_all(const struct scene *s)
 	pl_store_close(store);
 }
 
-/* The same, but nobody collects in between: who needs what is missing finds it in the trash. (TRASH_LOOKUP_LOCK) */
+/* The same, but nobody collects in between: who needs what is missing finds it in the trash. (model/gc.pml, NO_TRASH_LOOKUP) */
 static void G5_what_a_dead_collection_has_taken_out_is_found_there(void **state)
 {
 	struct scene s = make_scene(*state);
@@ -695,7 +711,7 @@ static void on_to_the_point(struct paused *p)
 
 /* 1. a collection has marked, 2. a publish finds things and relies on them, 3. the collection takes them out, and reads
  * which trees there are, 4. the publish names its tree, and ends, and its claims with it, 5. the collection goes on.
- * (model/gc.pml: claims are read before trees) */
+ * (model/gc.pml, TREES_FIRST) */
 static void G5_who_ends_between_two_looks_is_seen_by_one(void **state)
 {
 	struct scene s = make_scene(*state);
@@ -750,6 +766,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		yard_test(G5_what_is_garbage_goes_and_nothing_else),
 		yard_test(what_is_tagged_pinned_or_parked_stays),
+		yard_test(G3_the_number_of_what_was_collected_is_not_given_again),
 		yard_test(a_missing_node_ends_it_and_nothing_is_taken),
 		yard_test(G5_a_publish_at_any_moment_of_a_collection_loses_nothing),
 		yard_test(G5_a_collection_at_any_moment_of_a_publish_loses_nothing),

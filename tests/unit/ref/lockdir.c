@@ -293,7 +293,7 @@ static void take_it_meanwhile(uint64_t number, enum pl_call call, void *userdata
 	meanwhile->is_over = true;
 }
 
-/* Its name and that of its lock go while it is held. (model/lockfile.pml, UNLINK_UNLOCKED, UNLINK_AFTER_UNLOCK) */
+/* Its name and that of its lock go while it is held. (model/lockdir.pml) */
 static void nobody_gets_one_that_is_being_erased(void **state)
 {
 	struct scratch *s = *state;

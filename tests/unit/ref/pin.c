@@ -167,7 +167,7 @@ static void another_ref_publishes_it(struct scene *s, struct beside *b)
 	publish_a(s, "other");
 }
 
-/* 1. A finds that nobody needs it, 2. B publishes it, 3. A has the lock. (model/place.pml, CHECK_BEFORE_LOCK) */
+/* 1. A finds that nobody needs it, 2. B publishes it, 3. A has the lock. (model/trees.pml, USERS_BEFORE_LOCK) */
 static void G5_who_needs_a_tree_is_looked_up_under_the_lock(void **state)
 {
 	struct scene s;
@@ -199,7 +199,7 @@ static void somebody_pins_it(struct scene *s, struct beside *b)
 	pl_store_close(store);
 }
 
-/* Nobody gets a pin between the look at who needs it and its going. (model/place.pml, NO_EX) */
+/* Nobody gets a pin between the look at who needs it and its going. (model/trees.pml, NO_EXCLUSIVE) */
 static void G1_a_tree_that_is_being_taken_away_is_not_pinned(void **state)
 {
 	struct scene s;
