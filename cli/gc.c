@@ -1,6 +1,7 @@
 /*
  * gc.c - `pleach gc`: collect what nobody needs.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "cli.h"
@@ -33,12 +34,17 @@ static const struct option options[] = {
 
 /* ---- generations ---- */
 
-static void generations_json(struct json *json, struct pleach_report *report)
+/* What keeps the store over its max-size is told apart: `ret_over`, malloc()ed, or NULL. */
+static void generations_json(struct json *json, struct pleach_report *report, char **ret_over)
 {
 	struct pleach_finding item = PLEACH_FINDING_INIT;
 
 	json_array(json, "generations");
 	while (pleach_report_next(report, &item, NULL) > 0) {
+		if (strcmp(item.kind, "over") == 0) {
+			*ret_over = strdup(item.message);
+			continue;
+		}
 		json_object(json, NULL);
 		json_name(json, "ref", item.ref);
 		json_number(json, "generation", item.generation);
@@ -50,17 +56,22 @@ static void generations_json(struct json *json, struct pleach_report *report)
 }
 
 /* With a dry run all of them; else those that went, for who wants to know more. */
-static int print_generations(struct cli *cli, const struct values *v, struct pleach_report *report)
+static int print_generations(struct cli *cli, const struct values *v, struct pleach_report *report,
+			     char **ret_over)
 {
 	struct pleach_finding item = PLEACH_FINDING_INIT;
 	int status = 0;
 
-	if (!v->dry_run && !cli->verbose)
-		return 0;
 	progress_clear();
 	while (status == 0 && pleach_report_next(report, &item, NULL) > 0) {
 		bool goes = strcmp(item.kind, "goes") == 0;
 
+		if (strcmp(item.kind, "over") == 0) {
+			*ret_over = strdup(item.message);
+			continue;
+		}
+		if (!v->dry_run && !cli->verbose)
+			continue;
 		printf("%s@%llu %s: ", item.ref, (unsigned long long)item.generation,
 		       !goes	    ? "stays"
 		       : v->dry_run ? "would go"
@@ -74,7 +85,8 @@ static int print_generations(struct cli *cli, const struct values *v, struct ple
 /* ---- what was done ---- */
 
 static int print_json(struct cli *cli, const struct values *v,
-		      const struct pleach_gc_result *result, struct pleach_report *report)
+		      const struct pleach_gc_result *result, struct pleach_report *report,
+		      char **ret_over)
 {
 	struct json json = {0};
 	int status;
@@ -83,7 +95,7 @@ static int print_json(struct cli *cli, const struct values *v,
 	json_bool(&json, "dry_run", v->dry_run);
 	json_bool(&json, "complete", result->is_complete);
 	json_number(&json, "dropped", result->generations);
-	generations_json(&json, report);
+	generations_json(&json, report, ret_over);
 	json_number(&json, "trees", result->trees);
 	json_number(&json, "objects", result->objects);
 	json_number(&json, "nodes", result->nodes);
@@ -91,6 +103,11 @@ static int print_json(struct cli *cli, const struct values *v,
 	json_number(&json, "kept_objects", result->kept_objects);
 	json_number(&json, "kept_nodes", result->kept_nodes);
 	json_number(&json, "put_back", result->put_back);
+	if (result->store_size > 0) {
+		json_number(&json, "size", result->store_size);
+		json_number(&json, "over", result->over);
+		json_prose(&json, "held_by", *ret_over ? *ret_over : "");
+	}
 	json_object_end(&json);
 	status = json_print(cli, &json);
 	json_free(&json);
@@ -182,6 +199,26 @@ static int explain(struct cli *cli, const char *what)
 	return status;
 }
 
+/* What was not done, and why. `over`: what keeps the store over its max-size, or NULL. */
+static void warn(struct cli *cli, const struct values *v, const struct pleach_gc_result *result,
+		 const char *over)
+{
+	char size[SIZE_TEXT_MAX], more[SIZE_TEXT_MAX];
+
+	if (!result->is_complete)
+		cli_warn(cli, "not all was looked at: the next gc does the rest");
+	if (result->busy_refs > 0)
+		cli_warn(cli, "%llu %s busy: the next gc looks at the generations",
+			 (unsigned long long)result->busy_refs,
+			 result->busy_refs == 1 ? "ref was" : "refs were");
+	if (result->over > 0)
+		cli_warn(cli,
+			 "warning: the store %s %s, %s over its max-size, and no more can go; what "
+			 "stays: %s",
+			 v->dry_run ? "would take" : "takes", size_human(result->store_size, size),
+			 size_human(result->over, more), over ? over : "?");
+}
+
 static int run(struct cli *cli, const void *values)
 {
 	const struct values *v = values;
@@ -189,6 +226,7 @@ static int run(struct cli *cli, const void *values)
 	struct pleach_gc_result result = PLEACH_GC_RESULT_INIT;
 	struct pleach_report *report = NULL;
 	struct pleach_error error = PLEACH_ERROR_INIT;
+	char *over = NULL;
 	int status = cli_open(cli);
 
 	if (status != 0)
@@ -200,18 +238,15 @@ static int run(struct cli *cli, const void *values)
 	if (pleach_gc(cli->store, &gc, &result, &report, &error) < 0)
 		return cli_fail(cli, &error);
 	if (cli->json)
-		status = print_json(cli, v, &result, report);
+		status = print_json(cli, v, &result, report, &over);
 	else
-		status = print_generations(cli, v, report);
+		status = print_generations(cli, v, report, &over);
 	if (status == 0 && !cli->json)
 		status = print_text(cli, v, &result);
 	pleach_report_close(report);
-	if (status == 0 && !result.is_complete)
-		cli_warn(cli, "not all was looked at: the next gc does the rest");
-	if (status == 0 && result.busy_refs > 0)
-		cli_warn(cli, "%llu %s busy: the next gc looks at the generations",
-			 (unsigned long long)result.busy_refs,
-			 result.busy_refs == 1 ? "ref was" : "refs were");
+	if (status == 0)
+		warn(cli, v, &result, over);
+	free(over);
 	return status;
 }
 
@@ -223,7 +258,10 @@ const struct command command_gc = {
 	.details =
 		"Generations that the settings (keep, keep-for, keep-daily...) keep no longer are\n"
 		"dropped; trees that no generation, tag, attachment, pin or open transaction has\n"
-		"go, and then the objects and nodes that no tree names. It may run at any time,\n"
+		"go, and then the objects and nodes that no tree names. In a store that takes\n"
+		"more than its max-size, generations go that were replaced or used longest ago,\n"
+		"whatever the rules say, until it fits: no heads, none that is tagged, pinned,\n"
+		"attached, the base of a transaction or within its grace. It may run at any time,\n"
 		"beside everything else; killed, nothing is lost. A second one at once is\n"
 		"refused (11). -n and --why change nothing, and work where nothing can be\n"
 		"written.\n"

@@ -833,15 +833,18 @@ struct pleach_gc_options {
 	size_t size;
 	int dry_run;	     /**< say what would go, take nothing */
 	int64_t max_time_ms; /**< end after the batch in which this is over; -1: when all is done */
+	uint64_t
+		room; /**< with a max-size: make room for so many bytes more, in it and on the disk */
 };
-#define PLEACH_GC_OPTIONS_INIT                          \
-	{                                               \
-		sizeof(struct pleach_gc_options), 0, -1 \
+#define PLEACH_GC_OPTIONS_INIT                             \
+	{                                                  \
+		sizeof(struct pleach_gc_options), 0, -1, 0 \
 	}
 struct pleach_gc_result {
 	size_t size;
 	uint64_t
-		generations; /**< that no setting keeps: dropped, or with dry_run to be dropped; like all of these */
+		generations; /**< that no setting keeps, or that had to make room: dropped, or with dry_run to
+				be dropped; like all of these */
 	uint64_t trees;	       /**< that nobody has any more, with their placings */
 	uint64_t objects;      /**< files' contents */
 	uint64_t nodes;	       /**< directories' descriptions */
@@ -853,10 +856,13 @@ struct pleach_gc_result {
 	uint64_t
 		busy_refs; /**< whose generations were left alone, since somebody was at work on them */
 	int is_complete; /**< the time sufficed */
+	uint64_t
+		store_size; /**< what a store with a max-size takes now, in bytes of the disk; else 0 */
+	uint64_t over;	    /**< of these, what is more than max-size: nothing more can go */
 };
-#define PLEACH_GC_RESULT_INIT                                                 \
-	{                                                                     \
-		sizeof(struct pleach_gc_result), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
+#define PLEACH_GC_RESULT_INIT                                                       \
+	{                                                                           \
+		sizeof(struct pleach_gc_result), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
 	}
 /**
  * Drops the generations that the refs' settings (keep, keep-for, keep-daily, ...) keep no longer, and erases what no
@@ -864,8 +870,13 @@ struct pleach_gc_result {
  * no tree that is left names. Safe beside everything else at any time; it waits for nobody, and who looks for
  * something while a batch is out waits for that batch alone. Killed, what it had taken out is put back by the next
  * one. Memory: 16 bytes for each object and node.
+ * In a store that takes more than its max-size after that, generations are dropped whatever the rules say, those that
+ * were replaced or used longest ago first, until it fits: no heads, none that is tagged, pinned, attached, the base of a
+ * parked transaction or within its grace. Where these do not suffice, `over` says so, and a finding of the kind "over"
+ * what stays. Memory, only then: as pleach_du_open().
  * *ret_report (may be NULL) lists generations, by `ref` and `generation`: `kind` "goes", and with dry_run all the others
- * too: "stays", by the rule that is in `message`, or "held", by whom no rule keeps. Close it.
+ * too: "stays", by the rule that is in `message`, or "held", by whom no rule keeps. What goes to make room has the
+ * message "max-size". Close it.
  * With dry_run nothing goes, nor is what killed ones left removed, and the store need not be writable.
  * Root may call it for a store of another user: the calling thread then acts on files as that user until the end,
  * and the process leaves no core meanwhile.

@@ -13,9 +13,10 @@
 
 #include "api/inner.h"
 
-#define LOCK_NAME  "settings-lock"
-#define TIMEOUT_MS 60000
-#define TRIES	   100
+#define LOCK_NAME      "settings-lock"
+#define TIMEOUT_MS     60000
+#define MAX_SIZE_LEAST (UINT64_C(4) << 20) /* an empty store has a reserve, and some directories */
+#define TRIES	       100
 
 /* ---- listing ---- */
 
@@ -242,6 +243,23 @@ static int set_in_ref(struct pl_store *fresh, const char *name, const char *key,
 	return r;
 }
 
+/* What is a value, and can be none here. Records that have it stay readable: it is refused when it is set. */
+static int check_max_size(const char *ref, const char *value, struct pleach_error *error)
+{
+	uint64_t bytes;
+	int r = 0;
+
+	if (ref) {
+		r = pl_fail_usage(error, "max-size is of the whole store, not of a ref");
+		pl_hint(error,
+			"set it without --ref; what a ref keeps is said by keep and its kin");
+	} else if (pl_parse_size(value, &bytes) == 0 && bytes < MAX_SIZE_LEAST) {
+		r = pl_fail_usage(error, "max-size=%s is less than an empty store takes", value);
+		pl_hint(error, "4M at least; pleach du says what this store takes");
+	}
+	return r;
+}
+
 int pleach_config_set(struct pleach_store *store, const char *ref, const char *key,
 		      const char *value, struct pleach_error *error)
 {
@@ -251,6 +269,8 @@ int pleach_config_set(struct pleach_store *store, const char *ref, const char *k
 
 	pl_assert(store && key);
 	r = pl_store_must_write(store->inner, error);
+	if (r >= 0 && value && strcmp(key, "max-size") == 0)
+		r = check_max_size(ref, value, error);
 	if (r >= 0)
 		r = lock_settings(store->inner, &lock, error);
 	if (r >= 0)

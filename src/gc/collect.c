@@ -3,6 +3,7 @@
  *
  *	generations that no setting keeps are dropped --> trees of nobody go --> what is there is listed
  *	--> what trees reach is marked --> batch by batch: taken out, looked at again, put back or erased
+ *	--> is it over its max-size? --generations are dropped to make room--> once more, from the trees on
  *
  * C1  What a tree that is there reaches is never taken: it is marked, or, of a tree that came meanwhile, put back.
  * C2  What an unfinished commit relies on is never erased: it has claimed it before it looked, and claims are read
@@ -15,24 +16,17 @@
 #include <stdlib.h>
 
 #include "gc/collecting.h"
+#include "gc/going.h"
 
-#define BATCH 2000 /* names */
-
-/* A ref, and what retention says of its generations. */
-struct kept {
-	struct pl_ref ref;
-	struct pl_retain retain;
-};
+#define BATCH  2000 /* names */
+#define ROUNDS 8    /* of making room */
 
 struct collecting {
 	struct pl_txdir *tx; /* NULL with a dry run */
 	struct pl_store *store;
 	const struct pleach_gc_options *options;
 	struct pleach_gc_result *result;
-	struct pl_findings *findings; /* of generations; NULL: nobody asks */
-	struct kept *refs;	      /* with a dry run */
-	size_t n_refs, refs_capacity;
-	struct timespec now; /* the file system's clock, when trees were come to */
+	struct pl_going going; /* generations */
 	struct pl_needed needed;
 	struct pl_trash trash;
 	struct pl_trash_counts counts;
@@ -41,100 +35,7 @@ struct collecting {
 	bool is_over; /* the time is */
 };
 
-/* ---- generations ---- */
-
-static int tell(struct collecting *c, const struct kept *kept, struct pleach_error *error)
-{
-	static const char *const fates[] = {
-		[PL_FATE_STAYS] = "stays", [PL_FATE_HELD] = "held", [PL_FATE_GOES] = "goes"};
-	int r = 0;
-
-	for (size_t i = 0; r >= 0 && c->findings && i < kept->retain.n; i++) {
-		const struct pl_retain_item *item = &kept->retain.items[i];
-		PL_BUFFER why = {0};
-		size_t n = c->findings->n;
-
-		if (item->fate != PL_FATE_GOES && !c->options->dry_run)
-			continue;
-		pl_retain_explain(&kept->retain, item, &why);
-		if (!pl_buffer_ok(&why))
-			return pl_fail_memory(error);
-		r = pl_findings_add(c->findings, false, fates[item->fate], "", "%s",
-				    pl_buffer_string(&why));
-		if (r < 0)
-			return pl_fail_memory(error);
-		pl_findings_set_ref(c->findings, n, kept->ref.name, item->r.generation);
-	}
-	return r;
-}
-
-/* What the settings of a ref keep no longer is dropped; with a dry run it is remembered. */
-static int retain_ref(struct collecting *c, const char *name, struct pleach_error *error)
-{
-	const struct pl_retain_options options = {
-		.dry_run = c->options->dry_run, .list = c->options->dry_run && c->findings != NULL};
-	struct kept kept = {.retain = {.n = 0}};
-	int r = pl_ref_open(c->store, name, &kept.ref, error);
-
-	if (r == -ENOENT) { /* dropped meanwhile */
-		pl_error_clear(error);
-		return 0;
-	}
-	if (r < 0)
-		return r;
-	r = pl_retain_run(c->tx, &kept.ref, &options, &kept.retain, error);
-	if (r >= 0)
-		r = tell(c, &kept, error);
-	c->result->generations += kept.retain.n_dropped;
-	c->result->busy_refs += kept.retain.is_busy;
-	if (r >= 0 && c->options->dry_run && kept.retain.n_dropped > 0) {
-		r = PL_ARRAY_GROW(c->refs, c->refs_capacity, c->n_refs);
-		if (r >= 0) {
-			c->refs[c->n_refs++] = kept;
-			return 0;
-		}
-		pl_fail_memory(error);
-	}
-	pl_retain_done(&kept.retain);
-	pl_ref_close(&kept.ref);
-	return r;
-}
-
-static int retain_all(struct collecting *c, struct pleach_error *error)
-{
-	struct pl_strings names = {0};
-	int r = pl_ref_list(c->store, &names, error);
-
-	for (size_t i = 0; r >= 0 && i < names.n; i++) {
-		r = retain_ref(c, names.items[i], error);
-		if (r >= 0)
-			r = pl_store_check_cancel(c->store, error);
-	}
-	pl_strings_done(&names);
-	return r < 0 ? r : 0;
-}
-
 /* ---- trees ---- */
-
-/* A tree stays for its grace, though its generation is dropped. */
-static bool is_grace_over(struct pl_ref *ref, const char *user, const struct timespec *now)
-{
-	struct pl_user its;
-	uint64_t n, head;
-
-	return pl_user_split(user, &its) && pl_parse_u64(its.rest, UINT64_MAX / 4, &n) >= 0 &&
-	       pl_head_number(ref, &head, NULL) >= 0 &&
-	       pl_generation_in_grace(ref, n, head, now, NULL) == 0;
-}
-
-/* Is it a generation that would be dropped, and leave its tree? */
-static bool would_go(struct collecting *c, const char *user)
-{
-	for (size_t i = 0; i < c->n_refs; i++)
-		if (pl_retain_takes_user(&c->refs[i].retain, &c->refs[i].ref, user))
-			return is_grace_over(&c->refs[i].ref, user, &c->now);
-	return false;
-}
 
 /* Would it go? Without the lock: an answer for people. */
 static int is_nobodys(struct collecting *c, const struct pl_id *tree, struct pleach_error *error)
@@ -144,7 +45,7 @@ static int is_nobodys(struct collecting *c, const struct pl_id *tree, struct ple
 	struct pl_listing listing = {0};
 	int r = treedir;
 
-	lookup.now = c->now;
+	lookup.now = c->going.now;
 	if (treedir == -ENOENT || pl_pin_is_held(c->store, tree) != 0)
 		return 0;
 	if (r >= 0)
@@ -154,7 +55,7 @@ static int is_nobodys(struct collecting *c, const struct pl_id *tree, struct ple
 	for (size_t i = 0; r == 0 && i < listing.n; i++) {
 		uint64_t n;
 
-		if (!would_go(c, listing.entries[i].name))
+		if (!pl_going_takes_user(&c->going, listing.entries[i].name))
 			r = pl_user_need(&lookup, tree, listing.entries[i].name, &n, error);
 	}
 	pl_user_lookup_done(&lookup);
@@ -178,7 +79,7 @@ static int take_trees(struct collecting *c, struct pleach_error *error)
 		if (c->options->dry_run)
 			r = is_nobodys(c, &tree, error);
 		else
-			r = pl_tree_take(c->tx, &tree, &c->now, error);
+			r = pl_tree_take(c->tx, &tree, &c->going.now, error);
 		if (r == 1 && c->options->dry_run)
 			c->result->trees++;
 		if (r == 0 && c->options->dry_run)
@@ -362,52 +263,82 @@ static int sweep_all(struct collecting *c, struct pleach_error *error)
 
 /* ---- the whole ---- */
 
-static int collect(struct collecting *c, struct pleach_error *error)
+/* What is listed is older than what is marked (pool_index.c, P1). */
+static int begin_marking(struct collecting *c, struct pleach_error *error)
 {
-	int r;
+	pl_needed_done(&c->needed);
+	return pl_needed_begin(c->store, &c->needed, error);
+}
 
-	if (!c->options->dry_run) {
-		r = pl_trash_begin(c->store, &c->trash, &c->counts.back, error);
-		if (r < 0)
-			return r;
-	}
-	r = retain_all(c, error);
-	if (r < 0)
-		return r;
-	r = pl_store_clock(c->store, c->options->dry_run, &c->now);
+static int would_collect(struct collecting *c, struct pleach_error *error)
+{
+	int r = begin_marking(c, error);
+
+	c->needed.only_counts = true;
+	if (r >= 0)
+		r = take_trees(c, error);
+	if (r >= 0)
+		r = pl_needed_add_claims(&c->needed, error);
+	return r < 0 ? r : sweep_all(c, error);
+}
+
+/* From the trees on. */
+static int collect_rest(struct collecting *c, struct pleach_error *error)
+{
+	int r = pl_store_clock(c->store, false, &c->going.now);
+
 	if (r < 0)
 		return pl_fail_sys(error, r, "cannot read the store's clock");
-	/* What is listed is older than what is marked (pool_index.c, P1). */
-	if (c->options->dry_run) {
-		r = pl_needed_begin(c->store, &c->needed, error);
-		c->needed.only_counts = true;
-		if (r >= 0)
-			r = take_trees(c, error);
-	} else {
-		r = take_trees(c, error);
-		if (r >= 0)
-			r = sync_drops(c, error);
-		if (r >= 0)
-			r = erase_taken(c, error);
-		if (r >= 0)
-			r = pl_needed_begin(c->store, &c->needed, error);
-		if (r >= 0)
-			r = pl_needed_add_trees(&c->needed, error);
-	}
+	r = take_trees(c, error);
+
+	if (r >= 0)
+		r = sync_drops(c, error);
+	if (r >= 0)
+		r = erase_taken(c, error);
+	if (r >= 0)
+		r = begin_marking(c, error);
+	if (r >= 0)
+		r = pl_needed_add_trees(&c->needed, error);
 	if (r >= 0)
 		r = pl_needed_add_claims(&c->needed, error);
 	return r < 0 ? r : sweep_all(c, error); /* C4 */
+}
+
+static int make_room(struct collecting *c, struct pleach_error *error)
+{
+	int r = 1;
+
+	/* Mostly two: one that drops, and one that finds that it fits. Others may add to it meanwhile. */
+	for (unsigned i = 0; r == 1 && i < ROUNDS && !c->is_over; i++) {
+		r = pl_going_make_room(&c->going, error);
+		if (r != 1)
+			return r;
+		r = collect_rest(c, error);
+		r = r < 0 ? r : 1;
+	}
+	return r < 0 ? r : 0;
+}
+
+static int collect(struct collecting *c, struct pleach_error *error)
+{
+	int r = 0;
+
+	if (!c->options->dry_run)
+		r = pl_trash_begin(c->store, &c->trash, &c->counts.back, error);
+	if (r >= 0)
+		r = pl_going_retain(&c->going, error);
+	if (r >= 0)
+		r = c->options->dry_run ? would_collect(c, error) : collect_rest(c, error);
+	if (r >= 0 && !c->options->dry_run)
+		r = make_room(c, error);
+	return r;
 }
 
 static void done(struct collecting *c)
 {
 	pl_trash_end(&c->trash);
 	pl_needed_done(&c->needed);
-	for (size_t i = 0; i < c->n_refs; i++) {
-		pl_retain_done(&c->refs[i].retain);
-		pl_ref_close(&c->refs[i].ref);
-	}
-	free(c->refs);
+	pl_going_done(&c->going);
 }
 
 int pl_gc_run(struct pl_store *store, struct pl_txdir *tx, const struct pleach_gc_options *options,
@@ -418,7 +349,11 @@ int pl_gc_run(struct pl_store *store, struct pl_txdir *tx, const struct pleach_g
 			       .store = store,
 			       .options = options,
 			       .result = ret_result,
-			       .findings = ret_findings,
+			       .going = {.store = store,
+					 .tx = tx,
+					 .options = options,
+					 .result = ret_result,
+					 .findings = ret_findings},
 			       .trash = PL_TRASH_NONE};
 	int r;
 

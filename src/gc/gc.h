@@ -111,6 +111,9 @@ int pl_retain_run(struct pl_txdir *tx, struct pl_ref *ref, const struct pl_retai
  * pinned". */
 void pl_retain_explain(const struct pl_retain *retain, const struct pl_retain_item *item,
 		       struct pl_buffer *b);
+#define PL_RETAIN_MAX_SIZE "max-size" /* why one goes that rules keep */
+/** The item of a generation, NULL: none. */
+struct pl_retain_item *pl_retain_find(const struct pl_retain *retain, uint64_t generation);
 /** Is users/<user> a generation of `ref` that goes by `retain`? For what a dry run would free. */
 bool pl_retain_takes_user(const struct pl_retain *retain, const struct pl_ref *ref,
 			  const char *user);

@@ -300,15 +300,25 @@ void pl_retain_explain(const struct pl_retain *retain, const struct pl_retain_it
 		pl_retention_explain(&item->r, &retain->settings, b);
 		return;
 	}
+	if (item->fate == PL_FATE_GOES && item->r.rules) { /* they do not count then */
+		pl_buffer_add_string(b, PL_RETAIN_MAX_SIZE);
+		return;
+	}
 	pl_buffer_add_string(b, "no rule keeps it");
 	if (item->fate == PL_FATE_HELD)
 		pl_buffer_add_format(b, ", but it is %s", item->held_by);
 }
 
+struct pl_retain_item *pl_retain_find(const struct pl_retain *retain, uint64_t generation)
+{
+	const struct pl_live live = {.items = retain->items, .n = retain->n};
+
+	return pl_live_find(&live, generation);
+}
+
 bool pl_retain_takes_user(const struct pl_retain *retain, const struct pl_ref *ref,
 			  const char *user)
 {
-	const struct pl_live live = {.items = retain->items, .n = retain->n};
 	const struct pl_retain_item *item;
 	struct pl_user its;
 	uint64_t n;
@@ -316,6 +326,6 @@ bool pl_retain_takes_user(const struct pl_retain *retain, const struct pl_ref *r
 	if (!pl_user_is_generation_of(ref, user) || !pl_user_split(user, &its) ||
 	    pl_parse_u64(its.rest, UINT64_MAX / 4, &n) < 0)
 		return false;
-	item = pl_live_find(&live, n);
+	item = pl_retain_find(retain, n);
 	return item && item->fate == PL_FATE_GOES;
 }

@@ -131,6 +131,32 @@ uint32_t pl_usage_find_tree(const struct pl_usage *usage, const struct pl_id *id
 	return found ? (uint32_t)(found - usage->trees) : PL_USAGE_NONE;
 }
 
+struct generation_key {
+	uint32_t ref;
+	uint64_t number;
+};
+
+static int by_ref_and_number(const void *key, const void *generation)
+{
+	const struct generation_key *k = key;
+	const struct pl_usage_generation *g = generation;
+
+	if (k->ref != g->ref)
+		return k->ref < g->ref ? -1 : 1;
+	return k->number < g->number ? -1 : k->number > g->number;
+}
+
+const struct pl_usage_generation *pl_usage_find(const struct pl_usage *usage, uint32_t ref,
+						uint64_t number)
+{
+	const struct generation_key key = {ref, number};
+
+	if (usage->n_generations == 0)
+		return NULL;
+	return bsearch(&key, usage->generations, usage->n_generations, sizeof(*usage->generations),
+		       by_ref_and_number);
+}
+
 static void join(struct pl_usage *usage)
 {
 	for (size_t i = 0; i < usage->n_generations; i++) {
@@ -291,14 +317,36 @@ static int read_pools(struct pl_usage *usage, struct pleach_error *error)
 	return r < 0 ? pl_fail_sys(error, r, "cannot read what '%s' holds", store->path) : 0;
 }
 
-int pl_usage_read(struct pl_store *store, struct pl_usage *ret_usage, struct pleach_error *error)
+static struct pl_usage begin(struct pl_store *store)
 {
 	struct pl_usage usage = {.store = store};
-	int r;
 
 	pl_map_init(&usage.copy_inodes, sizeof(uint64_t), store->seed);
 	pl_map_init(&usage.other_inodes, 2 * sizeof(uint64_t), store->seed);
-	r = list_generations(&usage, error); /* U1 */
+	return usage;
+}
+
+int pl_usage_measure(struct pl_store *store, struct pl_usage_totals *ret_totals,
+		     struct pleach_error *error)
+{
+	struct pl_usage usage = begin(store);
+	int r = list_trees(&usage, error);
+
+	if (r >= 0)
+		r = read_pools(&usage, error);
+	if (r >= 0)
+		r = pl_usage_read_disk(&usage, error);
+	if (r >= 0)
+		*ret_totals = usage.totals;
+	pl_usage_done(&usage);
+	return r < 0 ? r : 0;
+}
+
+int pl_usage_read(struct pl_store *store, struct pl_usage *ret_usage, struct pleach_error *error)
+{
+	struct pl_usage usage = begin(store);
+	int r = list_generations(&usage, error); /* U1 */
+
 	if (r >= 0)
 		r = list_trees(&usage, error);
 	if (r >= 0) {

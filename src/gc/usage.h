@@ -117,6 +117,12 @@ struct pl_usage {
 /** Reads all of it. -EBADMSG (CORRUPT), -EINTR, errors of reading. pl_usage_done() after success. */
 int pl_usage_read(struct pl_store *store, struct pl_usage *ret_usage, struct pleach_error *error);
 void pl_usage_done(struct pl_usage *usage);
+/** The totals alone, for less: no record and no node is read. */
+int pl_usage_measure(struct pl_store *store, struct pl_usage_totals *ret_totals,
+		     struct pleach_error *error);
+/** A generation, by the index of its ref; NULL: there is none. */
+const struct pl_usage_generation *pl_usage_find(const struct pl_usage *usage, uint32_t ref,
+						uint64_t number);
 
 /** What a tree holds. */
 struct pl_usage_sum {

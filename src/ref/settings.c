@@ -178,13 +178,14 @@ const struct pl_setting_key pl_setting_keys[] = {
 	 validate_share},
 	{"merge", "", "what becomes of conflicts: GLOB:POLICY, blanks between", validate_merge},
 	{"max-size", "",
-	 "bytes of the whole store; what was replaced or used longest ago goes first, never heads, "
-	 "tags "
-	 "or what is pinned",
+	 "bytes of the disk that the store may take; gc then drops what was replaced or used "
+	 "longest "
+	 "ago, whatever keep says, but no heads, tags, or what is pinned or within its grace",
 	 validate_size},
 	{"durability", "full", "full, or none: a power cut may then cost the store",
 	 validate_durability},
-	{"auto-gc", "on", "collect after publishing, when it is worth it: on or off",
+	{"auto-gc", "on",
+	 "collect after publishing, when it is worth it, for a second at most: on or off",
 	 validate_switch},
 };
 const size_t pl_setting_keys_n = PL_ARRAY_LEN(pl_setting_keys);

@@ -85,3 +85,19 @@ load helper
 		same "$("$PLEACH" config "${setting%%=*}")" "${setting#*=}"
 	done
 }
+
+@test "max-size is a size of the store, and of no ref" {
+	two_generations
+	it 0 config max-size=1G
+	same "$("$PLEACH" config max-size)" 1G
+	it 2 config max-size=1M
+	like "$stderr" "less than an empty store takes"
+	like "$stderr" "hint: 4M at least"
+	it 2 config max-size=0
+	it 2 config max-size=many
+	it 2 config --ref site max-size=1G
+	like "$stderr" "of the whole store"
+	same "$("$PLEACH" config max-size)" 1G
+	it 0 config --unset max-size
+	same "$("$PLEACH" config max-size)" ""
+}

@@ -196,3 +196,92 @@ objects() {
 	same "$(cat store/site/a)" mine
 	it 0 check
 }
+
+# Generations of 1 MB each, of which none has anything of another.
+large_generations() {
+	"$PLEACH" config -q grace=0 keep-placed=1 spares=0 auto-gc=off
+	for i in $(seq "$1"); do
+		head -c 1000000 /dev/urandom >src/large
+		"$PLEACH" publish -q "${2:-site}" ./src
+	done
+}
+
+store_size() {
+	du -s --block-size=1 store/.pleach | cut -f 1
+}
+
+@test "gc makes room in a store that is over its max-size, oldest first" {
+	large_generations 6
+	"$PLEACH" tag site v1 @2
+	"$PLEACH" config -q max-size=6M
+	it 0 gc -n
+	same "${lines[0]}" "site@1 would go: max-size"
+	same "${lines[1]}" "site@2 stays: tag v1, keep=all"
+	like "$output" $'\n'"site@3 would go: max-size"
+	unlike "$output" "site@6 would go"
+	like "$output" "would go: [0-9] generations, "
+	would=$(grep -c 'would go: max-size' <<<"$output")
+	it 0 --json gc -n
+	same "$(jq -c '[.dropped, .over, .generations[0].why]' <<<"$output")" "[$would,0,\"max-size\"]"
+	[ "$(store_size)" -gt $((6 << 20)) ]
+	it 0 -v gc
+	same "${lines[0]}" "site@1 dropped: max-size"
+	same "${lines[1]}" "site@3 dropped: max-size"
+	same "$(grep -c 'dropped: max-size' <<<"$output")" "$would"
+	same "$stderr" ""
+	[ "$(store_size)" -le $((6 << 20)) ]
+	[ "$(store_size)" -gt $((4 << 20)) ] # no more than is needed
+	it 10 path site@1
+	it 0 path site@v1
+	it 0 check
+	it 0 gc
+	same "$output" "nothing to collect"
+	same "$stderr" ""
+}
+
+@test "gc says what stays where max-size cannot be kept" {
+	large_generations 2
+	large_generations 2 other
+	"$PLEACH" config -q max-size=4M
+	"$PLEACH" tag site v1 @1
+	"$PLEACH" config -q --ref other grace=1h
+	head -c 3000000 /dev/urandom >src/large
+	"$PLEACH" publish -q other ./src
+	it 0 gc
+	like "$stderr" "over its max-size, and no more can go; what stays: 2 heads, 1 tagged one, [12] within"
+	it 0 --json gc
+	[ "$(jq .over <<<"$output")" -gt 1000000 ]
+	same "$(jq -r .held_by <<<"$output")" "$("$PLEACH" --json gc | jq -r .held_by)"
+	it 0 --json gc -n
+	[ "$(jq .over <<<"$output")" -gt 1000000 ]
+	same "$(jq .dropped <<<"$output")" 0
+	it 0 path site@v1
+	it 0 check
+}
+
+@test "what makes no room by its drop is not dropped for it" {
+	large_generations 3
+	"$PLEACH" rollback -q site @1
+	head -c 1000000 /dev/urandom >src/large
+	"$PLEACH" publish -q site ./src
+	"$PLEACH" tag site keep @4
+	"$PLEACH" config -q max-size=5M
+	it 0 -v gc
+	like "$output" "site@2 dropped: max-size"
+	unlike "$output" "site@1 dropped"
+	same "$("$PLEACH" log --json site | jq -c 'select(.state == "dropped").generation' | sort | tr '\n' ' ')" "2 "
+}
+
+@test "what is pinned is not dropped to make room, and what is garbage goes first" {
+	large_generations 4
+	"$PLEACH" drop -q --now site@3
+	"$PLEACH" config -q max-size=5M
+	it 0 pin site@1 -- "$PLEACH" -v gc
+	unlike "$output" "dropped: max-size" # the garbage sufficed
+	"$PLEACH" config -q max-size=4M
+	it 0 pin site@1 -- "$PLEACH" -v gc
+	like "$output" "site@2 dropped: max-size"
+	unlike "$output" "site@1 dropped"
+	it 0 path site@1
+	[ "$(store_size)" -le $((4 << 20)) ]
+}
