@@ -123,6 +123,33 @@ static int print_refs(struct cli *cli, struct json *json, bool *is_found)
 	return status;
 }
 
+/* ---- what is unfinished ----------------------------------------------------------------------- */
+
+/* What a transaction or a leftover takes of the disk; nothing is told where it has just ended. */
+static void size_json(struct cli *cli, struct json *json, const char *id)
+{
+	uint64_t bytes;
+	int result = *id ? pleach_leftover_size(cli->store, id, &bytes, NULL) : -1;
+
+	if (result < 0) {
+		json_null(json, "bytes");
+		json_null(json, "bytes_are_least");
+		return;
+	}
+	json_number(json, "bytes", bytes);
+	json_bool(json, "bytes_are_least", result == 1);
+}
+
+static void size_print(struct cli *cli, const char *id)
+{
+	char size[SIZE_TEXT_MAX];
+	uint64_t bytes;
+	int result = *id ? pleach_leftover_size(cli->store, id, &bytes, NULL) : -1;
+
+	if (result >= 0)
+		printf(", %s%s", result == 1 ? "more than " : "", size_human(bytes, size));
+}
+
 /* ---- transactions --------------------------------------------------------------------------- */
 
 /* Ids that have been told of. */
@@ -167,7 +194,7 @@ static void generation_json(struct json *json, const char *key, uint64_t generat
 		json_null(json, key);
 }
 
-static void tx_json(struct json *json, const struct pleach_tx_status *status)
+static void tx_json(struct cli *cli, struct json *json, const struct pleach_tx_status *status)
 {
 	const struct pleach_tx_info *info = &status->info;
 
@@ -186,6 +213,7 @@ static void tx_json(struct json *json, const struct pleach_tx_status *status)
 		json_time(json, "expires", info->expires_s, 0);
 	else
 		json_null(json, "expires");
+	size_json(cli, json, info->id);
 	json_object_end(json);
 }
 
@@ -205,6 +233,7 @@ static int tx_text(struct cli *cli, const struct pleach_tx_status *status, bool 
 		fputs(", expires ", stdout);
 		output_time(info->expires_s);
 	}
+	size_print(cli, info->id);
 	if (info->path) {
 		fputs("\n            ", stdout);
 		output_name(info->path, false);
@@ -227,7 +256,7 @@ static int print_txs(struct cli *cli, struct json *json, struct ids *ids, bool *
 			continue;
 		*is_found = true;
 		if (cli->json)
-			tx_json(json, &tx);
+			tx_json(cli, json, &tx);
 		else
 			status = tx_text(cli, &tx, ids->n == 0);
 		if (!ids_add(ids, tx.info.id))
@@ -272,6 +301,8 @@ static void leftover_print(struct cli *cli, struct json *json,
 		else
 			json_name_or_null(json, "tx", leftover->id);
 		json_prose(json, "what", leftover->what);
+		if (section_of(leftover->kind) != EVENTS)
+			size_json(cli, json, leftover->id);
 		json_object_end(json);
 		return;
 	}
@@ -279,7 +310,9 @@ static void leftover_print(struct cli *cli, struct json *json,
 		printf("%s\n", section_names[section_of(leftover->kind)]);
 	printf("  %-9s %s%s", leftover->kind, leftover->id, *leftover->id ? "  " : "");
 	output_text(leftover->what);
-	puts(fate_of(leftover->kind));
+	fputs(fate_of(leftover->kind), stdout);
+	size_print(cli, leftover->id);
+	putchar('\n');
 }
 
 /* What `ids` has was told of as a transaction; a publish that is at work is not among these. */
@@ -369,7 +402,8 @@ const struct command command_status = {
 		"what is attached; what can be mended was mended.\n"
 		"\n"
 		"Of a REF its transactions are shown too; TX is the id of one, or 8 and more\n"
-		"digits of it. Parked ones are held by no process until they expire.\n"
+		"digits of it. Parked ones are held by no process until they expire. What they\n"
+		"and leftovers take of the disk is what would be free without them.\n"
 		"\n"
 		"What a killed command has left is listed as dead until the next one that changes\n"
 		"something removes it, which is an event then.\n"

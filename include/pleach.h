@@ -552,6 +552,14 @@ PLEACH_API int pleach_leftovers_open(struct pleach_store *store, struct pleach_l
 PLEACH_API int pleach_leftovers_next(struct pleach_leftovers *list,
 				     struct pleach_leftover *leftover, struct pleach_error *error);
 PLEACH_API void pleach_leftovers_close(struct pleach_leftovers *list);
+/**
+ * What a transaction, or a leftover, takes of the disk that would be free without it, in bytes: files that have names
+ * elsewhere, as links of objects do, do not count. `id`: all of it. Looks at so many names at most (65,536) that it can
+ * be asked for each. Returns 0, or 1: it is more than that. -ENOENT (NOT_FOUND): it has ended; -EACCES: only the
+ * store's owner may.
+ */
+PLEACH_API int pleach_leftover_size(struct pleach_store *store, const char *id, uint64_t *ret_bytes,
+				    struct pleach_error *error);
 
 /* ---- tags, pins, other paths ---------------------------------------------------------------- */
 

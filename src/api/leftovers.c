@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "api/inner.h"
+#include "gc/usage.h"
 
 struct item {
 	const char *kind;
@@ -170,4 +171,35 @@ void pleach_leftovers_close(struct pleach_leftovers *list)
 	}
 	free(list->items);
 	free(list);
+}
+
+/* The directory that it is in, or -ENOENT. */
+static int find(const struct pl_store *store, const char *id)
+{
+	const int places[] = {store->tx_fd, store->trash_fd};
+
+	for (size_t i = 0; pl_is_random_name(id) && i < PL_ARRAY_LEN(places); i++)
+		if (places[i] >= 0 && pl_exists(places[i], id) == 1)
+			return places[i];
+	return -ENOENT;
+}
+
+int pleach_leftover_size(struct pleach_store *store, const char *id, uint64_t *ret_bytes,
+			 struct pleach_error *error)
+{
+	struct pl_usage_held held = {0};
+	int fd, r;
+
+	pl_assert(store && id && ret_bytes);
+	r = pl_store_must_read(store->inner, error);
+	if (r < 0)
+		return r;
+	fd = find(store->inner, id);
+	r = fd < 0 ? fd : pl_usage_held(fd, id, store->inner->seed, &held);
+	if (r == -ENOENT)
+		return pl_fail_not_found(error, "there is no transaction %s, and no leftover", id);
+	if (r < 0)
+		return pl_fail_sys(error, r, "cannot look at transaction %s", id);
+	*ret_bytes = held.bytes;
+	return held.is_more;
 }

@@ -85,3 +85,34 @@ load helper
 	find "${control[@]}" -exec chmod u+w {} +
 	same "$(find store | sort)" "$before"
 }
+
+@test "status says what transactions and trash take of the disk" {
+	two_generations
+	head -c 300000 /dev/urandom >src/large
+	"$PLEACH" publish -q site ./src
+	tx=$("$PLEACH" begin site --checkout work | head -n 1)
+	id=0123456789abcdef01234567
+	mkdir "store/.pleach/trash/$id"
+	head -c 200000 /dev/urandom >"store/.pleach/trash/$id/garbage"
+	ln src/large "store/.pleach/trash/$id/linked" # what has a name elsewhere would not be free
+	it 0 status
+	like "$output" "parked +$tx .*, [0-9.]+ kB"
+	like "$output" "trash +$id .*, 2[0-9][0-9] kB"
+	it 0 status --json
+	json '.transactions[0].bytes_are_least' false
+	[ "$(jq '.transactions[0].bytes' <<<"$output")" -gt 0 ]
+	same "$(jq '.leftovers[0].bytes' <<<"$output")" \
+		"$(($(du -s --block-size=1 "store/.pleach/trash/$id" | cut -f 1) - $(du --block-size=1 src/large | cut -f 1)))"
+	json '[.leftovers[0] | .kind, .id, .bytes_are_least]' "[\"trash\",\"$id\",false]"
+}
+
+@test "status looks at so many names at most" {
+	two_generations
+	id=0123456789abcdef01234567
+	mkdir "store/.pleach/trash/$id"
+	(cd "store/.pleach/trash/$id" && seq 65600 | xargs mkfifo)
+	it 0 status
+	like "$output" "trash +$id .*, more than "
+	it 0 status --json
+	json '.leftovers[0].bytes_are_least' true
+}

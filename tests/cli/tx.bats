@@ -170,7 +170,7 @@ nothing_remains() {
 	like "$output" "parked +$tx +on site@2, copy, expires 20"
 	it 0 status --json
 	json '.transactions | map(keys)' \
-		'[["base","base_tree","expires","kind","optimistic","path","public_path","ref","serializable","tx","workspace"]]'
+		'[["base","base_tree","bytes","bytes_are_least","expires","kind","optimistic","path","public_path","ref","serializable","tx","workspace"]]'
 	json '.transactions | map([.tx, .kind, .ref, .base, .workspace, .optimistic])' \
 		"[[\"$tx\",\"parked\",\"site\",2,\"copy\",true]]"
 	json '.transactions[0] | [.path, .public_path]' "[\"$path\",\"$PWD/store/site\"]"
