@@ -175,6 +175,7 @@ static int landed(struct run *run, const struct pleach_error *error)
 	int status;
 
 	run->verdict->has_landed = true;
+	run->cli->has_committed = !run->verdict->result.unchanged;
 	run->verdict->is_of_command = true;
 	status = print_held(run);
 	print_result(run);

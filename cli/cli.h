@@ -132,12 +132,19 @@ struct cli {
 	char **rest; /* words behind `--` if the command takes them; ends with NULL */
 	size_t n_rest;
 	bool has_rest;
+	bool has_committed; /* a new generation was made and told of */
 	struct pleach_store *store; /* by cli_open(); closed by main() */
 };
 
 /* Opens the store that --store, $PLEACH_STORE or the working directory names, and has it report
  * progress and stop at a signal. Returns 0 or the exit status. */
 int cli_open(struct cli *cli);
+
+/* ---- gc.c ----------------------------------------------------------------------------------- */
+
+/* Behind a commit whose answer has been given: collects, if that is worth it, for a second at most. Tells nothing
+ * but with -v, and fails nobody. */
+void collect_behind(struct cli *cli);
 
 /* ---- options.c ------------------------------------------------------------------------------ */
 

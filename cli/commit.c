@@ -69,6 +69,7 @@ static int commit(struct cli *cli, const struct values *v, struct pleach_tx *tx)
 	r = pleach_tx_commit(tx, &commit_options, &result, &error);
 	if (r < 0)
 		return conflict_fail(cli, tx, &error, id, NULL);
+	cli->has_committed = !result.unchanged;
 	return print(cli, ref, &result, r > 0 ? &error : NULL);
 }
 

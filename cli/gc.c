@@ -6,8 +6,10 @@
 
 #include "cli.h"
 
+#define BEHIND_MS 1000
+
 struct values {
-	bool dry_run;
+	bool dry_run, automatic;
 	const char *why;
 	int64_t max_time_ms;
 };
@@ -23,6 +25,10 @@ static const struct option options[] = {
 	 .type = OPTION_TEXT,
 	 .help = "who has WHAT: REV, or a path in .pleach",
 	 .offset = offsetof(struct values, why)},
+	{.name = "auto",
+	 .type = OPTION_FLAG,
+	 .help = "only if it is worth it; else nothing is said",
+	 .offset = offsetof(struct values, automatic)},
 	{.name = "max-time",
 	 .argument = "D",
 	 .type = OPTION_DURATION,
@@ -123,6 +129,8 @@ static int print_text(struct cli *cli, const struct values *v,
 		return 0;
 	progress_clear();
 	if (result->generations + result->trees + result->objects + result->nodes == 0) {
+		if (v->automatic)
+			return 0;
 		printf("nothing to collect");
 		return output_end(cli, false);
 	}
@@ -233,8 +241,12 @@ static int run(struct cli *cli, const void *values)
 		return status;
 	if (v->why)
 		return explain(cli, v->why);
+	if (v->dry_run && v->automatic)
+		return cli_usage(cli, "gc -n says what would go, whenever that is",
+				 "gc: --dry-run and --auto exclude each other");
 	gc.dry_run = v->dry_run;
 	gc.max_time_ms = v->max_time_ms;
+	gc.automatic = v->automatic;
 	if (pleach_gc(cli->store, &gc, &result, &report, &error) < 0)
 		return cli_fail(cli, &error);
 	if (cli->json)
@@ -248,6 +260,26 @@ static int run(struct cli *cli, const void *values)
 		warn(cli, v, &result, over);
 	free(over);
 	return status;
+}
+
+void collect_behind(struct cli *cli)
+{
+	struct pleach_gc_options gc = PLEACH_GC_OPTIONS_INIT;
+	struct pleach_gc_result result = PLEACH_GC_RESULT_INIT;
+	struct pleach_error error = PLEACH_ERROR_INIT;
+
+	gc.automatic = 1;
+	gc.max_time_ms = BEHIND_MS;
+	pleach_store_set_progress(cli->store, NULL, NULL);
+	if (pleach_gc(cli->store, &gc, &result, NULL, &error) < 0) {
+		if (cli->verbose)
+			cli_warn(cli, "collecting behind it failed: %s", error.message);
+		return;
+	}
+	if (cli->verbose && result.generations + result.trees + result.objects > 0)
+		cli_warn(cli, "collected behind it: %llu generations, %llu trees, %llu objects",
+			 (unsigned long long)result.generations, (unsigned long long)result.trees,
+			 (unsigned long long)result.objects);
 }
 
 const struct command command_gc = {
@@ -267,7 +299,14 @@ const struct command command_gc = {
 		"written.\n"
 		"\n"
 		"Root may collect a store of another user: on files he acts as that user then, so\n"
-		"that what is made there is the owner's.\n",
+		"that what is made there is the owner's.\n"
+		"\n"
+		"With auto-gc=on, the default, publish, rollback, run and commit do --auto when\n"
+		"their answer has been given, for a second at most. It is worth it when 16\n"
+		"commits on refs whose settings drop anything, or drops, have come since the last\n"
+		"one, or have brought 64 MB (an eighth of the store where its size is known, 16 "
+		"MB\n"
+		"at least), or when the store is over its max-size.\n",
 	.options = options,
 	.values_size = sizeof(struct values),
 	.least = 0,

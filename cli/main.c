@@ -149,8 +149,11 @@ int main(int argc, char **argv)
 	signals_init();
 	status = dispatch(&cli, argv + (argc > 0));
 	progress_clear();
+	status = output_finish(&cli, status);
+	if (cli.has_committed && !signals_caught())
+		collect_behind(&cli);
 	signals_watch(NULL);
 	pleach_store_close(cli.store);
 	free(cli.args);
-	return output_finish(&cli, status);
+	return status;
 }

@@ -183,6 +183,7 @@ static int finish(struct cli *cli, const char *ref, int outcome,
 
 	if (outcome < 0)
 		return cli_fail(cli, error);
+	cli->has_committed = !is_dry && !result->unchanged;
 	status = print(cli, ref, result, preview, is_dry, outcome > 0 ? error : NULL);
 	result_warn(cli, result);
 	if (status == 0 && outcome > 0) {

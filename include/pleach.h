@@ -256,8 +256,10 @@ struct pleach_publish_result {
  * recorded), or two sources clash (`path`); -EPERM: something that this user or file system cannot
  * restore, by path; -EAGAIN: a file kept changing while it was read, by path; -EACCES: only the
  * store's owner may; -ENOTDIR, -ENOENT (FAILED): a source that is no directory, or not there; -EINVAL
- * (USAGE); -EBADMSG (CORRUPT); -ENOSPC, -EDQUOT, -EFBIG (NO_SPACE). -EIO after the commit point:
- * "published, durability unknown".
+ * (USAGE); -EBADMSG (CORRUPT); -ENOSPC, -EDQUOT, -EFBIG (NO_SPACE), when what room could be made was made: by
+ * pleach_gc(), in a store with a max-size by dropping generations, too. -EIO after the commit point: "published,
+ * durability unknown".
+ * Nothing is collected behind it: call pleach_gc() with `automatic` for that, as the command does.
  */
 PLEACH_API int pleach_publish(struct pleach_store *store, const char *ref,
 			      const struct pleach_source *sources, size_t n_sources,
@@ -843,10 +845,13 @@ struct pleach_gc_options {
 	int64_t max_time_ms; /**< end after the batch in which this is over; -1: when all is done */
 	uint64_t
 		room; /**< with a max-size: make room for so many bytes more, in it and on the disk */
+	/** Only if it is worth it, by what was noted since the last one, which costs ten calls to know, and if nobody
+	 * is at it. max_time_ms then holds for all of it, but for what is in hand. */
+	int automatic;
 };
-#define PLEACH_GC_OPTIONS_INIT                             \
-	{                                                  \
-		sizeof(struct pleach_gc_options), 0, -1, 0 \
+#define PLEACH_GC_OPTIONS_INIT                                \
+	{                                                     \
+		sizeof(struct pleach_gc_options), 0, -1, 0, 0 \
 	}
 struct pleach_gc_result {
 	size_t size;

@@ -88,6 +88,8 @@ int pleach_drop(struct pleach_store *store, const char *rev,
 	if (strchr(rev, ':') || rev[0] == '@')
 		return fail_form(rev, error);
 	r = pl_store_with_reserve(store->inner, drop, &d, error);
+	if (r >= 0 && !o.dry_run)
+		pl_growth_note(store->inner, &store->inner->settings, true, 0);
 	if (r >= 0)
 		PL_GIVE(ret_result, d.result);
 	return r < 0 ? r : 0;

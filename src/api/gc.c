@@ -11,24 +11,6 @@ struct collection {
 	struct pl_findings findings;
 };
 
-static int collect(void *self, struct pleach_error *error)
-{
-	struct collection *c = self;
-	struct pl_txdir tx;
-	unsigned n;
-	int r;
-
-	pl_txdir_recover(c->store, NULL, &n, NULL); /* it makes room */
-	r = pl_txdir_begin(c->store, "gc", &tx, error);
-	if (r < 0)
-		return r;
-	c->result = (struct pleach_gc_result)PLEACH_GC_RESULT_INIT;
-	pl_findings_done(&c->findings);
-	r = pl_gc_run(c->store, &tx, c->options, &c->result, &c->findings, error);
-	pl_txdir_end(&tx);
-	return r;
-}
-
 static int run(struct collection *c, struct pleach_error *error)
 {
 	int r = c->options->dry_run ? pl_store_must_read(c->store, error)
@@ -36,9 +18,7 @@ static int run(struct collection *c, struct pleach_error *error)
 
 	if (r < 0)
 		return r;
-	return c->options->dry_run
-		       ? pl_gc_run(c->store, NULL, c->options, &c->result, &c->findings, error)
-		       : pl_store_with_reserve(c->store, collect, c, error);
+	return pl_gc_collect(c->store, c->options, &c->result, &c->findings, error);
 }
 
 /*

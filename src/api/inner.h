@@ -79,6 +79,15 @@ struct pl_repair;
 /** Has the repair move and make anew what is attached (gc.h). */
 void pl_repair_attached(struct pl_repair *repair);
 
+/* ---- making_room.c ---- */
+
+/**
+ * Does `work`, which commits; where it finds the disk full, or the store's max-size in its way, a collection makes what
+ * room may be made, and it is done again, a few times at most. What `work` answers.
+ */
+int pl_with_room(struct pl_store *store, int (*work)(void *self, struct pleach_error *error),
+		 void *self, struct pleach_error *error);
+
 /* ---- report.c ---- */
 
 /** Takes the findings, also on failure. */

@@ -119,22 +119,37 @@ const char *pleach_tx_path(struct pleach_tx *tx)
 
 /* ---- its end ---- */
 
+struct committing {
+	struct pl_tx *tx;
+	struct pleach_commit_options options;
+	bool go_on;
+	struct pleach_publish_result result;
+};
+
+static int commit_once(void *self, struct pleach_error *error)
+{
+	struct committing *c = self;
+
+	c->result = (struct pleach_publish_result)PLEACH_PUBLISH_RESULT_INIT;
+	return pl_tx_commit(c->tx, &c->options, c->go_on, &c->result, error);
+}
+
 static int commit(struct pleach_tx *tx, const struct pleach_commit_options *options, bool go_on,
 		  struct pleach_publish_result *ret_result, struct pleach_error *error)
 {
-	struct pleach_commit_options o = PLEACH_COMMIT_OPTIONS_INIT;
-	struct pleach_publish_result result = PLEACH_PUBLISH_RESULT_INIT;
+	struct committing c = {.options = PLEACH_COMMIT_OPTIONS_INIT, .go_on = go_on};
 	int r;
 
 	pl_assert(tx);
-	PL_OPTIONS(o, options);
+	PL_OPTIONS(c.options, options);
+	c.tx = tx->inner;
 	tx->next_conflict = 0;
 	if (tx->inner->is_done)
 		return pl_fail(error, PLEACH_FAILED, -EINVAL, "transaction %s has ended",
 			       tx->inner->dir.id);
-	r = pl_tx_commit(tx->inner, &o, go_on, &result, error);
+	r = pl_with_room(tx->inner->store, commit_once, &c, error);
 	if (r >= 0)
-		PL_GIVE(ret_result, result);
+		PL_GIVE(ret_result, c.result);
 	return r;
 }
 

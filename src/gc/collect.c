@@ -244,20 +244,27 @@ static int sweep(struct collecting *c, char kind, struct pleach_error *error)
 				  c->counts.bytes);
 		if (strlen(name) == 2 && pl_is_hex(name, 2))
 			r = sweep_directory(c, kind, pool_fd, name, error);
+		if (c->options->automatic) /* also where there is nothing to sweep */
+			c->is_over |= is_time_over(c);
 	}
 	pl_listing_done(&fanout);
 	return r < 0 ? r : 0;
 }
 
-/* Nodes first: what is left of garbage when it is killed is whole objects, and no node that names what is gone. */
+/* Nodes first: what is left of garbage when it is killed is whole objects, and no node that names what is gone.
+ * What is out is looked at to the end, whatever the time is: else nothing would come of it. */
 static int sweep_all(struct collecting *c, struct pleach_error *error)
 {
-	int r = sweep(c, 'n', error), r_end = 0;
+	const int64_t deadline_ms = c->store->deadline_ms;
+	int r, r_end = 0;
 
+	c->store->deadline_ms = 0;
+	r = sweep(c, 'n', error);
 	if (r >= 0 && !c->is_over)
 		r = sweep(c, 'o', error);
 	if (c->n_out > 0)
 		r_end = end_batch(c, r < 0 ? NULL : error);
+	c->store->deadline_ms = deadline_ms;
 	return r < 0 ? r : r_end;
 }
 
@@ -310,7 +317,7 @@ static int make_room(struct collecting *c, struct pleach_error *error)
 
 	/* Mostly two: one that drops, and one that finds that it fits. Others may add to it meanwhile. */
 	for (unsigned i = 0; r == 1 && i < ROUNDS && !c->is_over; i++) {
-		r = pl_going_make_room(&c->going, error);
+		r = pl_going_make_room(&c->going, error); /* in the time that is left */
 		if (r != 1)
 			return r;
 		r = collect_rest(c, error);
@@ -325,6 +332,7 @@ static int collect(struct collecting *c, struct pleach_error *error)
 
 	if (!c->options->dry_run)
 		r = pl_trash_begin(c->store, &c->trash, &c->counts.back, error);
+	c->trash.is_hurried = c->options->automatic;
 	if (r >= 0)
 		r = pl_going_retain(&c->going, error);
 	if (r >= 0)
@@ -358,7 +366,15 @@ int pl_gc_run(struct pl_store *store, struct pl_txdir *tx, const struct pleach_g
 	int r;
 
 	c.began_ms = pl_clock_monotonic_ms();
+	if (options->automatic && options->max_time_ms >= 0)
+		store->deadline_ms = c.began_ms + options->max_time_ms + 1;
 	r = collect(&c, error);
+	store->deadline_ms = 0;
+	if (r == -ETIMEDOUT && options->automatic) {
+		pl_error_clear(error);
+		c.is_over = true;
+		r = 0;
+	}
 	ret_result->objects = c.counts.objects;
 	ret_result->nodes = c.counts.nodes;
 	ret_result->bytes = c.counts.bytes;
@@ -367,5 +383,58 @@ int pl_gc_run(struct pl_store *store, struct pl_txdir *tx, const struct pleach_g
 	ret_result->kept_nodes = c.needed.nodes.n_marked;
 	ret_result->is_complete = r >= 0 && !c.is_over;
 	done(&c);
+	return r;
+}
+
+/* ---- in a directory of its own ---- */
+
+struct collection {
+	struct pl_store *store;
+	const struct pleach_gc_options *options;
+	struct pleach_gc_result *result;
+	struct pl_findings *findings;
+};
+
+static int run(void *self, struct pleach_error *error)
+{
+	struct collection *c = self;
+	struct pl_txdir tx;
+	unsigned n;
+	int r;
+
+	pl_txdir_recover(c->store, NULL, &n, NULL); /* it makes room */
+	r = pl_txdir_begin(c->store, "gc", &tx, error);
+	if (r < 0)
+		return r;
+	*c->result = (struct pleach_gc_result)PLEACH_GC_RESULT_INIT;
+	if (c->findings)
+		pl_findings_done(c->findings);
+	pl_growth_begin(c->store);
+	r = pl_gc_run(c->store, &tx, c->options, c->result, c->findings, error);
+	if (r >= 0)
+		pl_growth_end(c->store, c->result->store_size, c->result->is_complete);
+	pl_txdir_end(&tx);
+	return r;
+}
+
+int pl_gc_collect(struct pl_store *store, const struct pleach_gc_options *options,
+		  struct pleach_gc_result *ret_result, struct pl_findings *ret_findings,
+		  struct pleach_error *error)
+{
+	struct collection c = {store, options, ret_result, ret_findings};
+	int r;
+
+	if (options->automatic && !pl_growth_is_due(store)) {
+		ret_result->is_complete = true;
+		return 0;
+	}
+	if (options->dry_run) /* which makes nothing */
+		return pl_gc_run(store, NULL, options, ret_result, ret_findings, error);
+	r = pl_store_with_reserve(store, run, &c, error);
+	if (r == -EBUSY && options->automatic) { /* another one sees to it */
+		pl_error_clear(error);
+		*ret_result = (struct pleach_gc_result)PLEACH_GC_RESULT_INIT;
+		r = 0;
+	}
 	return r;
 }

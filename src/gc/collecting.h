@@ -62,6 +62,7 @@ struct pl_trash {
 	int objects_fd, nodes_fd;
 	int collector_fd; /* held: the one collector */
 	int batch_fd;	  /* held while a batch is out (ref/lookup.c) */
+	bool is_hurried;  /* nobody is waited for */
 };
 #define PL_TRASH_NONE                                                             \
 	{                                                                         \

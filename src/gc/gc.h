@@ -118,8 +118,26 @@ struct pl_retain_item *pl_retain_find(const struct pl_retain *retain, uint64_t g
 bool pl_retain_takes_user(const struct pl_retain *retain, const struct pl_ref *ref,
 			  const char *user);
 
+/* ---- growth.c: whether a collection is worth it ---- */
+
+/** Something was committed or dropped. `settings`: the ref's. `is_loose`: it may have made garbage. Best effort. */
+void pl_growth_note(struct pl_store *store, const struct pl_settings *settings, bool is_loose,
+		    uint64_t bytes);
+/** Is it worth it now, by what was noted since the last collection? */
+bool pl_growth_is_due(const struct pl_store *store);
+/** -ENOSPC (NO_SPACE) if so many bytes more were too many for the store's max-size, as far as its size is known; then
+ * store->wanted is so many. */
+int pl_growth_check_room(struct pl_store *store, uint64_t bytes, struct pleach_error *error);
+/** A collection begins, and has ended. `size`: of the store, 0: it was not measured. */
+void pl_growth_begin(struct pl_store *store);
+void pl_growth_end(struct pl_store *store, uint64_t size, bool is_complete);
+
 /* ---- collect.c ---- */
 
+/** As pleach_gc(), in a transaction directory of its own, with recovery, and with the reserve where the disk is full. */
+int pl_gc_collect(struct pl_store *store, const struct pleach_gc_options *options,
+		  struct pleach_gc_result *ret_result, struct pl_findings *ret_findings,
+		  struct pleach_error *error);
 /** As pleach_gc(). `tx` is the caller's, with recovery done; NULL with a dry run, which makes nothing. Findings
  * (NULL: none): of generations. */
 int pl_gc_run(struct pl_store *store, struct pl_txdir *tx, const struct pleach_gc_options *options,

@@ -70,7 +70,7 @@ int pl_pool_index_read(struct pl_store *store, int pool_fd, struct pl_pool_index
 
 		if (strlen(name) == 2 && pl_is_hex(name, 2))
 			r = add_directory(&index, &capacity, pool_fd, name);
-		if (r >= 0 && store->cancelled)
+		if (r >= 0 && pl_store_must_stop(store))
 			r = -EINTR;
 	}
 	pl_listing_done(&fanout);

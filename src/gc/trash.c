@@ -182,7 +182,8 @@ void pl_trash_end(struct pl_trash *trash)
 
 int pl_trash_lock(struct pl_trash *trash)
 {
-	int r = pl_lock_wait(trash->batch_fd, PL_LOCK_EXCLUSIVE, WAIT_MS, &trash->store->cancelled);
+	int r = pl_lock_wait(trash->batch_fd, PL_LOCK_EXCLUSIVE, trash->is_hurried ? 0 : WAIT_MS,
+			     &trash->store->cancelled);
 
 	trash->store->has_batch_out = r == 1;
 	return r == 0 ? -EBUSY : r < 0 ? r : 0; /* R3 */

@@ -110,7 +110,7 @@ static int add_trees(struct disk *d)
 		pl_store_progress(usage->store, "measure", i, usage->n_trees,
 				  usage->totals.directories);
 		r = add_tree(d, &usage->trees[i]);
-		if (r >= 0 && usage->store->cancelled)
+		if (r >= 0 && pl_store_must_stop(usage->store))
 			r = -EINTR;
 	}
 	return r;
@@ -139,7 +139,7 @@ static int look_elsewhere(void *self, int dirfd, const struct pl_dirent *entry)
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
-	if (d->usage->store->cancelled)
+	if (pl_store_must_stop(d->usage->store))
 		return -EINTR;
 	if (S_ISDIR(st.st_mode)) {
 		*d->total += pl_usage_blocks(&st);

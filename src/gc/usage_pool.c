@@ -115,7 +115,7 @@ int pl_usage_pool_read(struct pl_store *store, int pool_fd, struct pl_usage_pool
 		pl_store_progress(store, "measure", i, fanout.n, pool.disk);
 		if (strlen(name) == 2 && pl_is_hex(name, 2))
 			r = add_directory(&pool, pool_fd, name);
-		if (r >= 0 && store->cancelled)
+		if (r >= 0 && pl_store_must_stop(store))
 			r = -EINTR;
 	}
 	pl_listing_done(&fanout);

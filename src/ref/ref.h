@@ -119,7 +119,10 @@ struct pl_store {
 	struct pl_settings settings; /* as they come to */
 	uint64_t seed;		     /* of maps */
 	struct pl_node_memory memory;
-	bool has_batch_out; /* by this handle (gc/trash.c) */
+	bool has_batch_out;  /* by this handle (gc/trash.c) */
+	int64_t deadline_ms; /* of an automatic collection, by the monotonic clock; 0: none */
+	uint64_t
+		wanted; /* bytes that there was no room for below max-size (gc/growth.c); 0: none */
 	volatile int cancelled;
 	pleach_progress_fn progress;
 	void *progress_userdata;
@@ -141,8 +144,10 @@ int pl_store_sync_all(const struct pl_store *store, int fd);
 int pl_store_must_write(const struct pl_store *store, struct pleach_error *error);
 /** -EACCES "only its owner may", unless nodes and objects can be read. */
 int pl_store_must_read(const struct pl_store *store, struct pleach_error *error);
-/** -EINTR once the handle was cancelled. Call it in every long loop. */
+/** -EINTR once the handle was cancelled; -ETIMEDOUT (BUSY) once the deadline is over. Call it in every long loop. */
 int pl_store_check_cancel(const struct pl_store *store, struct pleach_error *error);
+/** Is it to stop, for either reason? Then pl_store_check_cancel() says which. */
+bool pl_store_must_stop(const struct pl_store *store);
 /** Tells progress now and then. */
 void pl_store_progress(struct pl_store *store, const char *phase, uint64_t done, uint64_t total,
 		       uint64_t bytes);

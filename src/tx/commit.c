@@ -573,7 +573,9 @@ static int prepare(struct committing *m, struct pleach_error *error)
 	if (r != 0)
 		return r;
 	pl_user_of_generation(m->c->ref, m->parent + 1, m->user);
-	r = put_tree(m, error); /* 3, 4 */
+	r = pl_growth_check_room(m->store, m->c->bytes_new, error);
+	if (r >= 0)
+		r = put_tree(m, error); /* 3, 4 */
 	if (r >= 0 && !pl_seam_guards(PL_GUARD_PIN_NEW))
 		(void)pl_unlock(m->pin.fd);
 	if (r >= 0)
@@ -626,6 +628,9 @@ static void clean_up(struct committing *m, bool committed, bool is_done)
 	pl_spare_done(m->c->tx, &m->spare);
 	if (put && !committed)
 		pl_tree_take(m->c->tx, &m->c->tree, NULL, &ignored);
+	if (committed)
+		pl_growth_note(m->store, &m->c->ref->settings,
+			       pl_retention_may_drop(&m->c->ref->settings), m->c->bytes_new);
 	if (!m->c->is_locked)
 		pl_commit_tidy(m->c->ref, m->c->tx, is_done, committed);
 }

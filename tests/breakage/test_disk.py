@@ -94,6 +94,35 @@ def test_G2_a_disk_that_is_nearly_full_takes_what_fits(place):
 
 
 @needs_root
+@pytest.mark.parametrize("setting", ["max-size=1G", "keep=1"])
+def test_a_publish_on_a_full_disk_makes_room_where_generations_may_go(place, setting):
+    with ext4(place) as disk:
+        place.pleach("init", "-q")
+        place.pleach("config", "grace=0s", "keep-placed=1", "spares=0", "auto-gc=off", setting)
+        total = os.statvfs(disk).f_blocks * os.statvfs(disk).f_frsize
+        size = total // 8
+        for number in range(1, 17):
+            fill_source(place, number, large=size)
+            place.pleach("publish", "-q", "site", place.source)
+        alike.assert_same_tree(place.source, place.public())
+        dropped = [g for g in place.pleach("--json", "log", "site").out.splitlines()
+                   if '"dropped"' in g]
+        assert len(dropped) >= 8
+        place.pleach("run", "-q", "site", "--", "sh", "-c",
+                     f'head -c {size} /dev/urandom >"$PLEACH_PATH/large"')
+        assert place.heads()[0] == 17
+        # Where none may go it is full, as ever.
+        for number in place.heads():
+            place.pleach("tag", "site", f"keep{number}", f"@{number}", status=(0, 10))
+        fill_source(place, 99, large=6 * size)
+        done = place.refused("publish", "site", place.source, status=14)
+        assert "hint: nothing more can go" in done.err
+        assert place.heads()[0] == 17
+        place.assert_nothing_unfinished()
+        place.assert_sound()
+
+
+@needs_root
 def test_G2_a_disk_without_inodes_left_is_full(place):
     with ext4(place, "-N", "600") as disk:
         fill_source(place, 1)

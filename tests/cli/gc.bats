@@ -285,3 +285,133 @@ store_size() {
 	it 0 path site@1
 	[ "$(store_size)" -le $((4 << 20)) ]
 }
+
+# NUMBER [REF]: small generations, each with an object of its own.
+small_generations() {
+	for i in $(seq "$1"); do
+		put a "text $RANDOM $i"
+		"$PLEACH" publish -q "${2:-site}" ./src
+	done
+}
+
+kept() {
+	"$PLEACH" log --json "${1:-site}" | jq -r 'select(.state == "kept").generation' | wc -l
+}
+
+@test "publish collects behind its answer once that is worth it, and gc --auto then has nothing to say" {
+	"$PLEACH" config -q grace=0 keep=2 keep-placed=1 spares=0
+	small_generations 15
+	same "$(kept)" 15
+	it 0 gc --auto
+	same "$output$stderr" ""
+	same "$(kept)" 15
+	put a "the last"
+	"$PLEACH" -v publish site ./src >both 2>&1
+	like "$(head -n 1 both)" "^site@16 "
+	like "$(tail -n 1 both)" "collected behind it: 14 generations, 14 trees, 14 objects"
+	same "$(kept)" 2
+	same "$(objects)" 2
+	it 0 gc --auto
+	same "$output$stderr" ""
+	it 0 gc
+	same "$output" "nothing to collect"
+	small_generations 3
+	same "$(kept)" 5
+	it 0 check
+}
+
+@test "run and commit collect behind them, too, and gc --auto by hand" {
+	"$PLEACH" config -q grace=0 keep=1 keep-placed=1 spares=0
+	small_generations 15
+	"$PLEACH" run -q site -- sh -c 'echo run >"$PLEACH_PATH/a"'
+	same "$(kept)" 1
+	small_generations 15
+	tx=$("$PLEACH" begin site --checkout work | head -n 1)
+	echo tx >work/a
+	"$PLEACH" commit -q "$tx"
+	same "$(kept)" 1
+	"$PLEACH" config -q auto-gc=off
+	small_generations 20
+	same "$(kept)" 21
+	it 0 gc --auto
+	same "$output$stderr" ""
+	same "$(kept)" 21
+	"$PLEACH" config -q auto-gc=on
+	small_generations 15
+	"$PLEACH" drop -q --now site@40
+	it 0 gc --auto
+	like "$output" "^3[0-9] generations, .* freed$"
+	it 2 gc -n --auto
+}
+
+@test "where all is kept nothing is collected behind a publish" {
+	small_generations 18
+	same "$(kept)" 18
+	it 0 gc --auto
+	same "$output" ""
+}
+
+@test "what collects behind a publish never fails it" {
+	"$PLEACH" config -q grace=0 keep=2 keep-placed=1 spares=0
+	small_generations 15
+	rm -r store/.pleach/trash/* && mkdir store/.pleach/trash/collector
+	put a "the last"
+	it 0 publish site ./src
+	like "$output" "^site@16 "
+	same "$stderr" ""
+}
+
+@test "a store stays within its max-size by what collects behind its publishes" {
+	"$PLEACH" config -q grace=0 keep-placed=1 spares=0 max-size=6M
+	for i in 1 2 3 4 5 6 7 8 9; do
+		head -c 1000000 /dev/urandom >src/large
+		it 0 publish site ./src
+	done
+	[ "$(store_size)" -le $((6 << 20)) ]
+	[ "$(kept)" -ge 3 ]
+	it 0 check
+}
+
+@test "a publish that would take a store over its max-size makes room, and is refused where there is none" {
+	"$PLEACH" config -q grace=0 keep-placed=1 spares=0 max-size=6M auto-gc=off
+	"$PLEACH" gc -q # its size is known from now on
+	for i in 1 2 3 4 5 6 7 8 9; do
+		head -c 1000000 /dev/urandom >src/large
+		it 0 publish site ./src
+		[ "$(store_size)" -le $((6 << 20)) ]
+	done
+	head -c 1000000 /dev/urandom >large
+	it 0 run site -- sh -c 'cat large >"$PLEACH_PATH/large"'
+	[ "$(store_size)" -le $((6 << 20)) ]
+	for n in $("$PLEACH" log --json site | jq -r 'select(.state == "kept").generation'); do
+		"$PLEACH" tag site "keep$n" "@$n"
+	done
+	before=$("$PLEACH" log --json site | jq -r .generation | head -n 1)
+	head -c 3000000 /dev/urandom >src/large
+	it 14 publish site ./src
+	like "$stderr" "its max-size is 6291456"
+	like "$stderr" "hint: nothing more can go"
+	it 14 --json publish site ./src
+	error_is no-space
+	same "$("$PLEACH" log --json site | jq -r .generation | head -n 1)" "$before"
+	same "$(ls store/.pleach/tx)" ""
+	it 0 publish -n site ./src
+	"$PLEACH" config -q max-size=1G
+	it 0 publish site ./src
+	it 0 check
+}
+
+@test "what is known wrongly of the size of a store refuses nothing" {
+	large_generations 1
+	"$PLEACH" config -q max-size=8M
+	echo "pleach collected 1 8388608 0" >store/.pleach/cache/collected
+	head -c 1000000 /dev/urandom >src/large
+	it 0 publish site ./src
+	same "$(kept)" 2
+	printf 'damaged' >store/.pleach/cache/collected
+	printf 'odd' >store/.pleach/cache/grown
+	it 0 publish site ./src -m same
+	put b other
+	it 0 publish site ./src
+	it 0 gc --auto
+}

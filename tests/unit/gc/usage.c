@@ -245,7 +245,7 @@ static void with_the_trash_of_a_killed_collection_the_sum_is_that_of_du(void **s
 
 	fill(&s);
 	drop(&s, "site@1");
-	for (uint64_t k = 5; k < 60; k += 6) {
+	for (uint64_t k = 5; k < 80 && most <= 100 * 1024; k++) {
 		uint64_t trash;
 
 		collect_until(&s, k);
