@@ -108,16 +108,14 @@ def test_a_publish_on_a_full_disk_makes_room_where_generations_may_go(place, set
         dropped = [g for g in place.pleach("--json", "log", "site").out.splitlines()
                    if '"dropped"' in g]
         assert len(dropped) >= 8
-        place.pleach("run", "-q", "site", "--", "sh", "-c",
-                     f'head -c {size} /dev/urandom >"$PLEACH_PATH/large"')
-        assert place.heads()[0] == 17
+        assert place.heads()[0] == 16
         # Where none may go it is full, as ever.
         for number in place.heads():
             place.pleach("tag", "site", f"keep{number}", f"@{number}", status=(0, 10))
         fill_source(place, 99, large=6 * size)
         done = place.refused("publish", "site", place.source, status=14)
         assert "hint: nothing more can go" in done.err
-        assert place.heads()[0] == 17
+        assert place.heads()[0] == 16
         place.assert_nothing_unfinished()
         place.assert_sound()
 
