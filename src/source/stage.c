@@ -282,7 +282,7 @@ int pl_stage_claim_objects(struct pl_stage *stage, const struct pl_id *objects, 
 	pl_assert(stage->mode != PL_STAGE_NOWHERE);
 	pl_crew_enter(stage->crew); /* I4 */
 	r = pl_txdir_claim_all(stage->tx, 'o', objects, n, error);
-	if (r >= 0 && !stage->has_fanout)
+	if (r >= 0 && stage->mode == PL_STAGE_IN_PLACE && !stage->has_fanout)
 		look_at_pool(stage); /* behind a claim, as every look (I1) */
 	pl_crew_leave(stage->crew);
 	return r;
@@ -307,7 +307,7 @@ static int look(struct pl_stage *stage, const struct pl_id *object, struct pleac
 
 int pl_stage_look(struct pl_stage *stage, const struct pl_id *object, struct pleach_error *error)
 {
-	pl_assert(stage->has_fanout);
+	pl_assert(stage->mode != PL_STAGE_IN_PLACE || stage->has_fanout);
 	if (stage->mode == PL_STAGE_IN_PLACE && !stage->fanout[object->bytes[0]])
 		return 0; /* I5 */
 	return look(stage, object, error);
