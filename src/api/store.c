@@ -60,7 +60,7 @@ const char *pleach_store_path(const struct pleach_store *store)
 
 void pleach_store_cancel(struct pleach_store *store)
 {
-	store->inner->cancelled = 1;
+	__atomic_store_n(&store->inner->cancelled, 1, __ATOMIC_RELAXED);
 }
 
 void pleach_store_set_progress(struct pleach_store *store, pleach_progress_fn fn, void *userdata)

@@ -144,6 +144,11 @@ int pl_store_sync_all(const struct pl_store *store, int fd);
 int pl_store_must_write(const struct pl_store *store, struct pleach_error *error);
 /** -EACCES "only its owner may", unless nodes and objects can be read. */
 int pl_store_must_read(const struct pl_store *store, struct pleach_error *error);
+/** Was the handle cancelled? By any thread. */
+static inline bool pl_store_is_cancelled(const struct pl_store *store)
+{
+	return __atomic_load_n(&store->cancelled, __ATOMIC_RELAXED) != 0;
+}
 /** -EINTR once the handle was cancelled; -ETIMEDOUT (BUSY) once the deadline is over. Call it in every long loop. */
 int pl_store_check_cancel(const struct pl_store *store, struct pleach_error *error);
 /** Is it to stop, for either reason? Then pl_store_check_cancel() says which. */

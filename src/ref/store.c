@@ -360,7 +360,7 @@ int pl_store_must_read(const struct pl_store *store, struct pleach_error *error)
 
 bool pl_store_must_stop(const struct pl_store *store)
 {
-	return store->cancelled ||
+	return pl_store_is_cancelled(store) ||
 	       (store->deadline_ms != 0 && pl_clock_monotonic_ms() >= store->deadline_ms);
 }
 
@@ -368,7 +368,7 @@ int pl_store_check_cancel(const struct pl_store *store, struct pleach_error *err
 {
 	if (!pl_store_must_stop(store))
 		return 0;
-	if (!store->cancelled)
+	if (!pl_store_is_cancelled(store))
 		return pl_fail(error, PLEACH_BUSY, -ETIMEDOUT, "the time is over");
 	return pl_fail(error, PLEACH_INTERRUPTED, -EINTR, "interrupted");
 }

@@ -84,7 +84,7 @@ int pl_links_walk_ahead(struct pl_links *links, struct pl_store *store, int fd,
 	while (r >= 0 && ahead.n > 0) {
 		struct level *level = &ahead.levels[ahead.n - 1];
 
-		if (store->cancelled)
+		if (pl_store_is_cancelled(store))
 			r = -EINTR;
 		else if (level->next == level->listing.n)
 			r = pop_level(&ahead);

@@ -230,7 +230,7 @@ static int copy_hashed(struct pl_ingest *ingest, int from, int to, uint64_t size
 
 		if (n < 0)
 			return (int)n;
-		if ((size_t)n != want || ingest->stage->store->cancelled)
+		if ((size_t)n != want || pl_store_is_cancelled(ingest->stage->store))
 			return (size_t)n != want ? -EAGAIN : -EINTR;
 		pl_hash_add(ingest->hash, chunk, want); /* I2 */
 		if (to >= 0)

@@ -141,7 +141,7 @@ static int take_handful(void *self, void *task, int r)
 	h->home = NULL;
 	h->n = 0;
 	pl_buffer_truncate(&h->bytes, 0);
-	if (r >= 0 && naming->stage->store->cancelled)
+	if (r >= 0 && pl_store_is_cancelled(naming->stage->store))
 		r = -EINTR;
 	return r < 0 ? r : 0;
 }

@@ -42,7 +42,7 @@ int pl_lock_wait(int fd, enum pl_lock_kind kind, int64_t timeout_ms, const volat
 		int64_t left;
 		int r;
 
-		if (cancel && *cancel)
+		if (cancel && __atomic_load_n(cancel, __ATOMIC_RELAXED))
 			return -EINTR;
 		r = pl_lock_try(fd, kind);
 		if (r != 0)

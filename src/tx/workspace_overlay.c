@@ -128,7 +128,7 @@ static int look_for_flaws(struct pl_workspace *ws, const char **ret_why)
 	if (r < 0)
 		return r;
 	while (!why && (r = pl_cursor_next(cursor, NULL)) > 0) {
-		if (ws->store->cancelled)
+		if (pl_store_is_cancelled(ws->store))
 			r = -EINTR;
 		else if (r == PL_STEP_ENTER)
 			why = flaw_of_meta(&pl_cursor_node(cursor)->meta);
