@@ -209,7 +209,7 @@ int pl_repair_run(const struct pl_repair *repair, struct pleach_check_counts *re
 	if (r >= 0)
 		r = turns(&m, &counts, &found, error);
 	if (mended.mended > 0)
-		pl_event_add(m.store, "repaired what was damaged, %llu in all",
+		pl_event_add(m.store, NULL, "repaired what was damaged, %llu in all",
 			     (unsigned long long)mended.mended);
 	pl_outside_close(&m);
 	pl_aside_done(&m);
