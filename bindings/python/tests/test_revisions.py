@@ -367,6 +367,28 @@ def test_gc_takes_what_no_rule_keeps_and_why_says_who_keeps(store):
     assert store.check().is_sound
 
 
+def test_gc_keeps_a_store_within_its_max_size(store):
+    site = store["site"]
+    store.config["grace"] = "0"
+    store.config["auto-gc"] = "off"
+
+    def publish(size):
+        pathlib.Path("docs/large").write_bytes(os.urandom(size))
+        return site.publish("docs").generation
+
+    for _ in range(2):
+        publish(6 << 20)
+    assert store.gc().store_size == 0
+    store.config["max-size"] = "12M"
+    done = store.gc()
+    assert done.generations >= 1 and done.over == 0 and 6 << 20 < done.store_size <= 12 << 20
+    kept = [g.number for g in site if not g.is_dropped]
+    head = publish(13 << 20)
+    done = store.gc(room=1 << 20)
+    assert [g.number for g in site if not g.is_dropped] == [head] and len(kept) < 4
+    assert done.over >= 1 << 20 and any(finding.kind == "over" for finding in done.findings)
+
+
 def test_du_tells_what_is_shared_and_what_alone(store):
     store["other"].publish("docs")
     used = store.du()

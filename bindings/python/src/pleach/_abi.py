@@ -417,7 +417,7 @@ class DropResult(Sized):
 
 
 class GcOptions(Sized):
-    _fields_ = [("size", c_size_t), ("dry_run", c_int), ("max_time_ms", c_int64)]
+    _fields_ = [("size", c_size_t), ("dry_run", c_int), ("max_time_ms", c_int64), ("room", c_uint64)]
     _defaults_ = {"max_time_ms": -1}
 
 
@@ -434,6 +434,8 @@ class GcResult(Sized):
         ("put_back", c_uint64),
         ("busy_refs", c_uint64),
         ("is_complete", c_int),
+        ("store_size", c_uint64),
+        ("over", c_uint64),
     ]
 
 

@@ -343,7 +343,9 @@ class GcResult:
     put_back: int
     busy_refs: int
     is_complete: bool
-    findings: Tuple[Finding, ...]  # generations: "goes"; of a dry run also "stays" and "held"
+    store_size: int  # what a store with a max-size takes now; else 0
+    over: int  # of these, what is more than max-size: nothing more can go
+    findings: Tuple[Finding, ...]  # "goes", "over"; of a dry run also "stays" and "held"
 
 
 @dataclass(frozen=True)

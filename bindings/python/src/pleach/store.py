@@ -240,14 +240,19 @@ class Store:
         *,
         dry_run: bool = False,
         max_time: Optional[float] = None,
+        room: int = 0,
         progress: Optional[ProgressFunction] = None,
     ) -> GcResult:
-        """Drops what no setting keeps, and erases what nothing needs. Safe beside everything else.
+        """Drops what no setting keeps, and erases what nothing needs; in a store with a max-size also what
+        was used longest ago, until it fits, with `room` for so many bytes more. Safe beside everything
+        else.
 
         >>> store.gc(dry_run=True).generations
         0
         """
-        options = _abi.GcOptions.new(dry_run=dry_run, max_time_ms=milliseconds(max_time))
+        options = _abi.GcOptions.new(
+            dry_run=dry_run, max_time_ms=milliseconds(max_time), room=room
+        )
         result = _abi.GcResult.new()
         report = c_void_p()
         with self._pool.session() as session:
@@ -267,6 +272,8 @@ class Store:
             put_back=int(result.put_back),
             busy_refs=int(result.busy_refs),
             is_complete=bool(result.is_complete),
+            store_size=int(result.store_size),
+            over=int(result.over),
             findings=findings,
         )
 
