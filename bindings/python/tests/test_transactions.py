@@ -222,6 +222,18 @@ def test_busy_queue_is_an_error_in_time(store):
     assert tx.result.generation == 4 and store["site"].read_text("b") == "b"
 
 
+def test_size_of_a_transaction_is_what_it_has_alone(store):
+    with store.transaction("site", workspace="copy") as tx:
+        before = store.leftover_size(tx.id)
+        (tx.path / "big").write_bytes(os.urandom(1 << 20))
+        after = store.leftover_size(tx.id)
+        assert not after.is_more and after.bytes - before.bytes >= 1 << 20
+        id = tx.id
+        tx.abort()
+    with pytest.raises(pleach.NotFoundError):
+        store.leftover_size(id)
+
+
 def test_parked_transaction_outlives_its_process(store):
     code = ("import sys; sys.path.insert(0, sys.argv[1]); import pleach\n"
             "with pleach.Store('store').transaction('site', parked=True, lifetime=3600) as tx:\n"

@@ -626,6 +626,7 @@ FUNCTIONS: Dict[str, Tuple[Any, Tuple[Any, ...]]] = {
     "pleach_leftovers_open": (c_int, (_handle, _ret_handle, _error)),
     "pleach_leftovers_next": (c_int, (_handle, POINTER(Leftover), _error)),
     "pleach_leftovers_close": (None, (_handle,)),
+    "pleach_leftover_size": (c_int, (_handle, _text, POINTER(c_uint64), _error)),
     "pleach_tags_open": (c_int, (_handle, _text, _ret_handle, _error)),
     "pleach_tags_next": (c_int, (_handle, POINTER(Tag), _error)),
     "pleach_tags_close": (None, (_handle,)),

@@ -232,6 +232,14 @@ class Leftover:
 
 
 @dataclass(frozen=True)
+class LeftoverSize:
+    """What something unfinished takes of the disk that would be free without it."""
+
+    bytes: int
+    is_more: bool  # it was too large to be looked at as a whole
+
+
+@dataclass(frozen=True)
 class Setting:
     """A setting as it holds."""
 

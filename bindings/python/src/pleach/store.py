@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import pathlib
-from ctypes import byref, c_void_p, create_string_buffer
+from ctypes import byref, c_uint64, c_void_p, create_string_buffer
 from typing import Any, Iterable, Iterator, List, Mapping, Optional, Tuple, Type, Union
 
 from . import _abi, _convert, _session
@@ -22,6 +22,7 @@ from .results import (
     Finding,
     GcResult,
     Leftover,
+    LeftoverSize,
     RefStatus,
     Resolved,
     TransactionInfo,
@@ -137,6 +138,19 @@ class Store:
         return _session.listing(
             self._pool, "pleach_leftovers", _abi.Leftover, _convert.leftover
         )
+
+    def leftover_size(self, id: Text) -> LeftoverSize:
+        """What a transaction or a leftover takes of the disk, by its whole id.
+
+        >>> tx = store.transaction("site", workspace="copy")
+        >>> store.leftover_size(tx.id).is_more
+        False
+        >>> tx.close()
+        """
+        size = c_uint64()
+        with self._pool.session() as session:
+            done = session.call_long(None, "pleach_leftover_size", encode(id), byref(size))
+        return LeftoverSize(is_more=done.checked() == 1, bytes=size.value)
 
     def revision(self, rev: Text) -> Revision:
         """Any revision, as text: `site`, `site@3`, `site@-1:css`, `tree:1a2b3c4d`. It must be there
