@@ -80,6 +80,7 @@ static void totals_json(struct json *json, const struct pleach_du_totals *t)
 	json_number(json, "n_trees", t->n_trees);
 	json_number(json, "n_placed", t->n_placed);
 	json_number(json, "unread", t->unread);
+	json_number(json, "damaged", t->damaged);
 	json_object_end(json);
 }
 
@@ -88,6 +89,7 @@ static int totals_text(struct cli *cli, const struct pleach_du_totals *t)
 	const struct {
 		uint64_t bytes;
 		const char *what;
+		bool is_rare;
 	} lines[] = {
 		{t->objects, "objects (contents of files)"},
 		{t->nodes, "nodes (directories as they are kept)"},
@@ -97,6 +99,8 @@ static int totals_text(struct cli *cli, const struct pleach_du_totals *t)
 		{t->transactions, "transactions"},
 		{t->cache, "cache"},
 		{t->other, "records, settings, reserve"},
+		{t->damaged, "set aside by repairs: rm -r .pleach/damaged, once you have looked",
+		 .is_rare = true},
 		{t->beside, "beside: public paths, the directory itself"},
 		{t->total, "total"},
 		{t->unneeded, "of these not needed: gc frees them"},
@@ -106,6 +110,8 @@ static int totals_text(struct cli *cli, const struct pleach_du_totals *t)
 	for (size_t i = 0; status == 0 && i < sizeof(lines) / sizeof(lines[0]); i++) {
 		char size[SIZE_TEXT_MAX];
 
+		if (lines[i].is_rare && lines[i].bytes == 0)
+			continue;
 		printf("%15s  %s", size_text(lines[i].bytes, size), lines[i].what);
 		status = output_end(cli, false);
 	}

@@ -510,10 +510,11 @@ struct pleach_du_totals {
 	uint64_t n_objects, n_nodes, n_trees, n_placed;
 	uint64_t
 		unread; /**< directories, nodes and trees that could not be read: all is more then */
+	uint64_t damaged; /**< set aside by repairs; yours to remove */
 };
-#define PLEACH_DU_TOTALS_INIT                                                                   \
-	{                                                                                       \
-		sizeof(struct pleach_du_totals), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
+#define PLEACH_DU_TOTALS_INIT                                                                      \
+	{                                                                                          \
+		sizeof(struct pleach_du_totals), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 \
 	}
 struct pleach_du;
 /**

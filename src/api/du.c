@@ -132,6 +132,7 @@ void pleach_du_sum(const struct pleach_du *du, struct pleach_du_totals *ret_tota
 	for (size_t i = 0; i < du->usage.n_trees; i++)
 		to.n_placed += du->usage.trees[i].is_placed;
 	to.unread = from->unread;
+	to.damaged = from->damaged;
 	PL_GIVE(ret_totals, to);
 }
 

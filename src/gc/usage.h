@@ -91,7 +91,7 @@ struct pl_usage_generation {
 struct pl_usage_totals {
 	uint64_t total;
 	uint64_t directories, copies; /* of placed trees, with what else is in trees/ */
-	uint64_t trash, transactions, cache, other;
+	uint64_t trash, transactions, cache, other, damaged;
 	uint64_t beside; /* STORE itself and what lies there beside .pleach */
 	uint64_t
 		unread; /* directories, nodes and trees that could not be read: then all is at least so much */

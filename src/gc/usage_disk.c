@@ -173,6 +173,8 @@ static uint64_t *total_of(struct pl_usage_totals *totals, const char *name)
 		return &totals->trash;
 	if (strcmp(name, "tx") == 0)
 		return &totals->transactions;
+	if (strcmp(name, "damaged") == 0)
+		return &totals->damaged;
 	return strcmp(name, "cache") == 0 ? &totals->cache : &totals->other;
 }
 
@@ -214,6 +216,6 @@ int pl_usage_read_disk(struct pl_usage *usage, struct pleach_error *error)
 	if (r < 0)
 		return pl_fail_sys(error, r, "cannot look at all of '%s'", usage->store->path);
 	t->total = usage->objects.disk + usage->nodes.disk + t->directories + t->copies + t->trash +
-		   t->transactions + t->cache + t->other + t->beside;
+		   t->transactions + t->cache + t->other + t->damaged + t->beside;
 	return 0;
 }

@@ -77,6 +77,12 @@ load helper
 	same "$(cat "$dir"/1-placed-*/tree/stray)" stray
 	it 0 status
 	like "$output" "damaged"
+	it 0 du --json
+	json '.totals.damaged > 0' true
+	rm -r store/.pleach/damaged
+	it 0 status
+	unlike "$output" "set aside by"
+	it 0 check
 }
 
 @test "--quick --repair finds stray writes by metadata" {

@@ -302,6 +302,7 @@ class DuTotals(Sized):
         ("n_trees", c_uint64),
         ("n_placed", c_uint64),
         ("unread", c_uint64),
+        ("damaged", c_uint64),
     ]
 
 

@@ -163,6 +163,7 @@ def disk_totals(struct: Any) -> DiskTotals:
         n_trees=int(struct.n_trees),
         n_placed=int(struct.n_placed),
         unread=int(struct.unread),
+        damaged=int(struct.damaged),
     )
 
 

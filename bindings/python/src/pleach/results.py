@@ -212,6 +212,7 @@ class DiskTotals:
     n_trees: int
     n_placed: int
     unread: int  # what could not be read: all is more then
+    damaged: int  # set aside by repairs
 
 
 @dataclass(frozen=True)
