@@ -73,7 +73,8 @@ static void damage(const char *name, const char *store)
 	}
 }
 
-/* In a child. 0: it came to its end and answered 0 or more; 1: it failed, and said why; 99: ended. */
+/* In a child. 0: it came to its end and answered 0 or more; 1: it failed, and said why; 99: ended. 2: it did not say
+ * why; 3: a descriptor is left, or was closed too often; 4: a lock is held. */
 static int repair_in_child(const char *store, const struct pl_seam_plan *plan, uint64_t *ret_count)
 {
 	int status = -1, fds[2];
@@ -87,6 +88,7 @@ static int repair_in_child(const char *store, const struct pl_seam_plan *plan, u
 		struct outcome o;
 		struct pleach_store *opened = open_at(store, &o);
 		struct answer a;
+		unsigned before = count_descriptors();
 		uint64_t n;
 
 		options.repair = 1;
@@ -94,6 +96,10 @@ static int repair_in_child(const char *store, const struct pl_seam_plan *plan, u
 		a = ask(opened, &options);
 		pl_seam_arm(NULL);
 		n = pl_seam_count();
+		if (count_descriptors() != before)
+			_exit(3);
+		if (trouble_by_locks(store))
+			_exit(4);
 		pleach_store_close(opened);
 		if (write(fds[1], &n, sizeof(n)) != sizeof(n) ||
 		    (a.r < 0 && a.error.message[0] == '\0'))
