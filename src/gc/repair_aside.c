@@ -48,7 +48,8 @@ static int make(struct pl_repairing *m)
 	if (r < 0)
 		return r;
 	memcpy(m->aside.name, name, sizeof(name));
-	pl_event_add(m->store, "damaged files were set aside in .pleach/" DAMAGED "/%s", name);
+	pl_event_add(m->store, NULL, "damaged files were set aside in .pleach/" DAMAGED "/%s",
+		     name);
 	return 0;
 }
 
