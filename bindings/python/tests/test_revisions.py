@@ -383,7 +383,11 @@ def test_gc_keeps_a_store_within_its_max_size(store):
     done = store.gc()
     assert done.generations >= 1 and done.over == 0 and 6 << 20 < done.store_size <= 12 << 20
     kept = [g.number for g in site if not g.is_dropped]
+    with pytest.raises(pleach.NoSpaceError):
+        publish(13 << 20)
+    store.config["max-size"] = "64M"
     head = publish(13 << 20)
+    store.config["max-size"] = "12M"
     done = store.gc(room=1 << 20)
     assert [g.number for g in site if not g.is_dropped] == [head] and len(kept) < 4
     assert done.over >= 1 << 20 and any(finding.kind == "over" for finding in done.findings)

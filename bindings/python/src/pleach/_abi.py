@@ -418,7 +418,13 @@ class DropResult(Sized):
 
 
 class GcOptions(Sized):
-    _fields_ = [("size", c_size_t), ("dry_run", c_int), ("max_time_ms", c_int64), ("room", c_uint64)]
+    _fields_ = [
+        ("size", c_size_t),
+        ("dry_run", c_int),
+        ("max_time_ms", c_int64),
+        ("room", c_uint64),
+        ("automatic", c_int),
+    ]
     _defaults_ = {"max_time_ms": -1}
 
 

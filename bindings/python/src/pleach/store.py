@@ -255,17 +255,21 @@ class Store:
         dry_run: bool = False,
         max_time: Optional[float] = None,
         room: int = 0,
+        automatic: bool = False,
         progress: Optional[ProgressFunction] = None,
     ) -> GcResult:
         """Drops what no setting keeps, and erases what nothing needs; in a store with a max-size also what
-        was used longest ago, until it fits, with `room` for so many bytes more. Safe beside everything
-        else.
+        was used longest ago, until it fits, with `room` for so many bytes more. `automatic`: only if
+        it is worth it. Safe beside everything else.
 
         >>> store.gc(dry_run=True).generations
         0
         """
         options = _abi.GcOptions.new(
-            dry_run=dry_run, max_time_ms=milliseconds(max_time), room=room
+            dry_run=dry_run,
+            max_time_ms=milliseconds(max_time),
+            room=room,
+            automatic=automatic,
         )
         result = _abi.GcResult.new()
         report = c_void_p()
