@@ -19,6 +19,7 @@ import contextlib
 import ctypes
 import os
 import queue
+import signal
 import sys
 import threading
 import warnings
@@ -68,6 +69,15 @@ def call(name: str, *arguments: Any) -> Outcome:
     return Outcome(getattr(library(), name)(*arguments, byref(error)), error)
 
 
+def start(worker: threading.Thread) -> None:
+    """Wholly: what a handler raises in the middle leaves a thread that nobody knows. It inherits the mask."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        worker.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def call_in_thread(
     cancel: Callable[[], None],
     events: queue.SimpleQueue[Any],
@@ -97,7 +107,7 @@ def call_in_thread(
 
     worker = threading.Thread(target=work, name="pleach")
     try:
-        worker.start()
+        start(worker)
         ended = outcome_after(progress)
     except BaseException:
         if permit:
@@ -108,6 +118,7 @@ def call_in_thread(
         while True:  # it ends soon; until then the handle is in use, whatever else comes
             with contextlib.suppress(BaseException):
                 outcome_after(None)
+                worker.join()
                 break
         raise
     worker.join()  # it has told its last
@@ -394,6 +405,8 @@ class Listing(Handle, Generic[_T]):
         if self._pointer is None:
             raise StopIteration
         with self._session.at_work():
+            if self._pointer is None:  # another thread had the last one
+                raise StopIteration
             found = call(self._next_name, self._alive(), byref(self._item)).checked()
             item = self._convert(self._item) if found else None
         if item is None:
