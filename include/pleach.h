@@ -992,8 +992,8 @@ struct pleach_commit_options {
 	const char *const *meta; /**< as for pleach_publish() */
 	int is_resolved; /**< what conflicts is as the transaction has it: it was mended there */
 	/** Whatever comes of it, the workspace is not used again: its files become the store's where they can,
-	 * instead of being copied. After a failure, a conflict too, the transaction can only be ended. Not
-	 * heeded for a parked one, and by pleach_tx_snapshot(). */
+	 * instead of being copied. After a failure, a conflict too, the same can be tried again, or the
+	 * transaction ended. Not heeded for a parked one, and by pleach_tx_snapshot(). */
 	int is_last;
 };
 #define PLEACH_COMMIT_OPTIONS_INIT                                     \

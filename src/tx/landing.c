@@ -14,7 +14,7 @@
  * L6  Nothing to do is an answer about the head as it is now (commit.c), also where the workspace need not be read
  *     for it.
  * L7  Files of the workspace are taken over only where it is the last time that anything is done with it: not of
- *     a parked one, nor at a checkpoint; and if it fails, the transaction is broken.
+ *     a parked one, nor at a checkpoint; and if it fails, that alone may be tried again.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -295,7 +295,7 @@ static bool is_last(const struct pl_tx *tx, const struct pleach_commit_options *
 /* L7 */
 static void break_tx(struct pl_tx *tx)
 {
-	tx->is_broken = true;
+	tx->is_broken = tx->is_spent = true;
 	pl_fail(&tx->why_broken, PLEACH_FAILED, -EINVAL,
 		"transaction %s has failed in its last commit", tx->dir.id);
 	pl_hint(&tx->why_broken, "begin another one");
@@ -347,6 +347,8 @@ int pl_tx_commit(struct pl_tx *tx, const struct pleach_commit_options *options, 
 	int r;
 
 	pl_assert(!tx->is_done);
+	if (tx->is_spent && is_last(tx, options, go_on)) /* what was taken over is found again */
+		tx->is_broken = false;
 	r = pl_tx_must_be_whole(tx, error);
 	if (r >= 0)
 		r = pl_public_must_be_ours(&tx->ref, error);

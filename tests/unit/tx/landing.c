@@ -411,6 +411,9 @@ static int nothing_after_a_last_one(struct scratch *s)
 	last.is_last = 0;
 	CHECK(pl_tx_commit(tx, &last, false, &result, &error) == -EINVAL);
 	CHECK(strstr(error.message, "has failed in its last commit") != NULL);
+	last.is_last = 1;
+	CHECK(pl_tx_commit(tx, &last, false, &result, &error) == -ECANCELED);
+	CHECK(tx->conflicts.n == 1);
 	CHECK(pl_tx_end(tx, &error) == 0 && count_names(store->tx_fd, ".") == 0);
 	CHECK(has_content(s->fd, "S/site/a", "other"));
 	return 0;
