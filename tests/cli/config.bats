@@ -79,7 +79,7 @@ load helper
 
 @test "grace=0 and durations and sizes are taken as they are written" {
 	local setting
-	for setting in grace=0 grace=90s grace=12h keep-for=30d keep-for=4w max-size=512K max-size=2G \
+	for setting in grace=0 grace=90s grace=12h keep-for=30d keep-for=4w max-size=5120K max-size=2G \
 		keep=all keep=3 durability=none durability=full recycle=off recycle=move auto-gc=off; do
 		it 0 config "$setting"
 		same "$("$PLEACH" config "${setting%%=*}")" "${setting#*=}"

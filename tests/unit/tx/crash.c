@@ -552,8 +552,8 @@ static char *trouble_by_next(const struct yard *y, const struct expected *e, con
 	if (strcmp(tree, e->next_tree) != 0)
 		return text_of("the next publish shows:\n%s", tree);
 	/* The locks of a collection, which a publish that found no room has called for. */
-	if (tx[0] || (trash[0] && strcmp(trash, "batch ") != 0 &&
-		      strcmp(trash, "batch collector ") != 0))
+	if (tx[0] ||
+	    (trash[0] && strcmp(trash, "batch ") != 0 && strcmp(trash, "batch collector ") != 0))
 		return text_of("left in tx/: %s, in trash/: %s", tx, trash);
 	trouble = trouble_by_check(store, 0);
 	return trouble ? trouble : trouble_by_locks(store);
@@ -1146,7 +1146,7 @@ static void a_held_lock_and_a_leftover_are_found(void **state)
 	TEXT *store = text_of("%s/S", y->path);
 	TEXT *lock = text_of("%s/.pleach/refs/site/lock", store);
 	TEXT *left = text_of("%s/.pleach/tx/0123456789abcdef01234567", store);
-	TEXT *in_it = text_of("%s/x", left);
+	TEXT *in_it = text_of("%s/lock", left);
 	struct expected e;
 	char *trouble;
 	int fd;
@@ -1161,13 +1161,15 @@ static void a_held_lock_and_a_leftover_are_found(void **state)
 	assert_non_null(trouble);
 	free(trouble);
 	close(fd);
-	assert_int_equal(mkdir(left, 0700),
-			 0); /* not empty and without a lock: nobody removes it */
-	assert_int_equal(mkdir(in_it, 0700), 0);
+	/* Held by somebody: nobody removes it. */
+	assert_int_equal(mkdir(left, 0700), 0);
+	fd = open(in_it, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(pl_lock_try(fd, PL_LOCK_EXCLUSIVE), 1);
 	trouble = trouble_by_next(y, &e, store);
 	assert_non_null(trouble);
 	assert_non_null(strstr(trouble, "left in tx/"));
 	free(trouble);
+	close(fd);
 	expected_done(&e);
 }
 
