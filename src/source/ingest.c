@@ -225,7 +225,9 @@ static int copy_hashed(struct pl_ingest *ingest, int from, int to, uint64_t size
 
 	while (done < size) {
 		size_t want = size - done < CHUNK ? (size_t)(size - done) : CHUNK;
-		ssize_t n = pl_pread_sparse(from, chunk, want, done);
+		/* In a small file it costs more to look for holes than to read them. */
+		ssize_t n = size <= CHUNK ? pl_pread_full(from, chunk, want, done)
+					  : pl_pread_sparse(from, chunk, want, done);
 		int r = 0;
 
 		if (n < 0)

@@ -15,9 +15,10 @@
 
 #include "source/staging.h"
 
-#define AT_ONCE 32
-#define WINDOW	(64u << 10)
-#define RECORD	36 /* of the spool, without its path */
+#define AT_ONCE	    32
+#define ALONE_UNTIL 6 /* handfuls: to link fewer takes no longer than to start a thread */
+#define WINDOW	    (64u << 10)
+#define RECORD	    36 /* of the spool, without its path */
 
 /* A directory that names are linked from, as long as there are some on their way. */
 struct home {
@@ -352,7 +353,7 @@ int pl_stage_name(struct pl_stage *stage, struct pleach_error *error)
 					  .task_done = handful_done,
 					  .self = &naming,
 					  .task_size = sizeof(struct handful),
-					  .alone_until = 1};
+					  .alone_until = ALONE_UNTIL};
 	int r = pl_crew_new(&work, stage->jobs, &naming.crew);
 
 	pl_assert(stage->mode != PL_STAGE_NOWHERE);
