@@ -8,7 +8,8 @@
  * C1  What a tree that is there reaches is never taken: it is marked, or, of a tree that came meanwhile, put back.
  * C2  What an unfinished commit relies on is never erased: it has claimed it before it looked, and claims are read
  *     after the batch was taken out, before the trees (control NO_SECOND_LOOK), and once more after them.
- * C3  A batch is bounded, so that who misses something that is out waits for that much.
+ * C3  A batch is bounded, so that who misses something that is out waits for that much; and between two of them there
+ *     is time for who waits, however he looks.
  * C4  If anything of the marking fails, nothing is taken out; what is out when something fails is put back.
  * C5  Nothing is erased by a drop that is not durable: a power cut would bring the generation back without its tree.
  */
@@ -18,8 +19,9 @@
 #include "gc/collecting.h"
 #include "gc/going.h"
 
-#define BATCH  2000 /* names */
-#define ROUNDS 8    /* of making room */
+#define BATCH	 2000 /* names */
+#define PAUSE_MS 50   /* longer than who waits for a lock sleeps between two looks (sys/lock.c) */
+#define ROUNDS	 8    /* of making room */
 
 struct collecting {
 	struct pl_txdir *tx; /* NULL with a dry run */
@@ -30,7 +32,7 @@ struct collecting {
 	struct pl_needed needed;
 	struct pl_trash trash;
 	struct pl_trash_counts counts;
-	size_t n_out;
+	size_t n_out, n_batches;
 	int64_t began_ms;
 	bool is_over; /* the time is */
 };
@@ -170,8 +172,13 @@ static int end_batch(struct collecting *c, struct pleach_error *error)
 
 static int take(struct collecting *c, char kind, const struct pl_id *id, struct pleach_error *error)
 {
-	int r = c->n_out == 0 ? pl_trash_lock(&c->trash) : 0;
+	int r = 0;
 
+	if (c->n_out == 0) {
+		if (c->n_batches++ > 0)
+			pl_sleep_ms(PAUSE_MS); /* C3 */
+		r = pl_trash_lock(&c->trash);
+	}
 	if (r == -EBUSY) {
 		pl_fail(error, PLEACH_BUSY, r,
 			"a process that looks for something in '%s' does not go on",

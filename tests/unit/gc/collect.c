@@ -329,6 +329,82 @@ static void of_two_at_once_the_second_is_told(void **state)
 	}
 }
 
+/* ---- who waits for a batch ---- */
+
+#define GARBAGE 10000 /* five batches */
+
+struct waiter {
+	char *got;
+	int go, ready;
+	bool has_begun, has_got;
+};
+
+/* Who misses something, and waits until no batch is out. */
+static void wait_for_a_batch(const char *store, const char *got, int go, int ready)
+{
+	TEXT *name = text_of("%s/.pleach/trash/batch", store);
+	char byte;
+	int fd;
+
+	if (read(go, &byte, 1) != 1)
+		_exit(0); /* nobody came */
+	fd = open(name, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || pl_lock_try(fd, PL_LOCK_SHARED) != 0 || write(ready, "r", 1) != 1)
+		_exit(1);
+	_exit(pl_lock_wait(fd, PL_LOCK_SHARED, 60000, NULL) < 0 || mkdir(got, 0700) < 0);
+}
+
+static void at_a_take(uint64_t number, enum pl_call call, void *userdata)
+{
+	struct waiter *w = userdata;
+	char byte;
+
+	(void)number;
+	if (call != PL_CALL_RENAME)
+		return;
+	w->has_got = access(w->got, F_OK) == 0; /* as it is at the last one */
+	if (!w->has_begun && write(w->go, "g", 1) == 1 && read(w->ready, &byte, 1) == 1)
+		w->has_begun = true;
+}
+
+/* Five batches are out one after the other; who begins to wait in the first has it before the last one ends. */
+static void who_waits_for_a_batch_does_not_wait_for_all(void **state)
+{
+	struct scene s = make_scene(*state);
+	struct waiter w = {.got = text_of("%s/got", s.y->path)};
+	int go[2], ready[2], status;
+	pid_t pid;
+
+	fresh(&s);
+	for (unsigned i = 0; i < GARBAGE; i++) {
+		TEXT *dir = text_of("%s/.pleach/objects/%02x", s.store, i % 16);
+		TEXT *name = text_of("%s/%062x", dir, i);
+
+		(void)mkdir(dir, 0700);
+		close(open(name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600));
+	}
+	assert_int_equal(pipe(go) + pipe(ready), 0);
+	pid = fork();
+	if (pid == 0) {
+		close(go[1]);
+		wait_for_a_batch(s.store, w.got, go[0], ready[1]);
+	}
+	w.go = go[1];
+	w.ready = ready[0];
+	close(ready[1]);
+	pl_seam_arm(&(struct pl_seam_plan){.stop = at_a_take, .userdata = &w});
+	must_collect(s.store, 0);
+	pl_seam_arm(NULL);
+	close(go[1]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_true(w.has_begun);
+	assert_true(w.has_got);
+	close(go[0]);
+	close(ready[0]);
+	free(w.got);
+}
+
 /* A tree that came and one that went while they were listed would both be missed (trash.c, R4). */
 static void G5_no_tree_goes_while_a_batch_is_out(void **state)
 {
@@ -773,6 +849,7 @@ int main(void)
 		yard_test(G5_a_node_that_was_claimed_is_gone_into_when_its_tree_comes),
 		yard_test(a_tree_that_has_gone_needs_nothing_and_one_that_is_there_its_nodes),
 		yard_test(of_two_at_once_the_second_is_told),
+		yard_test(who_waits_for_a_batch_does_not_wait_for_all),
 		yard_test(G5_no_tree_goes_while_a_batch_is_out),
 		yard_test(who_looks_and_does_not_go_on_is_not_waited_for),
 		yard_test(G6_killed_anywhere_the_next_one_goes_on),
