@@ -243,6 +243,10 @@ static int need_of_generation(struct pl_user_lookup *lookup, const struct pl_id 
 	if (n > lookup->head)
 		return PL_NEED_NOTHING; /* a commit that died, or one that holds the pin */
 	r = pl_generation_read(&lookup->ref, n, &record, error);
+	if (r == -ENOENT && pl_ref_is_current(&lookup->ref) == 0) {
+		pl_error_clear(error); /* the ref was dropped since it was opened */
+		return PL_NEED_NOTHING;
+	}
 	if (r < 0)
 		return r;
 	is_its = pl_id_equal(&record.tree, tree);
