@@ -304,9 +304,8 @@ const struct command command_gc = {
 		"With auto-gc=on, the default, publish, rollback, run and commit do --auto when\n"
 		"their answer has been given, for a second at most. It is worth it when 16\n"
 		"commits on refs whose settings drop anything, or drops, have come since the last\n"
-		"one, or have brought 64 MB (an eighth of the store where its size is known, 16 "
-		"MB\n"
-		"at least), or when the store is over its max-size.\n",
+		"one, or have brought 64 MB (where the size of the store is known, an eighth of\n"
+		"it, and 16 MB at least), or when the store is over its max-size.\n",
 	.options = options,
 	.values_size = sizeof(struct values),
 	.least = 0,
