@@ -10,7 +10,9 @@
  * I2  The content that is hashed is the content that is written: both are the same bytes in memory.
  * I3  A file that cannot be restored by this user is refused before it is written.
  * I4  A file is taken over instead of copied only if nobody has it open for writing, or mapped so, before it
- *     is read, and nobody is there who could open it (is_quiet, stage.may_adopt).
+ *     is read, and nobody is there who could open it (is_quiet, stage.may_adopt); if it has no name but this one
+ *     (and the overlay's own); if its data are synced by the round; and if it has no attributes to lose, for those
+ *     that are in the way are taken off it.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -106,6 +108,13 @@ static int shape(struct pl_ingest *ingest, char kind, struct pl_meta *meta)
 					  ingest->rename_self);
 	pl_meta_reduce(meta, kind, ingest->rule);
 	return r;
+}
+
+static int shape_file(struct pl_ingest *ingest, struct pl_meta *meta)
+{
+	if (ingest->is_indexed)
+		*ingest->is_indexed = false;
+	return shape(ingest, PLEACH_FILE, meta);
 }
 
 static bool same_reading(const struct stat *a, const struct stat *b)
@@ -307,12 +316,16 @@ static int read_large(struct pl_ingest *ingest, struct pl_stage_dir *dir, int fd
 
 /* ---- taken over ---- */
 
-static bool may_take_over(const struct pl_ingest *ingest, int fd)
+/* I4 */
+static bool may_take_over(const struct pl_ingest *ingest, int fd, const struct stat *st,
+			  const struct pl_entry *e)
 {
+	nlink_t names = ingest->is_indexed && *ingest->is_indexed ? 2 : 1;
 	bool has_asked = false;
 
-	return ingest->stage->may_adopt && ingest->is_quiet &&
-	       pl_file_has_writers(fd, &has_asked) == 0; /* I4 */
+	return ingest->stage->may_adopt && ingest->is_quiet && st->st_nlink == names &&
+	       e->meta.xattrs_length == 0 && !pl_txdir_must_fsync(ingest->stage->tx) &&
+	       pl_file_has_writers(fd, &has_asked) == 0;
 }
 
 /* The file itself becomes the object, with the metadata of the entry and no other. PL_INGESTED_CONTENT: it has
@@ -349,7 +362,7 @@ static int read_content(struct pl_ingest *ingest, struct pl_stage_dir *dir, int 
 		e->hash = pl_hash_empty;
 		return unchanged_since(ingest, fd, st);
 	}
-	if (may_take_over(ingest, fd)) {
+	if (may_take_over(ingest, fd, st, e)) {
 		int r = take_over(ingest, dirfd, name, fd, st, path, e, error);
 
 		if (r != PL_INGESTED_CONTENT)
@@ -382,7 +395,7 @@ static int read_file_once(struct pl_ingest *ingest, struct pl_stage_dir *dir, in
 	if (r >= 0)
 		r = pl_meta_read(fd, st, ingest->rule, &ingest->xattrs, &e->meta);
 	if (r >= 0)
-		r = shape(ingest, PLEACH_FILE, &e->meta);
+		r = shape_file(ingest, &e->meta);
 	if (r == -EAGAIN)
 		return r;
 	if (r < 0)

@@ -174,6 +174,9 @@ struct pl_ingest {
 	 * NULL: itself. */
 	const char *(*rename_xattr)(void *self, const char *name);
 	void *rename_self;
+	/* After an attribute was asked for: has the file a further name in the index of an overlay? NULL: none
+	 * has. Reset before each file. */
+	bool *is_indexed;
 };
 int pl_ingest_init(struct pl_ingest *ingest, struct pl_stage *stage, enum pl_rule rule,
 		   const char *label);

@@ -323,6 +323,22 @@ static int run(struct landing *l, bool go_on, struct pleach_error *error)
 	return r_after < 0 ? r_after : r;
 }
 
+/*
+ * What is taken over was written before the commit began: its round of sync is by the descriptor that the
+ * transaction has from before its workspace was made, which tells of all errors of writing back since. (ref/txdir.c, X1)
+ */
+static int sync_as_begun(struct landing *l, struct pleach_error *error)
+{
+	int fd = pl_dup(l->tx->dir.sync_fd);
+
+	if (fd < 0)
+		return pl_fail_sys(error, fd, "cannot begin to commit transaction %s",
+				   l->tx->dir.id);
+	pl_closep(&l->dir.sync_fd);
+	l->dir.sync_fd = fd;
+	return 0;
+}
+
 /* Reads the workspace, and commits what it holds. */
 static int read_and_land(struct pl_tx *tx, const struct pleach_commit_options *options, bool go_on,
 			 struct pleach_publish_result *ret_result, struct pleach_error *error)
@@ -336,7 +352,10 @@ static int read_and_land(struct pl_tx *tx, const struct pleach_commit_options *o
 	r = pl_txdir_begin(tx->store, what, &l.dir, error);
 	if (r < 0)
 		return r;
-	r = run(&l, go_on, error);
+	if (is_last(tx, options, go_on))
+		r = sync_as_begun(&l, error);
+	if (r >= 0)
+		r = run(&l, go_on, error);
 	pl_txdir_end(&l.dir);
 	return r;
 }

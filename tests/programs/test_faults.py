@@ -71,7 +71,9 @@ def test_G2_a_program_that_fills_the_disk_commits_nothing(place, workspace):
         assert error["code"] == "no-space"
         assert_as_before(place)
         # Room for the beginning of a commit, and not for the file.
-        error = place.json("run", option, "site", "--", "sh", "-c", "dd if=/dev/zero of=spare bs=1M count=2; "
+        # It is copied where the workspace may be kept, and else taken over, which needs none.
+        error = place.json("run", option, "--keep-conflict", "site", "--", "sh", "-c",
+                           "dd if=/dev/zero of=spare bs=1M count=2; "
                            "mkdir dir; dd if=/dev/zero of=dir/big bs=64k; rm spare", status=14,
                            cwd=place.public())["error"]
         assert (error["code"], error["path"]) == ("no-space", "dir/big")

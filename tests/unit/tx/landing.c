@@ -273,6 +273,18 @@ static int open_written(struct pl_tx *tx, const char *name, int flags)
 	return openat(tx->workspace.fd, path, flags | O_CLOEXEC);
 }
 
+static int link_written(struct pl_tx *tx, const char *name, int dirfd, const char *to)
+{
+	char path[4400];
+
+	if (tx->workspace.path) {
+		(void)snprintf(path, sizeof(path), "%s/%s", tx->workspace.path, name);
+		return linkat(AT_FDCWD, path, dirfd, to, 0);
+	}
+	(void)snprintf(path, sizeof(path), "upper/%s", name);
+	return linkat(tx->workspace.fd, path, dirfd, to, 0);
+}
+
 static bool has_content(int dirfd, const char *name, const char *text)
 {
 	PL_BUFFER b = {0};
@@ -312,30 +324,43 @@ static int begin_and_write(struct scratch *s, struct pl_store *store, struct pl_
 	r = begin(store, &options, ret_tx);
 	if (r != 0)
 		return r;
-	CHECK(sh(*ret_tx, "cd \"$PLEACH_PATH\"; echo more >>a; setfattr -n user.k -v v a; ln a l;"
-			  "chmod 640 a; head -c 3000000 /dev/zero >big; echo x >>big") == 0);
+	CHECK(sh(*ret_tx,
+		 "cd \"$PLEACH_PATH\"; echo more >>a; chmod 640 a; head -c 3000000 /dev/zero >big;"
+		 "echo x >>big; echo more >>c; setfattr -n user.k -v v c; echo l >l; ln l k; : >o;"
+		 "echo o >o") == 0);
 	return 0;
 }
 
 static int taken_over(struct scratch *s)
 {
 	STORE *store = open_store(s, "S");
-	char names[200] = "";
 	struct pl_tx *tx;
-	int a, big, r = begin_and_write(s, store, &tx);
+	char names[200] = "";
+	int a, big, c, l, o, r = begin_and_write(s, store, &tx);
 
 	if (r != 0)
 		return r;
 	a = open_written(tx, "a", O_RDONLY);
 	big = open_written(tx, "big", O_RDONLY);
-	CHECK(a >= 0 && big >= 0 && end_last(tx) == 0);
-	CHECK(is_same_file(a, s, "S/site/a") && is_same_file(a, s, "S/site/l"));
-	CHECK(is_same_file(big, s, "S/site/big"));
-	/* With its own attributes, and none of those that an overlay gave it. */
-	CHECK(flistxattr(a, names, sizeof(names)) == 7 && strcmp(names, "user.k") == 0);
+	c = open_written(tx, "c", O_RDONLY);
+	l = open_written(tx, "l", O_RDONLY);
+	o = open_written(tx, "o", O_RDONLY);
+	CHECK(a >= 0 && big >= 0 && c >= 0 && l >= 0 && o >= 0);
+	/* A name outside of the workspace, as who knows where it is can make one. */
+	CHECK(link_written(tx, "o", s->fd, "outside") == 0);
+	CHECK(end_last(tx) == 0);
+	CHECK(is_same_file(a, s, "S/site/a") && is_same_file(big, s, "S/site/big"));
+	CHECK(flistxattr(a, names, sizeof(names)) == 0);
+	/* What has attributes, or names that are not known to be of the workspace alone, is copied. */
+	CHECK(!is_same_file(c, s, "S/site/c") && !is_same_file(l, s, "S/site/l"));
+	CHECK(!is_same_file(o, s, "S/site/o") && is_same_file(o, s, "outside"));
+	CHECK(has_content(s->fd, "S/site/a", "amore\n") &&
+	      has_content(s->fd, "S/site/c", "cmore\n"));
 	close(a);
 	close(big);
-	CHECK(has_content(s->fd, "S/site/a", "amore\n"));
+	close(c);
+	close(l);
+	close(o);
 	return 0;
 }
 
