@@ -500,6 +500,8 @@ static int show(struct committing *m, struct pleach_error *error)
 	if (r < 0) {
 		pl_error_prefix(error, "published '%s' as generation %llu, but not shown yet",
 				ref->name, n);
+		if (error && error->code == PLEACH_NO_SPACE)
+			error->code = PLEACH_FAILED; /* it is published: nobody shall try again */
 		pl_hint(error, "the next command on this ref shows it");
 		return r;
 	}
