@@ -55,6 +55,34 @@ static void write_hint(struct pl_ref *ref, uint64_t n)
 		pl_unlink(ref->store->cache_fd, temporary);
 }
 
+int pl_head_fail_hole(const struct pl_ref *ref, uint64_t head, struct pleach_error *error)
+{
+	pl_fail_corrupt(error, "the record of generation %llu of '%s' is missing",
+			(unsigned long long)head + 1, ref->name);
+	pl_hint(error,
+		"nothing is taken for the head but the last one: restore .pleach/refs/%s/gen "
+		"from a backup; pleach check says what else is wrong",
+		ref->name);
+	return -EBADMSG;
+}
+
+/* Was the generation behind the one that looks like the head ever shown? Then its record is lost, and with it goes
+ * what the head is. 1: its record is there now. */
+static int check_next(struct pl_ref *ref, uint64_t head, struct pleach_error *error)
+{
+	char name[40];
+	int r;
+
+	(void)snprintf(name, sizeof(name), "shown/%llu", (unsigned long long)head + 1);
+	if (pl_exists(ref->fd, name) <= 0)
+		return 0;
+	r = has_record(ref, head + 1);
+	if (r != 0 ||
+	    pl_ref_is_current(ref) == 0) /* it has just come; or the ref goes, name by name */
+		return r > 0;
+	return pl_head_fail_hole(ref, head, error);
+}
+
 int pl_head_number(struct pl_ref *ref, uint64_t *ret_n, struct pleach_error *error)
 {
 	uint64_t hint = read_hint(ref), low = 0, high, step = 1;
@@ -62,24 +90,31 @@ int pl_head_number(struct pl_ref *ref, uint64_t *ret_n, struct pleach_error *err
 
 	if (r > 0)
 		low = hint; /* a record below a missing one is never looked for: there are no holes */
-	for (high = low + step; r >= 0; high = low + step) {
-		r = has_record(ref, high);
-		if (r <= 0)
-			break;
-		low = high;
-		step *= 2;
-	}
-	while (r >= 0 && high - low > 1) {
-		uint64_t middle = low + (high - low) / 2;
+	do {
+		for (high = low + step; r >= 0; high = low + step) {
+			r = has_record(ref, high);
+			if (r <= 0)
+				break;
+			low = high;
+			step *= 2;
+		}
+		while (r >= 0 && high - low > 1) {
+			uint64_t middle = low + (high - low) / 2;
 
-		r = has_record(ref, middle);
-		if (r > 0)
-			low = middle;
-		else
-			high = middle;
-	}
+			r = has_record(ref, middle);
+			if (r > 0)
+				low = middle;
+			else
+				high = middle;
+		}
+		if (r < 0)
+			return pl_fail_sys(error, r, "cannot look for the generations of '%s'",
+					   ref->name);
+		step = 1;
+		r = check_next(ref, low, error);
+	} while (r == 1);
 	if (r < 0)
-		return pl_fail_sys(error, r, "cannot look for the generations of '%s'", ref->name);
+		return r;
 	/* A hint that is a few generations old costs a look each; renewing it costs a file. */
 	if (low > hint + 16 || low < hint)
 		write_hint(ref, low);

@@ -490,6 +490,8 @@ int pl_queue_count(struct pl_ref *ref, uint64_t *ret_n);
 
 /** Number of the newest record, 0: none. By galloping from a hint in cache/, which is renewed. */
 int pl_head_number(struct pl_ref *ref, uint64_t *ret_n, struct pleach_error *error);
+/** That the record behind what looks like the head is missing: -EBADMSG, and its text. */
+int pl_head_fail_hole(const struct pl_ref *ref, uint64_t head, struct pleach_error *error);
 /** Reads and verifies record n, that it is of this ref and number. -ENOENT (NOT_FOUND); -EBADMSG. */
 int pl_generation_read(struct pl_ref *ref, uint64_t n, struct pl_record *ret_record,
 		       struct pleach_error *error);

@@ -229,6 +229,27 @@ static int need_of_kept(struct pl_ref *ref, const struct pl_id *tree, uint64_t n
 	return dropped ? PL_NEED_NOTHING : PL_NEED_TREE;
 }
 
+/* Of a commit that died, or holds the pin. But a record that is there, behind one that is missing, is a damaged
+ * ref's, and its trees must not go with that. (I1) */
+static int need_of_no_record(struct pl_user_lookup *lookup, uint64_t n, struct pleach_error *error)
+{
+	char name[24];
+	int r;
+
+	(void)snprintf(name, sizeof(name), "%llu", (unsigned long long)n);
+	r = pl_exists(lookup->ref.gen_fd, name);
+	if (r > 0) /* it may have come since */
+		r = pl_head_number(&lookup->ref, &lookup->head, error);
+	else
+		return r < 0 ? pl_fail_sys(error, r, "cannot look at ref '%s'", lookup->ref.name)
+			     : PL_NEED_NOTHING;
+	if (r < 0)
+		return r;
+	if (n <= lookup->head)
+		return PL_NEED_PLACED;
+	return pl_head_fail_hole(&lookup->ref, lookup->head, error);
+}
+
 static int need_of_generation(struct pl_user_lookup *lookup, const struct pl_id *tree, uint64_t n,
 			      struct pleach_error *error)
 {
@@ -241,7 +262,7 @@ static int need_of_generation(struct pl_user_lookup *lookup, const struct pl_id 
 	if (r < 0)
 		return r;
 	if (n > lookup->head)
-		return PL_NEED_NOTHING; /* a commit that died, or one that holds the pin */
+		return need_of_no_record(lookup, n, error);
 	r = pl_generation_read(&lookup->ref, n, &record, error);
 	if (r == -ENOENT && pl_ref_is_current(&lookup->ref) == 0) {
 		pl_error_clear(error); /* the ref was dropped since it was opened */
@@ -251,8 +272,9 @@ static int need_of_generation(struct pl_user_lookup *lookup, const struct pl_id 
 		return r;
 	is_its = pl_id_equal(&record.tree, tree);
 	pl_record_done(&record);
-	return is_its ? need_of_kept(&lookup->ref, tree, n, lookup->head, &lookup->now)
-		      : PL_NEED_NOTHING;
+	r = is_its ? need_of_kept(&lookup->ref, tree, n, lookup->head, &lookup->now)
+		   : PL_NEED_NOTHING;
+	return r == -ENOENT && pl_ref_is_current(&lookup->ref) == 0 ? PL_NEED_NOTHING : r;
 }
 
 static int need_of_tag(struct pl_ref *ref, const struct pl_id *tree, const char *tag,
