@@ -333,12 +333,23 @@ static int make_room(struct collecting *c, struct pleach_error *error)
 	return r < 0 ? r : 0;
 }
 
+static int begin_taking(struct collecting *c, struct pleach_error *error)
+{
+	int r = pl_trash_begin(c->store, &c->trash, &c->counts.back, error);
+
+	if (r >= 0)
+		r = pl_roots_check(c->store, error); /* C1 */
+	if (r >= 0)
+		pl_growth_begin(c->store); /* who is refused has counted nothing */
+	return r;
+}
+
 static int collect(struct collecting *c, struct pleach_error *error)
 {
 	int r = 0;
 
 	if (!c->options->dry_run)
-		r = pl_trash_begin(c->store, &c->trash, &c->counts.back, error);
+		r = begin_taking(c, error);
 	c->trash.is_hurried = c->options->automatic;
 	if (r >= 0)
 		r = pl_going_retain(&c->going, error);
@@ -416,7 +427,6 @@ static int run(void *self, struct pleach_error *error)
 	*c->result = (struct pleach_gc_result)PLEACH_GC_RESULT_INIT;
 	if (c->findings)
 		pl_findings_done(c->findings);
-	pl_growth_begin(c->store);
 	r = pl_gc_run(c->store, &tx, c->options, c->result, c->findings, error);
 	if (r >= 0)
 		pl_growth_end(c->store, c->result->store_size, c->result->is_complete);

@@ -92,4 +92,9 @@ struct pl_trash_counts {
 int pl_trash_settle(struct pl_trash *trash, const struct pl_needed *needed,
 		    struct pl_trash_counts *counts);
 
+/* ---- roots.c ---- */
+
+/** Are the trees of heads, tags and recent generations there? -EBADMSG, which one is not: nothing may be taken then. */
+int pl_roots_check(struct pl_store *store, struct pleach_error *error);
+
 #endif

@@ -415,3 +415,61 @@ kept() {
 	it 0 publish site ./src
 	it 0 gc --auto
 }
+
+twelve_generations() {
+	local n
+	"$PLEACH" config -q grace=0
+	"$PLEACH" config -q auto-gc=off
+	for n in 1 2 3 4 5 6 7 8 9 10 11 12; do
+		put a "$n"
+		"$PLEACH" publish -q site ./src
+	done
+}
+
+@test "a record that is missing ends a collection, and takes nothing behind it along" {
+	local lost before
+	twelve_generations
+	before=$(objects)
+	for lost in 1 2 3 7 11 12; do
+		mv "store/.pleach/refs/site/gen/$lost" lost
+		rm -f store/.pleach/cache/head-*
+		it 13 gc
+		like "$stderr" "'site'"
+		same "$(objects) $(ls store/.pleach/trees | wc -l)" "$before 12"
+		if [ "$lost" -eq 12 ]; then
+			it 13 publish site ./src
+			it 13 status
+			same "$(cat store/site/a)" 12
+		fi
+		mv lost "store/.pleach/refs/site/gen/$lost"
+	done
+	it 0 check
+	it 0 gc
+}
+
+@test "the tree of a head, a tag or a recent generation that is missing ends a collection" {
+	local before
+	twelve_generations
+	before=$(objects)
+	mv store/.pleach/trees trees
+	mkdir -m 755 store/.pleach/trees
+	it 13 gc
+	like "$stderr" "is missing: nothing is collected"
+	like "$stderr" "hint: mend the store first: pleach check --repair"
+	same "$(objects)" "$before"
+	it 0 check --repair
+	it 0 gc
+	same "$(objects)" "$before"
+	same "$(cat store/site/a)" 12
+}
+
+@test "what could never fit takes nothing of others with it" {
+	large_generations 3
+	"$PLEACH" config -q max-size=6M
+	"$PLEACH" gc -q
+	local before
+	before=$(kept)
+	head -c 9000000 /dev/urandom >src/large
+	it 14 publish site ./src
+	same "$(kept)" "$before"
+}

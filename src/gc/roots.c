@@ -1,0 +1,119 @@
+/*
+ * Before anything is taken: are the trees there that a collection must find? What trees/ does not list is garbage to
+ * it, so a tree that was lost, by whatever has damaged the store, would take its objects with it, which can mend it
+ * (repair.c) as long as they are there.
+ *
+ * O1  Looked at are the heads, what is tagged, and the newest RECENT generations of each ref that are kept: a bound on
+ *     the cost, which does not follow the history.
+ * O2  What is missing is looked at again: it may have been dropped, or its tag deleted, since.
+ */
+#include <stdio.h>
+
+#include "gc/collecting.h"
+
+#define RECENT 100
+
+static int fail_missing(const struct pl_ref *ref, uint64_t n, const struct pl_id *tree,
+			struct pleach_error *error)
+{
+	char hex[PL_ID_HEX + 1];
+
+	pl_fail_corrupt(error, "the tree %.12s of '%s@%llu' is missing: nothing is collected",
+			pl_id_hex(tree, hex), ref->name, (unsigned long long)n);
+	pl_hint(error, "mend the store first: pleach check --repair");
+	return -EBADMSG;
+}
+
+/* 1: trees/<tree>/ is there. */
+static int has_tree(const struct pl_store *store, const struct pl_id *tree,
+		    struct pleach_error *error)
+{
+	char hex[PL_ID_HEX + 1];
+	int r = pl_exists(store->trees_fd, pl_id_hex(tree, hex));
+
+	return r < 0 ? pl_fail_sys(error, r, "cannot look for tree %s", hex) : r;
+}
+
+static int check_generation(struct pl_ref *ref, uint64_t n, struct pleach_error *error)
+{
+	struct pl_record record;
+	struct pl_id tree;
+	int r = pl_generation_is_dropped(ref, n);
+
+	if (r != 0)
+		return r < 0 ? pl_fail_sys(error, r, "cannot look at ref '%s'", ref->name) : 0;
+	r = pl_generation_read(ref, n, &record, error);
+	if (r == -ENOENT)
+		return pl_head_fail_hole(ref, n - 1, error);
+	if (r < 0)
+		return r;
+	tree = record.tree;
+	pl_record_done(&record);
+	r = has_tree(ref->store, &tree, error);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	if (pl_generation_is_dropped(ref, n) > 0 || pl_ref_is_current(ref) == 0) /* O2 */
+		return 0;
+	return fail_missing(ref, n, &tree, error);
+}
+
+static int check_tag(struct pl_ref *ref, const char *name, struct pleach_error *error)
+{
+	struct pl_tag tag;
+	int r = pl_tag_read(ref, name, &tag, error);
+
+	if (r >= 0)
+		r = has_tree(ref->store, &tag.tree, error);
+	if (r != 0 && r != -ENOENT)
+		return r < 0 ? r : 0;
+	if (r == -ENOENT || pl_tag_read(ref, name, &tag, NULL) == -ENOENT) { /* O2 */
+		pl_error_clear(error);
+		return 0;
+	}
+	return fail_missing(ref, tag.generation, &tag.tree, error);
+}
+
+static int check_ref(struct pl_ref *ref, struct pleach_error *error)
+{
+	struct pl_strings tags = {0};
+	uint64_t head = 0;
+	int r = pl_head_number(ref, &head, error);
+
+	for (uint64_t n = head; r >= 0 && n > 0 && head - n < RECENT; n--)
+		r = check_generation(ref, n, error);
+	if (r >= 0)
+		r = pl_tag_list(ref, &tags, error);
+	for (size_t i = 0; r >= 0 && i < tags.n; i++)
+		r = check_tag(ref, tags.items[i], error);
+	pl_strings_done(&tags);
+	if (r < 0 && pl_ref_is_current(ref) == 0) {
+		pl_error_clear(error); /* dropped while it was looked at */
+		return 0;
+	}
+	return r < 0 ? r : 0;
+}
+
+int pl_roots_check(struct pl_store *store, struct pleach_error *error)
+{
+	struct pl_strings names = {0};
+	int r = pl_ref_list(store, &names, error);
+
+	for (size_t i = 0; r >= 0 && i < names.n; i++) {
+		struct pl_ref ref;
+
+		r = pl_ref_open(store, names.items[i], &ref, error);
+		if (r == -ENOENT) { /* dropped meanwhile */
+			pl_error_clear(error);
+			r = 0;
+			continue;
+		}
+		if (r < 0)
+			break;
+		r = check_ref(&ref, error);
+		pl_ref_close(&ref);
+		if (r >= 0)
+			r = pl_store_check_cancel(store, error);
+	}
+	pl_strings_done(&names);
+	return r < 0 ? r : 0;
+}
