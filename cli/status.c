@@ -285,7 +285,7 @@ static const char *fate_of(const char *kind)
 {
 	if (strcmp(kind, "trash") == 0)
 		return ": 'pleach gc' erases it";
-	if (section_of(kind) == LEFTOVERS)
+	if (section_of(kind) == LEFTOVERS && strcmp(kind, "damaged") != 0)
 		return ": the next command that changes something removes it";
 	return "";
 }

@@ -55,7 +55,8 @@ int pl_with_room(struct pl_store *store, int (*work)(void *self, struct pleach_e
 	store->wanted = 0;
 	r = work(self, told);
 	for (unsigned i = 0; i < TRIES && may_go_on && is_full(r, told); i++) {
-		may_go_on = make_room(store) == 1;
+		/* What could never fit takes nothing of others with it. */
+		may_go_on = store->wanted <= store->settings.max_size && make_room(store) == 1;
 		/* What is known of its size may have been too much: that is measured now. */
 		if (!may_go_on && store->wanted == 0)
 			break;

@@ -144,7 +144,7 @@ int pl_growth_check_room(struct pl_store *store, uint64_t bytes, struct pleach_e
 		return 0;
 	g = read_growth(store);
 	size = g.size + g.bytes + with_its_own(bytes);
-	if (g.size == 0 || size <= max)
+	if (size <= max || (g.size == 0 && with_its_own(bytes) <= max))
 		return 0;
 	store->wanted = with_its_own(bytes);
 	return pl_fail(error, PLEACH_NO_SPACE, -ENOSPC,

@@ -5,6 +5,7 @@
  * R1  Measured is what is there (usage*.c), after a collection: what is garbage is not paid for with generations.
  * R2  They go in the order of pl_retention_order(), and no more than are needed. One whose tree stays, since another
  *     generation has it, makes no room, and stays.
+ * R3  For a writer who needs room all of it is made, or none: nothing goes for what will not fit all the same.
  */
 #include <stdlib.h>
 
@@ -113,6 +114,10 @@ static int choose(struct pl_room *room, const struct pl_room_foresight *foresigh
 		room->items[n++] = e;
 	}
 	room->n_chosen = 0;
+	if (room->room > 0 && room->size > room->limit) {
+		room->size = room->size_before; /* R3 */
+		return 0;
+	}
 	for (size_t i = 0; i < n; i++) {
 		const struct pl_usage_generation *g = pl_usage_find(
 			usage, (uint32_t)room->items[i].ref, room->items[i].generation);

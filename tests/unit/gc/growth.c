@@ -106,7 +106,8 @@ static void a_store_that_would_be_over_its_max_size_is_told_once_its_size_is_kno
 	struct pl_store *store = open_inner(&s);
 	struct pleach_error error = PLEACH_ERROR_INIT;
 
-	assert_int_equal(pl_growth_check_room(store, 100 * MIB, &error), 0);
+	assert_int_equal(pl_growth_check_room(store, 7 * MIB, &error), 0);
+	assert_int_equal(pl_growth_check_room(store, 100 * MIB, &error), -ENOSPC); /* it alone */
 	pl_growth_end(store, 5 * MIB, true);
 	assert_int_equal(pl_growth_check_room(store, 2 * MIB, &error), 0);
 	note(store, 1, false, 2 * MIB);
