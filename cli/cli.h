@@ -132,7 +132,7 @@ struct cli {
 	char **rest; /* words behind `--` if the command takes them; ends with NULL */
 	size_t n_rest;
 	bool has_rest;
-	bool has_committed; /* a new generation was made and told of */
+	bool has_committed;	    /* a new generation was made and told of */
 	struct pleach_store *store; /* by cli_open(); closed by main() */
 };
 

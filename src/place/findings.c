@@ -76,7 +76,8 @@ int pl_findings_add(struct pl_findings *findings, bool is_fault, const char *kin
 		findings->faults++;
 	else
 		findings->unverified++;
-	pl_assert(findings->faults + findings->unverified + findings->mended == findings->n + findings->left_out);
+	pl_assert(findings->faults + findings->unverified + findings->mended ==
+		  findings->n + findings->left_out);
 	return r;
 }
 
