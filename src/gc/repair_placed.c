@@ -397,27 +397,6 @@ static int mend_placing(struct pl_repairing *m, struct pl_finding *f, struct ple
 
 /* ---- filters ---- */
 
-static int fill_filter(struct pl_repairing *m, const struct pl_id *tree, struct pl_filter *filter,
-		       struct pleach_error *cause)
-{
-	struct pl_cursor *cursor;
-	int r = pl_cursor_new(&m->c->nodes, tree, false, m->store->seed, &cursor, cause);
-
-	if (r < 0)
-		return r;
-	while ((r = pl_cursor_next(cursor, cause)) > 0) {
-		const struct pl_entry *entry = r == PL_STEP_ENTRY ? pl_cursor_entry(cursor) : NULL;
-		struct pl_id object;
-
-		if (!entry || entry->kind != PLEACH_FILE || entry->size == 0)
-			continue;
-		pl_entry_object(entry, &object);
-		pl_filter_add(filter, &object);
-	}
-	pl_cursor_free(cursor);
-	return r;
-}
-
 static int make_filter(struct pl_repairing *m, const struct pl_id *tree, int dirfd,
 		       struct pleach_error *cause)
 {
@@ -437,7 +416,7 @@ static int make_filter(struct pl_repairing *m, const struct pl_id *tree, int dir
 	r = pl_filter_init(&filter, totals.entries + totals.entries / 4 + 1000);
 	if (r < 0)
 		return r;
-	r = fill_filter(m, tree, &filter, cause);
+	r = pl_filter_add_tree(&filter, &m->c->nodes, tree, m->store->seed, cause);
 	if (r >= 0)
 		r = pl_filter_write(&filter, dirfd, true);
 	pl_filter_done(&filter);

@@ -29,6 +29,27 @@ void pl_filter_add(struct pl_filter *filter, const struct pl_id *object)
 		pl_bloom_add(&filter->bloom, object);
 }
 
+int pl_filter_add_tree(struct pl_filter *filter, const struct pl_node_source *nodes,
+		       const struct pl_id *tree, uint64_t seed, struct pleach_error *error)
+{
+	struct pl_cursor *cursor;
+	int r = pl_cursor_new(nodes, tree, false, seed, &cursor, error);
+
+	if (r < 0)
+		return r;
+	while ((r = pl_cursor_next(cursor, error)) > 0) {
+		const struct pl_entry *entry = r == PL_STEP_ENTRY ? pl_cursor_entry(cursor) : NULL;
+		struct pl_id object;
+
+		if (!entry || entry->kind != PLEACH_FILE || entry->size == 0)
+			continue;
+		pl_entry_object(entry, &object);
+		pl_filter_add(filter, &object);
+	}
+	pl_cursor_free(cursor);
+	return r;
+}
+
 bool pl_filter_has(const struct pl_filter *filter, const struct pl_id *object)
 {
 	return filter->holds_all || pl_bloom_has(&filter->bloom, object);

@@ -191,29 +191,6 @@ static int count_entries(struct pl_laying *l, const struct pl_id *tree, uint64_t
 	return r;
 }
 
-/* Every object of a tree. */
-static int add_objects(struct pl_laying *l, const struct pl_id *tree, struct pl_filter *filter,
-		       struct pleach_error *error)
-{
-	struct pl_cursor *cursor;
-	int r = pl_cursor_new(l->layout->nodes, tree, false, l->layout->tx->store->seed, &cursor,
-			      error);
-
-	if (r < 0)
-		return r;
-	while ((r = pl_cursor_next(cursor, error)) > 0) {
-		const struct pl_entry *entry = r == PL_STEP_ENTRY ? pl_cursor_entry(cursor) : NULL;
-		struct pl_id object;
-
-		if (!entry || entry->kind != PLEACH_FILE || entry->size == 0)
-			continue;
-		pl_entry_object(entry, &object);
-		pl_filter_add(filter, &object);
-	}
-	pl_cursor_free(cursor);
-	return r;
-}
-
 static int make_filter(uint64_t n, struct pl_filter *ret_filter, struct pleach_error *error)
 {
 	n = n < ROOM_MAX ? n : ROOM_MAX;
@@ -230,7 +207,9 @@ static int remake_filter(struct pl_laying *l, struct pl_origin *origin, uint64_t
 	pl_filter_done(&origin->filter);
 	if (r >= 0)
 		r = make_filter(n > n_origin ? n : n_origin, &origin->filter, error);
-	return r < 0 ? r : add_objects(l, &origin->tree, &origin->filter, error);
+	return r < 0 ? r
+		     : pl_filter_add_tree(&origin->filter, l->layout->nodes, &origin->tree,
+					  l->layout->tx->store->seed, error);
 }
 
 /* That of the origin, if it has room for all `n` of the new tree: one that is full says yes to

@@ -22,6 +22,9 @@ struct pl_filter {
 int pl_filter_init(struct pl_filter *filter, uint64_t n);
 void pl_filter_done(struct pl_filter *filter);
 void pl_filter_add(struct pl_filter *filter, const struct pl_id *object);
+/** Every object of a tree. */
+int pl_filter_add_tree(struct pl_filter *filter, const struct pl_node_source *nodes,
+		       const struct pl_id *tree, uint64_t seed, struct pleach_error *error);
 bool pl_filter_has(const struct pl_filter *filter, const struct pl_id *object);
 /** A second one that holds the same. 0 or -ENOMEM. */
 int pl_filter_copy(const struct pl_filter *filter, struct pl_filter *ret_filter);
