@@ -129,32 +129,15 @@ static int lock_settings(struct pl_store *store, int *ret_fd, struct pleach_erro
 		       store->path);
 }
 
-/* C2: would every ref still have settings that go together? */
-static int check_refs(struct pl_store *store, const struct pl_values *values,
-		      struct pleach_error *error)
+/* C2: would every ref still have settings that go together? `self`: the values of the store. */
+static int check_ref(void *self, struct pl_ref *ref, struct pleach_error *error)
 {
-	struct pl_strings names = {0};
-	int r = pl_ref_list(store, &names, error);
+	struct pl_settings settings;
+	int r = pl_settings_resolve(self, &ref->values, &settings, error);
 
-	for (size_t i = 0; r >= 0 && i < names.n; i++) {
-		struct pl_settings settings;
-		struct pl_ref ref;
-
-		r = pl_ref_open(store, names.items[i], &ref, error);
-		if (r == -ENOENT) { /* dropped meanwhile */
-			pl_error_clear(error);
-			r = 0;
-			continue;
-		}
-		if (r < 0)
-			break;
-		r = pl_settings_resolve(values, &ref.values, &settings, error);
-		if (r < 0)
-			pl_error_prefix(error, "ref '%s'", ref.name);
-		pl_ref_close(&ref);
-	}
-	pl_strings_done(&names);
-	return r < 0 ? r : 0;
+	if (r < 0)
+		pl_error_prefix(error, "ref '%s'", ref->name);
+	return r;
 }
 
 /* The values as they are on disk now: the handle may have been opened long ago. */
@@ -206,7 +189,7 @@ static int set_in_store(struct pl_store *store, struct pl_store *fresh, const ch
 		return pl_fail_memory(error);
 	r = pl_values_set(&changed, key, value, error);
 	if (r >= 0)
-		r = check_refs(fresh, &changed, error);
+		r = pl_ref_each(fresh, check_ref, &changed, error);
 	if (r < 0) {
 		pl_values_done(&changed);
 		return r;

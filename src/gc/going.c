@@ -43,20 +43,21 @@ static int tell_one(struct pl_going *going, const char *ref, uint64_t generation
 	return 0;
 }
 
-static int tell(struct pl_going *going, const struct pl_going_ref *ref, struct pleach_error *error)
+static int tell(struct pl_going *going, const char *ref, const struct pl_retain *retain,
+		struct pleach_error *error)
 {
 	static const char *const fates[] = {
 		[PL_FATE_STAYS] = "stays", [PL_FATE_HELD] = "held", [PL_FATE_GOES] = "goes"};
 	int r = 0;
 
-	for (size_t i = 0; r >= 0 && going->findings && i < ref->retain.n; i++) {
-		const struct pl_retain_item *item = &ref->retain.items[i];
+	for (size_t i = 0; r >= 0 && going->findings && i < retain->n; i++) {
+		const struct pl_retain_item *item = &retain->items[i];
 		PL_BUFFER why = {0};
 
 		if (item->fate != PL_FATE_GOES && !going->options->dry_run)
 			continue;
-		pl_retain_explain(&ref->retain, item, &why);
-		r = tell_one(going, ref->ref.name, item->r.generation, fates[item->fate],
+		pl_retain_explain(retain, item, &why);
+		r = tell_one(going, ref, item->r.generation, fates[item->fate],
 			     pl_buffer_string(&why), error);
 	}
 	return r;
@@ -78,8 +79,8 @@ static int tell_over(struct pl_going *going, struct pl_room *room, struct pleach
 /* ---- by the settings ---- */
 
 /* There may be more refs than descriptors. */
-static int remember(struct pl_going *going, const struct pl_going_ref *ref_take,
-		    struct pleach_error *error)
+static int remember(struct pl_going *going, const struct pl_ref *ref,
+		    const struct pl_retain *retain_take, struct pleach_error *error)
 {
 	struct pl_going_ref *kept;
 
@@ -87,50 +88,35 @@ static int remember(struct pl_going *going, const struct pl_going_ref *ref_take,
 		return pl_fail_memory(error);
 	kept = &going->refs[going->n++];
 	*kept = (struct pl_going_ref){.ref = {.fd = -EBADF, .gen_fd = -EBADF, .lock_fd = -EBADF},
-				      .retain = ref_take->retain};
-	memcpy(kept->ref.name, ref_take->ref.name, sizeof(kept->ref.name));
-	memcpy(kept->ref.id, ref_take->ref.id, sizeof(kept->ref.id));
+				      .retain = *retain_take};
+	memcpy(kept->ref.name, ref->name, sizeof(kept->ref.name));
+	memcpy(kept->ref.id, ref->id, sizeof(kept->ref.id));
 	return 0;
 }
 
-static int retain_ref(struct pl_going *going, const char *name, struct pleach_error *error)
+static int retain_ref(void *self, struct pl_ref *ref, struct pleach_error *error)
 {
+	struct pl_going *going = self;
 	bool is_dry = going->options->dry_run;
 	const struct pl_retain_options options = {.dry_run = is_dry,
 						  .list = is_dry && (going->findings != NULL ||
 								     has_max_size(going))};
-	struct pl_going_ref ref = {.retain = {.n = 0}};
-	int r = pl_ref_open(going->store, name, &ref.ref, error);
+	struct pl_retain retain = {0};
+	int r = pl_retain_run(going->tx, ref, &options, &retain, error);
 
-	if (r == -ENOENT) { /* dropped meanwhile */
-		pl_error_clear(error);
-		return 0;
-	}
-	if (r < 0)
-		return r;
-	r = pl_retain_run(going->tx, &ref.ref, &options, &ref.retain, error);
-	going->result->generations += ref.retain.n_dropped;
-	going->result->busy_refs += ref.retain.is_busy;
+	going->result->generations += retain.n_dropped;
+	going->result->busy_refs += retain.is_busy;
 	if (r >= 0)
-		r = is_dry ? remember(going, &ref, error) : tell(going, &ref, error);
+		r = is_dry ? remember(going, ref, &retain, error)
+			   : tell(going, ref->name, &retain, error);
 	if (r < 0 || !is_dry)
-		pl_retain_done(&ref.retain);
-	pl_ref_close(&ref.ref);
+		pl_retain_done(&retain);
 	return r;
 }
 
 static int retain_all(struct pl_going *going, struct pleach_error *error)
 {
-	struct pl_strings names = {0};
-	int r = pl_ref_list(going->store, &names, error);
-
-	for (size_t i = 0; r >= 0 && i < names.n; i++) {
-		r = retain_ref(going, names.items[i], error);
-		if (r >= 0)
-			r = pl_store_check_cancel(going->store, error);
-	}
-	pl_strings_done(&names);
-	return r < 0 ? r : 0;
+	return pl_ref_each(going->store, retain_ref, going, error);
 }
 
 /* ---- to make room ---- */
@@ -239,7 +225,7 @@ int pl_going_retain(struct pl_going *going, struct pleach_error *error)
 	if (has_max_size(going))
 		r = foresee_room(going, error);
 	for (size_t i = 0; r >= 0 && i < going->n; i++)
-		r = tell(going, &going->refs[i], error);
+		r = tell(going, going->refs[i].ref.name, &going->refs[i].retain, error);
 	return r;
 }
 

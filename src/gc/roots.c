@@ -73,12 +73,13 @@ static int check_tag(struct pl_ref *ref, const char *name, struct pleach_error *
 	return fail_missing(ref, tag.generation, &tag.tree, error);
 }
 
-static int check_ref(struct pl_ref *ref, struct pleach_error *error)
+static int check_ref(void *self, struct pl_ref *ref, struct pleach_error *error)
 {
 	struct pl_strings tags = {0};
 	uint64_t head = 0;
 	int r = pl_head_number(ref, &head, error);
 
+	(void)self;
 	for (uint64_t n = head; r >= 0 && n > 0 && head - n < RECENT; n--)
 		r = check_generation(ref, n, error);
 	if (r >= 0)
@@ -95,25 +96,5 @@ static int check_ref(struct pl_ref *ref, struct pleach_error *error)
 
 int pl_roots_check(struct pl_store *store, struct pleach_error *error)
 {
-	struct pl_strings names = {0};
-	int r = pl_ref_list(store, &names, error);
-
-	for (size_t i = 0; r >= 0 && i < names.n; i++) {
-		struct pl_ref ref;
-
-		r = pl_ref_open(store, names.items[i], &ref, error);
-		if (r == -ENOENT) { /* dropped meanwhile */
-			pl_error_clear(error);
-			r = 0;
-			continue;
-		}
-		if (r < 0)
-			break;
-		r = check_ref(&ref, error);
-		pl_ref_close(&ref);
-		if (r >= 0)
-			r = pl_store_check_cancel(store, error);
-	}
-	pl_strings_done(&names);
-	return r < 0 ? r : 0;
+	return pl_ref_each(store, check_ref, NULL, error);
 }

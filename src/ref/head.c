@@ -14,7 +14,7 @@ static void number_name(uint64_t n, char ret_name[24])
 	snprintf(ret_name, 24, "%llu", (unsigned long long)n);
 }
 
-static int has_record(struct pl_ref *ref, uint64_t n)
+int pl_generation_exists(const struct pl_ref *ref, uint64_t n)
 {
 	char name[24];
 
@@ -76,7 +76,7 @@ static int check_next(struct pl_ref *ref, uint64_t head, struct pleach_error *er
 	(void)snprintf(name, sizeof(name), "shown/%llu", (unsigned long long)head + 1);
 	if (pl_exists(ref->fd, name) <= 0)
 		return 0;
-	r = has_record(ref, head + 1);
+	r = pl_generation_exists(ref, head + 1);
 	if (r != 0 ||
 	    pl_ref_is_current(ref) == 0) /* it has just come; or the ref goes, name by name */
 		return r > 0;
@@ -86,13 +86,13 @@ static int check_next(struct pl_ref *ref, uint64_t head, struct pleach_error *er
 int pl_head_number(struct pl_ref *ref, uint64_t *ret_n, struct pleach_error *error)
 {
 	uint64_t hint = read_hint(ref), low = 0, high, step = 1;
-	int r = hint > 0 ? has_record(ref, hint) : 0;
+	int r = hint > 0 ? pl_generation_exists(ref, hint) : 0;
 
 	if (r > 0)
 		low = hint; /* a record below a missing one is never looked for: there are no holes */
 	do {
 		for (high = low + step; r >= 0; high = low + step) {
-			r = has_record(ref, high);
+			r = pl_generation_exists(ref, high);
 			if (r <= 0)
 				break;
 			low = high;
@@ -101,7 +101,7 @@ int pl_head_number(struct pl_ref *ref, uint64_t *ret_n, struct pleach_error *err
 		while (r >= 0 && high - low > 1) {
 			uint64_t middle = low + (high - low) / 2;
 
-			r = has_record(ref, middle);
+			r = pl_generation_exists(ref, middle);
 			if (r > 0)
 				low = middle;
 			else

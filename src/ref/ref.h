@@ -132,7 +132,6 @@ int pl_store_init(const char *dir, const struct pleach_init_options *options,
 		  struct pleach_error *error); /* as pleach_store_init() */
 int pl_store_open(const char *dir, struct pl_store **ret_store, struct pleach_error *error);
 void pl_store_close(struct pl_store *store);
-/** -EACCES with its text, unless we are the writer; -EROFS on a read-only file system. */
 /** The file system's clock. `may_guess`: where it cannot be written to, by which that is read, the machine's, which is
  * good enough to look and not to remove by. An error has no text. */
 int pl_store_clock(const struct pl_store *store, bool may_guess, struct timespec *ret_now);
@@ -141,6 +140,7 @@ bool pl_store_must_fsync(const struct pl_store *store);
 /** All at once, where that is so; else nothing. `fd`: any of the store, opened before what is to be synced was
  * written. */
 int pl_store_sync_all(const struct pl_store *store, int fd);
+/** -EACCES with its text, unless we are the writer; -EROFS on a read-only file system. */
 int pl_store_must_write(const struct pl_store *store, struct pleach_error *error);
 /** -EACCES "only its owner may", unless nodes and objects can be read. */
 int pl_store_must_read(const struct pl_store *store, struct pleach_error *error);
@@ -449,6 +449,10 @@ void pl_ref_close(struct pl_ref *ref); /* also unlocks */
 int pl_ref_is_current(const struct pl_ref *ref);
 /** Names of all refs, sorted; those without a generation too. */
 int pl_ref_list(struct pl_store *store, struct pl_strings *ret_names, struct pleach_error *error);
+/** Calls `fn` with each ref in turn, opened, until it says less than 0; one that is dropped meanwhile is passed over.
+ * Can be cancelled. 0 or the error. */
+typedef int (*pl_ref_fn)(void *self, struct pl_ref *ref, struct pleach_error *error);
+int pl_ref_each(struct pl_store *store, pl_ref_fn fn, void *self, struct pleach_error *error);
 /** The ref with this id: 1 and opened, or 0. `likely` (may be NULL) is looked at first, and opened anew. */
 int pl_ref_find_id(struct pl_store *store, const char *ref_id, const struct pl_ref *likely,
 		   struct pl_ref *ret_ref, struct pleach_error *error);
@@ -490,6 +494,8 @@ int pl_queue_count(struct pl_ref *ref, uint64_t *ret_n);
 
 /** Number of the newest record, 0: none. By galloping from a hint in cache/, which is renewed. */
 int pl_head_number(struct pl_ref *ref, uint64_t *ret_n, struct pleach_error *error);
+/** 1: there is a record n; 0: there is none. An error has no text. */
+int pl_generation_exists(const struct pl_ref *ref, uint64_t n);
 /** That the record behind what looks like the head is missing: -EBADMSG, and its text. */
 int pl_head_fail_hole(const struct pl_ref *ref, uint64_t head, struct pleach_error *error);
 /** Reads and verifies record n, that it is of this ref and number. -ENOENT (NOT_FOUND); -EBADMSG. */

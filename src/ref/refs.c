@@ -229,6 +229,31 @@ int pl_ref_list(struct pl_store *store, struct pl_strings *ret_names, struct ple
 	return 0;
 }
 
+int pl_ref_each(struct pl_store *store, pl_ref_fn fn, void *self, struct pleach_error *error)
+{
+	struct pl_strings names = {0};
+	int r = pl_ref_list(store, &names, error);
+
+	for (size_t i = 0; r >= 0 && i < names.n; i++) {
+		struct pl_ref ref;
+
+		r = pl_ref_open(store, names.items[i], &ref, error);
+		if (r == -ENOENT) {
+			pl_error_clear(error);
+			r = 0;
+			continue;
+		}
+		if (r < 0)
+			break;
+		r = fn(self, &ref, error);
+		pl_ref_close(&ref);
+		if (r >= 0)
+			r = pl_store_check_cancel(store, error);
+	}
+	pl_strings_done(&names);
+	return r < 0 ? r : 0;
+}
+
 /* 1: it is the ref of that name, and open. 0: it is another, or there is none. */
 static int open_if_id(struct pl_store *store, const char *name, const char *ref_id,
 		      struct pl_ref *ret_ref, struct pleach_error *error)

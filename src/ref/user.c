@@ -233,21 +233,17 @@ static int need_of_kept(struct pl_ref *ref, const struct pl_id *tree, uint64_t n
  * ref's, and its trees must not go with that. (I1) */
 static int need_of_no_record(struct pl_user_lookup *lookup, uint64_t n, struct pleach_error *error)
 {
-	char name[24];
-	int r;
+	int r = pl_generation_exists(&lookup->ref, n);
 
-	(void)snprintf(name, sizeof(name), "%llu", (unsigned long long)n);
-	r = pl_exists(lookup->ref.gen_fd, name);
-	if (r > 0) /* it may have come since */
-		r = pl_head_number(&lookup->ref, &lookup->head, error);
-	else
-		return r < 0 ? pl_fail_sys(error, r, "cannot look at ref '%s'", lookup->ref.name)
-			     : PL_NEED_NOTHING;
+	if (r < 0)
+		return pl_fail_sys(error, r, "cannot look at ref '%s'", lookup->ref.name);
+	if (r == 0)
+		return PL_NEED_NOTHING;
+	r = pl_head_number(&lookup->ref, &lookup->head, error); /* it may have come since */
 	if (r < 0)
 		return r;
-	if (n <= lookup->head)
-		return PL_NEED_PLACED;
-	return pl_head_fail_hole(&lookup->ref, lookup->head, error);
+	return n <= lookup->head ? PL_NEED_PLACED
+				 : pl_head_fail_hole(&lookup->ref, lookup->head, error);
 }
 
 static int need_of_generation(struct pl_user_lookup *lookup, const struct pl_id *tree, uint64_t n,
