@@ -299,8 +299,8 @@ static int join_tree(struct committing *m, struct pleach_error *error)
 	return m->k > 0 ? 1 : 2;
 }
 
-/* The first round: data before its names, and the record's with it. */
-static int sync_data(struct committing *m, struct pleach_error *error)
+/* A round with the record in it; the first one is: data before its names, and the record's with it. */
+static int sync_with_record(struct committing *m, struct pleach_error *error)
 {
 	int r = write_record(m, pl_txdir_must_fsync(m->c->tx), error);
 
@@ -313,13 +313,10 @@ static int sync_data(struct committing *m, struct pleach_error *error)
 /* The second round, where the sync of the record does not stand for it (I7). */
 static int sync_names(struct committing *m, struct pleach_error *error)
 {
-	int r = 0;
-
-	if (m->is_recorded && m->journal.is_ordered && m->attached.n_records == 0)
-		return 0;
 	if (!m->is_recorded)
-		r = write_record(m, pl_txdir_must_fsync(m->c->tx), error);
-	return r < 0 ? r : pl_txdir_sync(m->c->tx, error);
+		return sync_with_record(m, error);
+	return m->journal.is_ordered && m->attached.n_records == 0 ? 0
+								   : pl_txdir_sync(m->c->tx, error);
 }
 
 /*
@@ -342,7 +339,7 @@ static int put_tree(struct committing *m, struct pleach_error *error)
 			is_laid_out = true;
 		}
 		if (!is_named) {
-			r = sync_data(m, error);
+			r = sync_with_record(m, error);
 			if (r >= 0)
 				r = pl_stage_name(m->c->stage, error);
 			if (r < 0)
@@ -574,6 +571,7 @@ static int prepare(struct committing *m, struct pleach_error *error)
 
 	if (r != 0)
 		return r;
+	pl_journal_probe(m->c->ref->gen_fd, &m->journal);
 	pl_user_of_generation(m->c->ref, m->parent + 1, m->user);
 	r = pl_growth_check_room(m->store, m->c->bytes_new, error);
 	if (r >= 0)
@@ -649,7 +647,6 @@ int pl_commit_run(struct pl_commit *c, struct pleach_publish_result *ret_result,
 	bool committed = false;
 	int r = pl_commit_check_head(c->ref->name, c->if_head, c->base, error);
 
-	pl_journal_probe(c->ref->gen_fd, &m.journal);
 	if (r >= 0)
 		r = prepare(&m, error);
 	if (r == 0)
