@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "power/filesystem.h"
+#include "sys/quietly.h"
 
 /* EXT4_IOC_SHUTDOWN and XFS_IOC_GOINGDOWN. */
 #define SHUTDOWN _IOR('X', 125, uint32_t)
@@ -33,26 +34,6 @@ const struct filesystem *filesystem_named(const char *name)
 		if (strcmp(filesystems[i].name, name) == 0)
 			return &filesystems[i];
 	return NULL;
-}
-
-int run_quietly(const char *const *argv)
-{
-	int status = -1;
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-		if (null >= 0) {
-			(void)dup2(null, 1);
-			(void)dup2(null, 2);
-		}
-		execvp(argv[0], (char *const *)argv);
-		_exit(127);
-	}
-	if (pid < 0 || waitpid(pid, &status, 0) != pid)
-		return -1;
-	return status;
 }
 
 int filesystem_make(const struct filesystem *fs, const char *device)

@@ -20,8 +20,6 @@ struct filesystem {
 extern const struct filesystem filesystems[]; /* a NULL name ends */
 
 const struct filesystem *filesystem_named(const char *name);
-/* Runs a program, its output thrown away: its wait status. */
-int run_quietly(const char *const *argv);
 int filesystem_make(const struct filesystem *fs, const char *device);
 /* `point` must be a directory that lies elsewhere: it is seen to be another device after the mount. -errno. */
 int filesystem_mount(const struct filesystem *fs, const char *device, const char *point,

@@ -685,6 +685,17 @@ static void note_first_rename(uint64_t number, enum pl_call call, void *userdata
 		*first = number;
 }
 
+/* The numbers of the calls by which a collection takes out the first and the last of its batch. */
+static void find_batch(const struct scene *s, uint64_t *ret_first, uint64_t *ret_last)
+{
+	pl_seam_arm(&(struct pl_seam_plan){.stop = note_first_rename, .userdata = ret_first});
+	must_collect(s->store, 0);
+	fresh(s);
+	pl_seam_arm(&(struct pl_seam_plan){.stop = note_last_rename, .userdata = ret_last});
+	must_collect(s->store, 0);
+	pl_seam_arm(NULL);
+}
+
 /* 1. a collection has marked, 2. a publish finds things and relies on them, 3. the collection takes them out and is
  * killed, 4. the next one comes, 5. the publish goes on. (model/gc.pml, TRASH_BLIND) */
 static void G5_what_a_dead_collection_has_taken_out_is_put_back(void **state)
@@ -692,12 +703,7 @@ static void G5_what_a_dead_collection_has_taken_out_is_put_back(void **state)
 	struct scene s = make_scene(*state);
 	uint64_t first = 0, last = 0, k = 1;
 
-	pl_seam_arm(&(struct pl_seam_plan){.stop = note_first_rename, .userdata = &first});
-	must_collect(s.store, 0);
-	fresh(&s);
-	pl_seam_arm(&(struct pl_seam_plan){.stop = note_last_rename, .userdata = &last});
-	must_collect(s.store, 0);
-	pl_seam_arm(NULL);
+	find_batch(&s, &first, &last);
 	assert_true(first > 0 && last > first);
 	for (bool is_through = false; !is_through; k++) {
 		struct paused collection = {.at = first, .exit_at = last + 1};
@@ -755,12 +761,7 @@ static void G5_what_a_dead_collection_has_taken_out_is_found_there(void **state)
 	struct scene s = make_scene(*state);
 	uint64_t first = 0, last = 0, k = 1;
 
-	pl_seam_arm(&(struct pl_seam_plan){.stop = note_first_rename, .userdata = &first});
-	must_collect(s.store, 0);
-	fresh(&s);
-	pl_seam_arm(&(struct pl_seam_plan){.stop = note_last_rename, .userdata = &last});
-	must_collect(s.store, 0);
-	pl_seam_arm(NULL);
+	find_batch(&s, &first, &last);
 	for (bool is_through = false; !is_through; k += 3) {
 		struct paused collection = {.at = first, .exit_at = last + 1};
 		struct paused publish = {.at = k};

@@ -5,30 +5,11 @@
 #ifndef PL_TEST_IMAGES_H
 #define PL_TEST_IMAGES_H
 
+#include "sys/quietly.h"
 #include "sys/scratch.h"
 
 /* What a child of a test says that cannot have what it needs. */
 #define NOT_TO_BE_HAD 77
-
-static inline int run_quietly(const char *const *argv)
-{
-	int status = -1;
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-
-		if (null >= 0) {
-			(void)dup2(null, 1);
-			(void)dup2(null, 2);
-		}
-		execvp(argv[0], (char *const *)argv);
-		_exit(127);
-	}
-	if (pid < 0 || waitpid(pid, &status, 0) != pid)
-		return -1;
-	return status;
-}
 
 /*
  * In a child as root: mounts a new file system ("ext4", "xfs", "btrfs", "tmpfs") on NAME of the scratch
