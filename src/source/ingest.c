@@ -323,9 +323,10 @@ static bool may_take_over(const struct pl_ingest *ingest, int fd, const struct s
 	nlink_t names = ingest->is_indexed && *ingest->is_indexed ? 2 : 1;
 	bool has_asked = false;
 
-	return ingest->stage->may_adopt && ingest->is_quiet && st->st_nlink == names &&
-	       e->meta.xattrs_length == 0 && !pl_txdir_must_fsync(ingest->stage->tx) &&
-	       pl_file_has_writers(fd, &has_asked) == 0;
+	/* A snapshot is a device of its own: then all is copied, and need not be read for nothing. */
+	return ingest->stage->may_adopt && ingest->stage->adopt_dev == st->st_dev &&
+	       ingest->is_quiet && st->st_nlink == names && e->meta.xattrs_length == 0 &&
+	       !pl_txdir_must_fsync(ingest->stage->tx) && pl_file_has_writers(fd, &has_asked) == 0;
 }
 
 /* The file itself becomes the object, with the metadata of the entry and no other. PL_INGESTED_CONTENT: it has

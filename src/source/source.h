@@ -52,9 +52,10 @@ struct pl_stage {
 	struct pl_map memory; /* NOWHERE: id -> index of nodes */
 	struct pl_buffer *memory_nodes;
 	size_t memory_n, memory_capacity;
-	/* What is read is of no use to anybody else, and never again: its files may become the objects. Set by
-	 * who knows that, after pl_stage_begin(); POOL. */
+	/* What is read is of no use to anybody else, and never again: its files may become the objects, if they are of
+	 * this device. By pl_stage_may_adopt(); POOL. */
 	bool may_adopt;
+	dev_t adopt_dev;
 	uint64_t bytes_new; /* content bytes written, or taken over */
 	uint64_t files_new;
 };
@@ -67,6 +68,8 @@ struct pl_node_sink pl_stage_sink(struct pl_stage *stage);
 /** Claims the object, then looks: 1 it is in the store (synced here if it must be), 0 it is not. */
 int pl_stage_has_object(struct pl_stage *stage, const struct pl_id *object,
 			struct pleach_error *error);
+/** Files of what is read next may be taken over: nobody else, and nothing later, makes use of them. */
+int pl_stage_may_adopt(struct pl_stage *stage, struct pleach_error *error);
 /** The two apart, for many: claims at most PL_CLAIMS_AT_ONCE objects; looks for one that was claimed and is to be
  * written otherwise (0 may be said of one that has just come). */
 int pl_stage_claim_objects(struct pl_stage *stage, const struct pl_id *objects, size_t n,

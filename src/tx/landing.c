@@ -307,8 +307,10 @@ static int run(struct landing *l, bool go_on, struct pleach_error *error)
 
 	if (r < 0)
 		return r;
-	l->stage.may_adopt = is_last(l->tx, l->options, go_on); /* L7 */
-	r = pl_tx_read(l->tx, &l->stage, &l->tree, error);
+	if (is_last(l->tx, l->options, go_on)) /* L7 */
+		r = pl_stage_may_adopt(&l->stage, error);
+	if (r >= 0)
+		r = pl_tx_read(l->tx, &l->stage, &l->tree, error);
 	l->total_entries = l->tx->workspace.totals.entries;
 	if (r >= 0)
 		r = has_landed(l, error);
