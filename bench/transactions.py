@@ -106,7 +106,7 @@ class Store:
 
 def nothing(bench, store):
     row = bench.Row("run -- true / unshare -mpf --mount-proc true", 2.0)
-    for _ in range(8 * bench.rounds):
+    for _ in range(20 * bench.rounds):
         ours = bench.timed(lambda: store.pleach("run", "site", "--", "true"))
         theirs = bench.timed(lambda: subprocess.run(
             ["unshare", "-mpf", "--mount-proc", "true"], check=True))
@@ -124,7 +124,7 @@ def against_farm(bench, store, what, target):
 
 def against_small(bench, large, small):
     row = bench.Row(f"run, 10 files of {large.files} / of {small.files}", 1.3)
-    for _ in range(2 * bench.rounds):
+    for _ in range(5 * bench.rounds):
         row.add(large.run_ten(), small.run_ten())
     return row
 
@@ -132,7 +132,7 @@ def against_small(bench, large, small):
 def against_fsync(bench, store, target):
     """The commit alone, against an fsync of each of ten files that were just changed."""
     row = bench.Row(f"commit of 10 files of {store.files} / fsync of 10 files", target)
-    for _ in range(2 * bench.rounds):
+    for _ in range(5 * bench.rounds):
         ours = store.commit_ten()
         with tempfile.TemporaryDirectory(dir=store.where) as directory:
             paths = [os.path.join(directory, str(i)) for i in range(10)]
