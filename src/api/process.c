@@ -103,7 +103,7 @@ void pleach_process_close(struct pleach_process *process)
 {
 	if (!process)
 		return;
-	pl_child_close(process->child);
+	pl_tx_reap(process->tx->inner, process->child);
 	process->tx->inner->is_running = false;
 	process->tx->process = NULL;
 	free(process);

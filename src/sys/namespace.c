@@ -23,7 +23,8 @@ struct pl_child {
 	pid_t init;
 	pid_t owner; /* who has started it: a fork of that process must not end it */
 	int socket;
-	bool has_ended;
+	bool has_ended; /* the program, and all others in there */
+	bool is_gone;	/* init as well */
 	struct pl_child_event end;
 	char mounted[PL_SUBMOUNT_MAX]; /* "": nothing */
 };
@@ -255,15 +256,26 @@ out:
 
 /* ---- running ---- */
 
+bool pl_child_has_ended(const struct pl_child *child)
+{
+	return child->has_ended;
+}
+
 int pl_child_fd(const struct pl_child *child)
 {
 	return child->socket;
 }
 
-/* Init is gone, and so is everything. */
+static void await_gone(struct pl_child *child)
+{
+	if (!child->is_gone)
+		wait_for_init(child->init);
+	child->is_gone = true;
+}
+
+/* Init is the last, and has said so, or is gone. What is taken down then takes time, for which nobody waits here. */
 static void note_end(struct pl_child *child, enum pl_child_what what, int value)
 {
-	wait_for_init(child->init);
 	child->has_ended = true;
 	child->end = (struct pl_child_event){
 		.what = what,
@@ -296,6 +308,7 @@ int pl_child_next(struct pl_child *child, struct pl_child_event *ret_event)
 		if (r < 0)
 			return r;
 		if (r == 0) { /* somebody killed it, and with it the program */
+			await_gone(child);
 			note_end(child, PL_CHILD_SIGNALED, SIGKILL);
 		} else {
 			pl_assert(m.what == PL_INIT_EVENT);
@@ -337,9 +350,10 @@ void pl_child_close(struct pl_child *child)
 {
 	if (!child)
 		return;
-	if (!child->has_ended && child->owner == getpid()) {
-		(void)kill(child->init, SIGKILL);
-		wait_for_init(child->init);
+	if (child->owner == getpid() && !child->is_gone) {
+		if (!child->has_ended)
+			(void)kill(child->init, SIGKILL);
+		await_gone(child);
 	}
 	close(child->socket);
 	free(child);

@@ -532,10 +532,10 @@ int pl_child_start(const struct pl_view *view, char *const argv[], char *const e
  */
 struct pl_child_event {
 	enum pl_child_what {
-		PL_CHILD_EXITED,   /* value: its status; everything in the namespace is gone */
+		PL_CHILD_EXITED,   /* value: its status; no process is left in the namespace */
 		PL_CHILD_SIGNALED, /* value: the signal that ended it; the same */
 		PL_CHILD_STOPPED, /* value: the signal; the caller should stop too, then pl_child_resume() */
-		PL_CHILD_NO_EXEC, /* value: errno of exec; everything is gone */
+		PL_CHILD_NO_EXEC, /* value: errno of exec; the same */
 	} what;
 	int value;
 	/* Of an end: where in what the view shows the program has left something mounted, relative to that,
@@ -550,7 +550,10 @@ int pl_child_next(struct pl_child *child, struct pl_child_event *ret_event);
 int pl_child_signal(struct pl_child *child, int signal);
 /** Lets a stopped one go on; `foreground`: its process group gets the terminal first. */
 int pl_child_resume(struct pl_child *child, bool foreground);
-/** Ends everything in the namespace that still runs, waits until it is gone, and frees. NULL is fine. */
+/** Whether an end was told of. */
+bool pl_child_has_ended(const struct pl_child *child);
+/** Ends everything in the namespace that still runs, waits until it is gone, its mounts too, and frees. NULL is
+ * fine. */
 void pl_child_close(struct pl_child *child);
 
 /* ---- mount_point.c: read-only bind mounts ---- */

@@ -10,6 +10,8 @@
  *     somebody to wait for, when it has the public path made, and in any case before there is a workspace.
  * T4  What is taken away is dead before: killed half-way, it is not taken for a parked one.
  * T5  A fork of the process that has it ends nothing: it shares the locks, and so looks like the owner.
+ * T6  When no process of a program is left the workspace is read: its namespaces are taken down meanwhile. They
+ *     are gone before the workspace is removed, parked, or mounted again.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -278,6 +280,20 @@ static void withdraw_public(struct pl_tx *tx)
 	pl_ref_unlock(&tx->ref);
 }
 
+void pl_tx_reap(struct pl_tx *tx, struct pl_child *child)
+{
+	if (tx->is_parked || tx->ended || !pl_child_has_ended(child))
+		pl_child_close(child);
+	else
+		tx->ended = child; /* T6 */
+}
+
+void pl_tx_await_gone(struct pl_tx *tx)
+{
+	pl_child_close(tx->ended);
+	tx->ended = NULL;
+}
+
 int pl_tx_abort(struct pl_tx *tx, struct pleach_error *error)
 {
 	int r = 0;
@@ -294,6 +310,7 @@ int pl_tx_abort(struct pl_tx *tx, struct pleach_error *error)
 
 static void free_tx(struct pl_tx *tx)
 {
+	pl_tx_await_gone(tx); /* a fork waits for nothing */
 	pl_workspace_close(&tx->workspace);
 	pl_closep(&tx->workspace.lower_fd);
 	free(tx->workspace.lower_path);
@@ -324,6 +341,7 @@ int pl_tx_end(struct pl_tx *tx, struct pleach_error *error)
 		let_go(tx);
 		return 0;
 	}
+	pl_tx_await_gone(tx);
 	if (tx->is_parked && !tx->is_done) {
 		if (!tx->is_broken)
 			r = pl_tx_park(tx, error);

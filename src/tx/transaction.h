@@ -30,6 +30,7 @@ struct pl_tx {
 	bool is_parked;		       /* the end of the handle is not its end */
 	bool is_done;		       /* committed or aborted */
 	bool is_running;	       /* a program runs in it */
+	struct pl_child *ended; /* one that ran, whose mounts are maybe not gone yet; NULL: none (T6) */
 	bool has_run;		       /* one was started in it, by this handle */
 	/* A parked one that cannot be worked in any more, but for giving it up. */
 	bool is_broken;
@@ -73,6 +74,10 @@ int pl_tx_begin(struct pl_store *store, const char *ref, const struct pleach_tx_
 int pl_tx_resume(struct pl_store *store, const char *id, struct pl_tx **ret_tx,
 		 struct pleach_error *error);
 int pl_tx_abort(struct pl_tx *tx, struct pleach_error *error);
+/** Takes over a child that was started in it, and is to be closed. */
+void pl_tx_reap(struct pl_tx *tx, struct pl_child *child);
+/** Waits until nothing of a program that has ended is left, its mounts neither. */
+void pl_tx_await_gone(struct pl_tx *tx);
 /** Parks, or aborts, or, where it is done, just frees. */
 int pl_tx_end(struct pl_tx *tx, struct pleach_error *error);
 

@@ -468,6 +468,7 @@ int pl_tx_spawn(struct pl_tx *tx, char *const argv[], const struct pleach_spawn_
 	if (tx->edits)
 		return pl_fail(error, PLEACH_FAILED, -EOPNOTSUPP,
 			       "a transaction without a workspace runs no programs");
+	pl_tx_await_gone(tx); /* T6 */
 	r = name_paths(&v);
 	if (r >= 0)
 		r = mask(&v);

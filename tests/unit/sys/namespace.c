@@ -337,8 +337,8 @@ static void a_lock_is_held_until_the_end(void **state)
 	close(input[1]);
 	assert_int_equal(pl_child_next(child, &event), 0);
 	assert_int_equal(event.what, PL_CHILD_EXITED);
-	assert_int_equal(pl_lock_try(other, PL_LOCK_EXCLUSIVE), 1);
 	pl_child_close(child);
+	assert_int_equal(pl_lock_try(other, PL_LOCK_EXCLUSIVE), 1);
 	close(other);
 }
 
