@@ -30,8 +30,9 @@ struct pl_tx {
 	bool is_parked;		       /* the end of the handle is not its end */
 	bool is_done;		       /* committed or aborted */
 	bool is_running;	       /* a program runs in it */
-	struct pl_child *ended; /* one that ran, whose mounts are maybe not gone yet; NULL: none (T6) */
-	bool has_run;		       /* one was started in it, by this handle */
+	struct pl_child
+		*ended; /* one that ran, whose mounts are maybe not gone yet; NULL: none (T6) */
+	bool has_run;	/* one was started in it, by this handle */
 	/* A parked one that cannot be worked in any more, but for giving it up. */
 	bool is_broken;
 	struct pleach_error why_broken;
