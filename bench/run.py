@@ -3,6 +3,7 @@
 
     ./dev bench            20,000 small files, 80,000 for transactions, 300,000 tiny ones for memory
     ./dev bench --rounds N --files N --transaction-files N --no-transactions --no-dedup --no-memory
+    ./dev bench --json FILE; ./dev bench --against FILE     what has changed since, as ratios of ratios
 
 As root on a fresh loop image with ext4 and its default options, so that durability costs what it
 costs; else below $TMPDIR, and it says so. Each figure is the median of the ratios of rounds in which
@@ -11,6 +12,7 @@ of this machine at this moment and are printed only to judge the ratios by.
 """
 
 import argparse
+import json
 import os
 import random
 import shutil
@@ -39,6 +41,8 @@ def timed(function):
 class Row:
     """One figure: pairs of (ours, theirs), and what it is held against."""
 
+    shown = {}  # what: its ratio, of all that were shown
+
     def __init__(self, what, target):
         self.what, self.target = what, target
         self.pairs = []
@@ -54,6 +58,7 @@ class Row:
         verdict = "" if middle <= self.target else "  MISSED"
         print(f"{self.what:<52} {middle:5.3f}x  [{ratios[0]:.2f}-{ratios[-1]:.2f}]  target "
               f"{self.target:.3g}x  ({ours * 1000:.1f} / {theirs * 1000:.1f} ms){verdict}")
+        self.shown[self.what] = middle
         return middle <= self.target
 
 
@@ -61,15 +66,16 @@ class Row:
 
 
 class Image:
-    """A fresh ext4 in a sparse file, loop-mounted; never written to unless it is really mounted."""
+    """A fresh file system in a sparse file, loop-mounted; never written to unless it is really mounted."""
 
-    def __init__(self, work, name, megabytes, *options):
+    def __init__(self, work, name, megabytes, *options, kind="ext4"):
         self.file = os.path.join(work, name + ".img")
         self.path = os.path.join(work, name)
         os.mkdir(self.path)
         with open(self.file, "wb") as file:
             file.truncate(megabytes * MIB)
-        run("mkfs.ext4", "-q", "-F", *options, self.file, stderr=subprocess.DEVNULL)
+        force = "-F" if kind == "ext4" else "-f"
+        run(f"mkfs.{kind}", "-q", force, *options, self.file, stderr=subprocess.DEVNULL)
         run("mount", "-o", "loop", self.file, self.path)
         # Past the page cache of the file system that the image lies on, as a disk is; where that can be.
         device = subprocess.run(["findmnt", "-n", "-o", "SOURCE", self.path], check=False,
@@ -281,6 +287,14 @@ def measure(args, work):
     return held
 
 
+def compare(before, now):
+    """Both are relative to peers measured beside them, so another day or machine does."""
+    print("\nof what it was:")
+    for what in now:
+        if what in before:
+            print(f"{what:<52} {now[what] / before[what]:5.3f}x")
+
+
 def main():
     parser = argparse.ArgumentParser(prog="bench", description=__doc__.splitlines()[0])
     parser.add_argument("--pleach", default=os.environ.get("PLEACH", "build/pleach"))
@@ -291,13 +305,24 @@ def main():
     parser.add_argument("--no-transactions", dest="transactions", action="store_false")
     parser.add_argument("--no-dedup", dest="dedup", action="store_false")
     parser.add_argument("--no-memory", dest="memory", action="store_false")
+    parser.add_argument("--json", help="a file that keeps the ratios")
+    parser.add_argument("--against", help="such a file of an earlier run")
     args = parser.parse_args()
+    before = {}
+    if args.against:
+        with open(args.against, encoding="utf-8") as file:
+            before = json.load(file)
     args.pleach = os.path.abspath(args.pleach)
     work = tempfile.mkdtemp(prefix="pleach-bench-")
     try:
         held = measure(args, work)
     finally:
         shutil.rmtree(work, ignore_errors=True)
+    if args.json:
+        with open(args.json, "w", encoding="utf-8") as file:
+            json.dump(Row.shown, file, indent=1)
+    if before:
+        compare(before, Row.shown)
     sys.exit(0 if held else 1)
 
 
