@@ -30,22 +30,29 @@ def exchange(one: bytes, other: bytes) -> bool:
     return LIBC.renameat2(AT_FDCWD, one, AT_FDCWD, other, RENAME_EXCHANGE) == 0
 
 
+def swap_until_told(pairs, ready: int) -> None:
+    stop: list = []
+    signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
+    os.close(ready)
+    while not stop:
+        for one, other in pairs:
+            if exchange(one, other):
+                exchange(one, other)
+
+
 @contextlib.contextmanager
-def swapping(pairs, user=None):
+def swapping(pairs):
     """While this is open, each (name, other) changes places all the time. At the end all are where they were."""
+    began, ready = os.pipe()
     pid = os.fork()
     if pid == 0:
-        stop = []
-        signal.signal(signal.SIGTERM, lambda *_: stop.append(1))
-        if user is not None:
-            os.setgroups([])
-            os.setresgid(user, user, user)
-            os.setresuid(user, user, user)
-        while not stop:
-            for one, other in pairs:
-                if exchange(one, other):
-                    exchange(one, other)
-        os._exit(0)
+        try:
+            swap_until_told(pairs, ready)
+        finally:
+            os._exit(0)
+    os.close(ready)
+    os.read(began, 1)
+    os.close(began)
     try:
         yield
     finally:
@@ -143,53 +150,63 @@ def test_G7_a_checkout_into_a_directory_that_is_swapped_writes_nowhere_else(plac
     assert set(after) == set(before)
 
 
-@needs_root
-@pytest.mark.parametrize("command", [("gc",), ("check",), ("check", "--quick"), ("status",), ("du",), ("log", "site")])
-def test_G7_root_in_a_store_of_somebody_else_touches_nothing_outside(users_place, command):
-    """He plants symlinks wherever root could walk, and swaps directories for them meanwhile."""
-    place = users_place
-    place.pleach("init")
-    place.pleach("config", "grace=0")
-    for i in range(4):
-        put(os.path.join(place.source, b"d%d" % i, b"file"), b"%d\n" % i)
-    for turn in range(3):
-        put(os.path.join(place.source, b"turn"), b"%d" % turn)
-        place.pleach("publish", "site", place.source + b"/")
-    place.pleach("drop", "site@1", status=(0, 1))
+@contextlib.contextmanager
+def as_root():
+    """Within a test that has become an ordinary user."""
     os.seteuid(0)
     os.setegid(0)
-    victim = victim_of(place)
-    os.chmod(victim, 0o700)
-    os.setegid(ORDINARY)
-    os.seteuid(ORDINARY)
-    tree = place.placed()[0]
-    planted = "0" * 24
-    for where in ("tx", "trash", "trees"):
-        os.symlink(victim, place.inner(where, planted if where != "trees" else planted[:16] * 4))
-    pairs = []
-    for number, where in enumerate(["trees", "tx", "trash", "objects", "nodes", "cache", "refs/site/gen", "refs/site/tags"]):
-        if os.path.isdir(place.inner(where)):
-            os.symlink(victim, place.at(f"link{number}"))
-            pairs.append((place.inner(where), place.at(f"link{number}")))
-    os.symlink(victim, place.at("link-tree"))
-    pairs.append((place.inner("trees", tree), place.at("link-tree")))
-    os.seteuid(0)
-    before = contents(victim)
-    os.seteuid(ORDINARY)
-    with swapping(pairs, ORDINARY if os.geteuid() == os.getuid() else None):
-        for _ in range(ROUNDS // 2):
-            os.seteuid(0)
-            os.setegid(0)
-            try:
-                place.pleach(*command, status=None, user=0, timeout=120)
-            finally:
-                os.setegid(ORDINARY)
-                os.seteuid(ORDINARY)
-    os.seteuid(0)
     try:
-        assert contents(victim) == before
+        yield
     finally:
+        os.setegid(ORDINARY)
         os.seteuid(ORDINARY)
+
+
+def roots_store(place) -> bytes:
+    """Another store, of root, which looks in all its parts as what a collection takes away."""
+    store, source = place.at("roots"), place.at("roots-source")
+    with as_root():
+        for turn in range(3):
+            put(os.path.join(source, b"file"), b"of root %d" % turn)
+            place.pleach("--store", store, *(("init",) if turn == 0 else ("config", "grace=0")), user=0)
+            place.pleach("--store", store, "publish", "site", source + b"/", user=0)
+        for where, name in (("tx", "1" * 24), ("trash", "1" * 24)):
+            put(os.path.join(store, b".pleach", os.fsencode(where), os.fsencode(name), b"lock"))
+            put(os.path.join(store, b".pleach", os.fsencode(where), os.fsencode(name), b"file"), b"of root")
+    return store
+
+
+@needs_root
+@pytest.mark.parametrize("command", [("gc",), ("check",), ("status",), ("du",), ("log", "site")])
+def test_G7_root_in_a_store_of_somebody_else_touches_nothing_outside(users_place, command):
+    """He plants symlinks to a store of root's wherever root could walk, and swaps directories for them meanwhile."""
+    place = users_place
+    victim = roots_store(place)
+    place.pleach("init")
+    place.pleach("config", "grace=0")
+    for turn in range(3):
+        put(os.path.join(place.source, b"d", b"file"), b"%d" % turn)
+        place.pleach("publish", "site", place.source + b"/")
+    pairs = []
+    for number, where in enumerate(["trees", "tx", "trash", "objects", "nodes", "cache", "refs/site/gen"]):
+        other = place.at(f"link{number}")
+        os.symlink(os.path.join(victim, b".pleach", os.fsencode(where)), other)
+        pairs.append((place.inner(where), other))
+    os.symlink(os.path.join(victim, b".pleach/tx", b"1" * 24), place.inner("tx", "2" * 24))
+    os.symlink(os.path.join(victim, b".pleach/trash", b"1" * 24), place.inner("trash", "2" * 24))
+    with as_root():
+        before = contents(victim)
+    with swapping(pairs):
+        for _ in range(ROUNDS // 2):
+            with as_root():
+                place.pleach(*command, status=None, user=0, timeout=120)
+    for one, other in pairs:  # and from beginning to end
+        assert exchange(one, other)
+        with as_root():
+            place.pleach(*command, status=None, user=0, timeout=120)
+        assert exchange(one, other)
+    with as_root():
+        assert contents(victim) == before
 
 
 def test_what_is_inside_is_for_its_owner_alone(place):
