@@ -6,7 +6,9 @@
  *     cache/collected = "pleach collected 1 SIZE WAIT\n"    SIZE 0: it was not measured
  *
  * H1  These are hints: lost or damaged, a collection comes later or sooner. What it then does depends on no hint.
- * H2  A collection forgets what was noted when it begins: what comes meanwhile counts for the next.
+ * H2  A collection takes what was noted when it begins into the size: what comes meanwhile counts for the next. One that
+ *     is killed, fails or ends before it has measured has so forgotten no byte; the size is too large then, which
+ *     refuses nothing: who is refused by it measures (api/making_room.c). Killed in between, bytes count twice.
  * H3  One that was not through in its time is tried again after twice as much: a store that is too large for a second
  *     is left to who has time for it (dist/, the timer).
  */
@@ -107,8 +109,10 @@ static struct growth read_growth(const struct pl_store *store)
 	struct growth growth = {0};
 
 	if (store->cache_fd >= 0) {
-		if (read_notes(store, &growth) == -EFBIG)
+		if (read_notes(store, &growth) == -EFBIG) {
 			growth.n = growth.n_loose = growth.n_auto = NOTES_MAX;
+			growth.bytes = BYTES;
+		}
 		read_collected(store, &growth);
 	}
 	return growth;
@@ -154,29 +158,50 @@ int pl_growth_check_room(struct pl_store *store, uint64_t bytes, struct pleach_e
 
 /* ---- collections ---- */
 
+static int write_collected(const struct pl_store *store, uint64_t size, uint64_t wait)
+{
+	char temporary[25];
+	PL_BUFFER b = {0};
+	int r = pl_random_name(temporary);
+
+	pl_buffer_add_format(&b, MAGIC "%llu %llu\n", (unsigned long long)size,
+			     (unsigned long long)wait);
+	if (r >= 0)
+		r = pl_buffer_ok(&b) ? pl_write_file(store->cache_fd, temporary, 0600, b.data,
+						     b.length, false)
+				     : -ENOMEM;
+	if (r < 0)
+		return r;
+	r = pl_rename(store->cache_fd, temporary, store->cache_fd, COLLECTED);
+	if (r < 0)
+		(void)pl_unlink(store->cache_fd, temporary);
+	return r;
+}
+
+/* H2 */
 void pl_growth_begin(struct pl_store *store)
 {
-	if (store->cache_fd >= 0)
-		(void)pl_unlink(store->cache_fd, GROWN); /* H2 */
+	const struct growth g = store->cache_fd < 0 ? (struct growth){0} : read_growth(store);
+	int r = 0;
+
+	if (store->cache_fd < 0)
+		return;
+	if (g.size > 0 && g.bytes > 0)
+		r = write_collected(store, g.bytes < BYTES - g.size ? g.size + g.bytes : BYTES,
+				    g.wait);
+	if (r >= 0) /* else it counts for the next one, too */
+		(void)pl_unlink(store->cache_fd, GROWN);
 }
 
 void pl_growth_end(struct pl_store *store, uint64_t size, bool is_complete)
 {
 	struct growth before = {0};
-	char temporary[25];
-	PL_BUFFER b = {0};
 
 	if (store->cache_fd < 0)
 		return;
 	read_collected(store, &before);
 	if (!is_complete && before.wait < WAIT_MAX)
 		before.wait++; /* H3 */
-	pl_buffer_add_format(&b, MAGIC "%llu %llu\n",
-			     (unsigned long long)(is_complete || size > 0 ? size : before.size),
-			     (unsigned long long)(is_complete ? 0 : before.wait));
-	if (!pl_buffer_ok(&b) || pl_random_name(temporary) < 0 ||
-	    pl_write_file(store->cache_fd, temporary, 0600, b.data, b.length, false) < 0)
-		return;
-	if (pl_rename(store->cache_fd, temporary, store->cache_fd, COLLECTED) < 0)
-		(void)pl_unlink(store->cache_fd, temporary);
+	(void)write_collected(store, is_complete || size > 0 ? size : before.size,
+			      is_complete ? 0 : before.wait); /* H1 */
 }

@@ -121,6 +121,51 @@ static void a_store_that_would_be_over_its_max_size_is_told_once_its_size_is_kno
 	pl_store_close(store);
 }
 
+/* H2 */
+static void what_a_collection_that_measured_nothing_began_with_is_not_forgotten(void **state)
+{
+	static const char *const settings[] = {"max-size", "8M", NULL};
+	struct store s = make(*state, settings);
+	struct pl_store *store = open_inner(&s);
+
+	pl_growth_end(store, 2 * MIB, true);
+	for (unsigned i = 0; i < 4; i++) {
+		note(store, 1, false, MIB - (UINT64_C(64) << 10)); /* with its own: a MiB */
+		pl_growth_begin(store);
+		if (i % 2) /* its time was over; else it was killed, or failed */
+			pl_growth_end(store, 0, false);
+	}
+	assert_int_equal(pl_growth_check_room(store, MIB, NULL), 0);
+	assert_int_equal(pl_growth_check_room(store, 2 * MIB, NULL), -ENOSPC);
+	pl_growth_begin(store);
+	pl_growth_end(store, 2 * MIB, true);
+	assert_int_equal(pl_growth_check_room(store, 5 * MIB, NULL), 0);
+	/* Also where it is more than is read. */
+	note(store, (1u << 17) + 1, false, MIB);
+	pl_growth_begin(store);
+	assert_int_equal(pl_growth_check_room(store, MIB, NULL), -ENOSPC);
+	pl_store_close(store);
+}
+
+/* That it counts twice is no harm: who is refused by it measures. */
+static void where_the_size_cannot_be_written_what_was_noted_stays(void **state)
+{
+	static const char *const settings[] = {"max-size", "8M", NULL};
+	struct store s = make(*state, settings);
+	struct pl_store *store = open_inner(&s);
+	struct pl_seam_plan plan = {.fail_errno = ENOSPC};
+
+	pl_growth_end(store, 2 * MIB, true);
+	note(store, 1, false, 4 * MIB);
+	for (plan.fail_at = 1; plan.fail_at <= 4; plan.fail_at++) {
+		pl_seam_arm(&plan);
+		pl_growth_begin(store);
+		pl_seam_arm(NULL);
+		assert_int_equal(pl_growth_check_room(store, 2 * MIB, NULL), -ENOSPC);
+	}
+	pl_store_close(store);
+}
+
 static void write_hint(const struct store *s, const char *name, const char *text)
 {
 	TEXT *cache = text_of("%s/.pleach/cache", s->path);
@@ -160,6 +205,8 @@ int main(void)
 		yard_test(what_was_not_through_is_tried_again_after_twice_as_much),
 		yard_test(with_auto_gc_off_nothing_is_worth_it),
 		yard_test(a_store_that_would_be_over_its_max_size_is_told_once_its_size_is_known),
+		yard_test(what_a_collection_that_measured_nothing_began_with_is_not_forgotten),
+		yard_test(where_the_size_cannot_be_written_what_was_noted_stays),
 		yard_test(damaged_hints_are_none),
 	};
 
