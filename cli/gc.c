@@ -120,18 +120,15 @@ static int print_json(struct cli *cli, const struct values *v,
 	return status;
 }
 
-static int print_text(struct cli *cli, const struct values *v,
-		      const struct pleach_gc_result *result)
+static int print_collected(struct cli *cli, const struct values *v,
+			   const struct pleach_gc_result *result)
 {
 	char size[SIZE_TEXT_MAX];
 
-	if (cli->quiet && !v->dry_run)
-		return 0;
-	progress_clear();
 	if (result->generations + result->trees + result->objects + result->nodes == 0) {
 		if (v->automatic)
 			return 0;
-		printf("nothing to collect");
+		fputs(result->over > 0 ? "nothing can go" : "nothing to collect", stdout);
 		return output_end(cli, false);
 	}
 	fputs(v->dry_run ? "would go: " : "", stdout);
@@ -143,6 +140,26 @@ static int print_text(struct cli *cli, const struct values *v,
 	       result->objects == 1 ? "object" : "objects", (unsigned long long)result->nodes,
 	       result->nodes == 1 ? "node" : "nodes", size_human(result->bytes, size),
 	       v->dry_run ? "" : " freed");
+	return output_end(cli, false);
+}
+
+/* `over`: what keeps the store over its max-size, or NULL. */
+static int print_text(struct cli *cli, const struct values *v,
+		      const struct pleach_gc_result *result, const char *over)
+{
+	char size[SIZE_TEXT_MAX], more[SIZE_TEXT_MAX];
+	int status;
+
+	if (cli->quiet && !v->dry_run)
+		return 0;
+	progress_clear();
+	status = print_collected(cli, v, result);
+	if (status != 0 || result->over == 0)
+		return status;
+	printf("the store %s %s, %s over its max-size, and no more can go; what stays: ",
+	       v->dry_run ? "would take" : "takes", size_human(result->store_size, size),
+	       size_human(result->over, more));
+	output_text(over ? over : "?");
 	return output_end(cli, false);
 }
 
@@ -207,24 +224,15 @@ static int explain(struct cli *cli, const char *what)
 	return status;
 }
 
-/* What was not done, and why. `over`: what keeps the store over its max-size, or NULL. */
-static void warn(struct cli *cli, const struct values *v, const struct pleach_gc_result *result,
-		 const char *over)
+/* What was not done, and why. */
+static void warn(struct cli *cli, const struct pleach_gc_result *result)
 {
-	char size[SIZE_TEXT_MAX], more[SIZE_TEXT_MAX];
-
 	if (!result->is_complete)
 		cli_warn(cli, "not all was looked at: the next gc does the rest");
 	if (result->busy_refs > 0)
 		cli_warn(cli, "%llu %s busy: the next gc looks at the generations",
 			 (unsigned long long)result->busy_refs,
 			 result->busy_refs == 1 ? "ref was" : "refs were");
-	if (result->over > 0)
-		cli_warn(cli,
-			 "warning: the store %s %s, %s over its max-size, and no more can go; what "
-			 "stays: %s",
-			 v->dry_run ? "would take" : "takes", size_human(result->store_size, size),
-			 size_human(result->over, more), over ? over : "?");
 }
 
 static int run(struct cli *cli, const void *values)
@@ -254,10 +262,10 @@ static int run(struct cli *cli, const void *values)
 	else
 		status = print_generations(cli, v, report, &over);
 	if (status == 0 && !cli->json)
-		status = print_text(cli, v, &result);
+		status = print_text(cli, v, &result, over);
 	pleach_report_close(report);
 	if (status == 0)
-		warn(cli, v, &result, over);
+		warn(cli, &result);
 	free(over);
 	return status;
 }
@@ -293,7 +301,10 @@ const struct command command_gc = {
 		"go, and then the objects and nodes that no tree names. In a store that takes\n"
 		"more than its max-size, generations go that were replaced or used longest ago,\n"
 		"whatever the rules say, until it fits: no heads, none that is tagged, pinned,\n"
-		"attached, the base of a transaction or within its grace. It may run at any time,\n"
+		"attached, the base of a transaction or within its grace. Where it is over all "
+		"the\n"
+		"same, it says by how much and what stays, and ends with 0. It may run at any "
+		"time,\n"
 		"beside everything else; killed, nothing is lost. A second one at once is\n"
 		"refused (11). -n and --why change nothing, and work where nothing can be\n"
 		"written.\n"

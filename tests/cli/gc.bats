@@ -247,8 +247,21 @@ store_size() {
 	"$PLEACH" config -q --ref other grace=1h
 	head -c 3000000 /dev/urandom >src/large
 	"$PLEACH" publish -q other ./src
+	local says='^the store (takes|would take) [0-9.]+ MB, [0-9.]+ MB over its max-size, and no more can go; '
+	says+='what stays: 2 heads, 1 tagged one, [12] within'
 	it 0 gc
-	like "$stderr" "over its max-size, and no more can go; what stays: 2 heads, 1 tagged one, [12] within"
+	same "${lines[0]}" "nothing can go"
+	like "${lines[1]}" "$says"
+	same "$stderr" ""
+	it 0 -q gc
+	same "$output$stderr" ""
+	it 0 -q gc -n
+	same "${lines[-2]}" "nothing can go"
+	like "${lines[-1]}" "$says"
+	"$PLEACH" drop -q --now other@1
+	it 0 gc
+	like "${lines[0]}" " freed$"
+	like "${lines[1]}" "${says/\[12\]/1}"
 	it 0 --json gc
 	[ "$(jq .over <<<"$output")" -gt 1000000 ]
 	same "$(jq -r .held_by <<<"$output")" "$("$PLEACH" --json gc | jq -r .held_by)"
