@@ -862,7 +862,8 @@ struct pleach_gc_result {
 	uint64_t trees;	       /**< that nobody has any more, with their placings */
 	uint64_t objects;      /**< files' contents */
 	uint64_t nodes;	       /**< directories' descriptions */
-	uint64_t bytes;	       /**< of the disk, in objects that nothing else held */
+	uint64_t bytes;	       /**< of the disk, that were free by all of this, or would be, as du(1)
+				counts them */
 	uint64_t kept_objects; /**< that trees or open transactions need */
 	uint64_t kept_nodes;
 	uint64_t

@@ -18,6 +18,7 @@
 
 #include "gc/collecting.h"
 #include "gc/going.h"
+#include "gc/yield.h"
 
 #define BATCH	 2000 /* names */
 #define PAUSE_MS 50   /* longer than who waits for a lock sleeps between two looks (sys/lock.c) */
@@ -32,6 +33,7 @@ struct collecting {
 	struct pl_needed needed;
 	struct pl_trash trash;
 	struct pl_trash_counts counts;
+	struct pl_yield yield; /* of trees, with a dry run */
 	size_t n_out, n_batches;
 	int64_t began_ms;
 	bool is_over; /* the time is */
@@ -65,6 +67,20 @@ static int is_nobodys(struct collecting *c, const struct pl_id *tree, struct ple
 	return r < 0 ? r : r == PL_NEED_NOTHING;
 }
 
+/* With a dry run: marked, or counted. */
+static int look_at_tree(struct collecting *c, const struct pl_id *tree, struct pleach_error *error)
+{
+	int r = is_nobodys(c, tree, error);
+
+	if (r <= 0)
+		return r < 0 ? r : pl_needed_add_tree(&c->needed, tree, error);
+	c->result->trees++;
+	r = pl_yield_add_tree(&c->yield, c->store, c->needed.objects.n, tree);
+	if (r == -EINTR)
+		return pl_store_check_cancel(c->store, error);
+	return r < 0 ? pl_fail_sys(error, r, "cannot look at a tree that would go") : 0;
+}
+
 /* Those of nobody go; with a dry run they are left, and not marked. */
 static int take_trees(struct collecting *c, struct pleach_error *error)
 {
@@ -79,13 +95,9 @@ static int take_trees(struct collecting *c, struct pleach_error *error)
 		if (pl_id_parse(listing.entries[i].name, &tree) < 0)
 			continue;
 		if (c->options->dry_run)
-			r = is_nobodys(c, &tree, error);
+			r = look_at_tree(c, &tree, error);
 		else
 			r = pl_tree_take(c->tx, &tree, &c->going.now, error);
-		if (r == 1 && c->options->dry_run)
-			c->result->trees++;
-		if (r == 0 && c->options->dry_run)
-			r = pl_needed_add_tree(&c->needed, &tree, error);
 		if (r >= 0)
 			r = pl_store_check_cancel(c->store, error);
 	}
@@ -122,7 +134,7 @@ static int erase_taken(struct collecting *c, struct pleach_error *error)
 	for (size_t i = 0; r >= 0 && i < listing.n; i++) {
 		if (strncmp(listing.entries[i].name, "tree", 4) != 0)
 			continue;
-		r = pl_erase(c->tx->fd, listing.entries[i].name, NULL);
+		r = pl_erase_counted(c->tx->fd, listing.entries[i].name, &c->counts.bytes);
 		c->result->trees++;
 	}
 	pl_listing_done(&listing);
@@ -196,7 +208,7 @@ static int take(struct collecting *c, char kind, const struct pl_id *id, struct 
 	return c->n_out < BATCH ? 0 : end_batch(c, error);
 }
 
-/* One that would go. */
+/* One that would go. Other names of it lie in trees that go, too: no tree that stays has it. */
 static int count(struct collecting *c, char kind, int fd, const char *name)
 {
 	struct stat st;
@@ -207,8 +219,7 @@ static int count(struct collecting *c, char kind, int fd, const char *name)
 		c->counts.objects++;
 	else
 		c->counts.nodes++;
-	if (st.st_nlink == 1)
-		c->counts.bytes += (uint64_t)st.st_blocks * 512;
+	c->counts.bytes += (uint64_t)st.st_blocks * 512;
 	return 0;
 }
 
@@ -364,6 +375,7 @@ static void done(struct collecting *c)
 {
 	pl_trash_end(&c->trash);
 	pl_needed_done(&c->needed);
+	pl_yield_done(&c->yield);
 	pl_going_done(&c->going);
 }
 
@@ -395,7 +407,7 @@ int pl_gc_run(struct pl_store *store, struct pl_txdir *tx, const struct pleach_g
 	}
 	ret_result->objects = c.counts.objects;
 	ret_result->nodes = c.counts.nodes;
-	ret_result->bytes = c.counts.bytes;
+	ret_result->bytes = c.counts.bytes + c.yield.bytes;
 	ret_result->put_back = c.counts.back;
 	ret_result->kept_objects = c.needed.objects.n_marked;
 	ret_result->kept_nodes = c.needed.nodes.n_marked;

@@ -87,7 +87,7 @@ struct pl_trash_counts {
 };
 /**
  * The end of a batch: what is needed (marks) is put back, durably, and the rest erased. Adds to *counts; bytes
- * are those of inodes that had no other name.
+ * are those of inodes that had no other name: trees that nobody has were erased before.
  */
 int pl_trash_settle(struct pl_trash *trash, const struct pl_needed *needed,
 		    struct pl_trash_counts *counts);

@@ -33,6 +33,7 @@ struct eraser {
 	size_t n, capacity;
 	const char *spare; /* at the top */
 	int first_error;
+	uint64_t *freed; /* NULL: nobody asks */
 };
 
 static void note(struct eraser *e, int r)
@@ -185,16 +186,34 @@ static void pop_frame(struct eraser *e)
 
 /* ---- removing ---- */
 
+/* What is free on the disk when the name goes, if anybody asks. */
+static uint64_t weigh(const uint64_t *freed, int dirfd, const char *name)
+{
+	struct stat st;
+
+	if (!freed || pl_lstat(dirfd, name, &st) < 0 || (!S_ISDIR(st.st_mode) && st.st_nlink > 1))
+		return 0;
+	return (uint64_t)st.st_blocks * 512;
+}
+
+static void add_freed(uint64_t *freed, int r, uint64_t bytes)
+{
+	if (freed && r >= 0)
+		*freed += bytes;
+}
+
 /* Unlinks, or removes as an empty directory, a name in the current directory. */
 static int remove_name(struct eraser *e, const char *name, bool is_dir)
 {
 	int fd = pl_walk_fd(&e->walk);
+	const uint64_t bytes = weigh(e->freed, fd, name);
 	int r = is_dir ? pl_rmdir(fd, name) : pl_unlink(fd, name);
 
 	if (is_refusal(r) && widen_current(e))
 		r = is_dir ? pl_rmdir(fd, name) : pl_unlink(fd, name);
 	if (r == -EPERM && free_at(fd, name))
 		r = is_dir ? pl_rmdir(fd, name) : pl_unlink(fd, name);
+	add_freed(e->freed, r, bytes);
 	return r == -ENOENT ? 0 : r;
 }
 
@@ -289,9 +308,10 @@ static int erase_below(struct eraser *e)
 	return r;
 }
 
-static int erase_dir(int dirfd, const char *name, const char *spare)
+static int erase_dir(int dirfd, const char *name, const char *spare, uint64_t *freed)
 {
-	struct eraser e = {.spare = spare};
+	struct eraser e = {.spare = spare, .freed = freed};
+	uint64_t bytes;
 	bool is_subvolume;
 	int r, fd = open_inside(dirfd, name, &is_subvolume);
 
@@ -313,23 +333,37 @@ static int erase_dir(int dirfd, const char *name, const char *spare)
 	pl_walk_done(&e.walk);
 	if (e.first_error < 0 || spare)
 		return e.first_error;
+	bytes = weigh(freed, dirfd, name);
 	r = pl_rmdir(dirfd, name);
 	if (r == -EPERM && free_at(dirfd, name))
 		r = pl_rmdir(dirfd, name);
+	add_freed(freed, r, bytes);
 	return r == -ENOENT ? 0 : r;
 }
 
-int pl_erase(int dirfd, const char *name, const char *spare)
+static int erase(int dirfd, const char *name, const char *spare, uint64_t *freed)
 {
+	uint64_t bytes = weigh(freed, dirfd, name);
 	struct stat st;
 	int r = pl_lstat(dirfd, name, &st);
 
 	if (r < 0)
 		return r == -ENOENT ? 0 : r;
 	if (S_ISDIR(st.st_mode))
-		return erase_dir(dirfd, name, spare);
+		return erase_dir(dirfd, name, spare, freed);
 	r = pl_unlink(dirfd, name);
 	if (r == -EPERM && free_at(dirfd, name))
 		r = pl_unlink(dirfd, name);
+	add_freed(freed, r, bytes);
 	return r == -ENOENT ? 0 : r;
+}
+
+int pl_erase(int dirfd, const char *name, const char *spare)
+{
+	return erase(dirfd, name, spare, NULL);
+}
+
+int pl_erase_counted(int dirfd, const char *name, uint64_t *freed)
+{
+	return erase(dirfd, name, NULL, freed);
 }

@@ -287,6 +287,9 @@ int pl_walk_goto(struct pl_walk *walk, const char *path, bool make, mode_t mkdir
  * there or not (NULL: none).
  */
 int pl_erase(int dirfd, const char *name, const char *spare);
+/** The same, and adds to *freed the bytes of the disk that are free by it: of directories, and of what has no name
+ * elsewhere; of a subvolume that goes as one nothing. A look at each name more. */
+int pl_erase_counted(int dirfd, const char *name, uint64_t *freed);
 
 /* ---- copy.c ---- */
 

@@ -239,6 +239,60 @@ store_size() {
 	same "$stderr" ""
 }
 
+# LEAST ONE OTHER: two numbers that are no more than three in a hundred apart, and LEAST at least.
+near() {
+	echo "$2 is near $3, and both are at least $1?"
+	[ "$2" -ge "$1" ]
+	[ "$3" -ge "$1" ]
+	[ $((100 * ($2 > $3 ? $2 - $3 : $3 - $2))) -le $((3 * $3)) ]
+}
+
+# Eight generations, of which all stay placed, of 100 directories and 16 KB that one file of each is equal to.
+eight_generations() {
+	local i n
+	"$PLEACH" config -q grace=0 keep-placed=100 spares=0 auto-gc=off
+	head -c 16384 /dev/urandom >equal
+	for n in $(seq 100); do
+		mkdir -p "src/d$n/e"
+		cp equal "src/d$n/equal"
+		echo "$n" >"src/d$n/e/own"
+	done
+	ln -s "$(printf 'x%.0s' $(seq 200))" src/long
+	mkfifo src/fifo
+	for i in $(seq 8); do
+		head -c 30000 /dev/urandom >src/changed
+		head -c 16384 /dev/urandom | tee "src/d$i/equal" >"src/d$i/another" # of these one is a copy
+		"$PLEACH" publish -q site ./src
+	done
+}
+
+# What gc -n says, what gc says, and what is free then: the same.
+gc_is_as_foreseen() {
+	local before would freed
+	before=$(store_size)
+	would=$("$PLEACH" --json gc -n | jq .bytes)
+	same "$(store_size)" "$before"
+	freed=$("$PLEACH" --json gc | jq .bytes)
+	near "$1" "$would" "$freed"
+	near "$1" "$freed" "$((before - $(store_size)))"
+	it 0 check
+}
+
+@test "gc -n says how much would be free, with directories and private copies, and gc how much is" {
+	eight_generations
+	"$PLEACH" config -q keep=7
+	gc_is_as_foreseen 800000 # 200 directories; copies of which others have names stay
+	"$PLEACH" config -q keep=3
+	gc_is_as_foreseen 3200000
+	"$PLEACH" tag site v1 @7
+	"$PLEACH" config -q max-size=5M
+	gc_is_as_foreseen 800000
+	"$PLEACH" config -q max-size=1G
+	"$PLEACH" publish -q other site@8:d99
+	"$PLEACH" drop -q --force --now site
+	gc_is_as_foreseen 2000000
+}
+
 @test "gc says what stays where max-size cannot be kept" {
 	large_generations 2
 	large_generations 2 other

@@ -67,6 +67,39 @@ static void a_name_that_is_missing_or_no_directory_is_easy(void **state)
 	assert_int_equal(pl_dir_is_empty(s->fd), 1);
 }
 
+static uint64_t blocks_of(int dirfd, const char *name)
+{
+	struct stat st;
+
+	assert_int_equal(pl_lstat(dirfd, name, &st), 0);
+	return (uint64_t)st.st_blocks * 512;
+}
+
+/* Directories, and a file with its last name: not one that has a name elsewhere. */
+static void what_is_counted_is_what_is_free_then(void **state)
+{
+	struct scratch *s = *state;
+	uint64_t freed = 5, wanted = 5;
+
+	assert_int_equal(pl_mkdir(s->fd, "tree", 0755), 0);
+	assert_int_equal(pl_mkdir(s->fd, "tree/sub", 0755), 0);
+	assert_int_equal(make_file(s->fd, "tree/alone", "x"), 0);
+	assert_int_equal(make_file(s->fd, "tree/twice", "x"), 0);
+	assert_int_equal(pl_link(s->fd, "tree/twice", s->fd, "tree/sub/twice"), 0);
+	assert_int_equal(make_file(s->fd, "outside", "x"), 0);
+	assert_int_equal(pl_link(s->fd, "outside", s->fd, "tree/outside"), 0);
+	wanted += blocks_of(s->fd, "tree") + blocks_of(s->fd, "tree/sub") +
+		  blocks_of(s->fd, "tree/alone") + blocks_of(s->fd, "tree/twice");
+	assert_int_equal(pl_erase_counted(s->fd, "tree", &freed), 0);
+	assert_true(freed == wanted);
+	assert_int_equal(pl_exists(s->fd, "tree"), 0);
+	assert_int_equal(pl_erase_counted(s->fd, "tree", &freed), 0);
+	assert_true(freed == wanted);
+	wanted += blocks_of(s->fd, "outside");
+	assert_int_equal(pl_erase_counted(s->fd, "outside", &freed), 0);
+	assert_true(freed == wanted && freed > 5);
+}
+
 static void what_symlinks_lead_to_stays(void **state)
 {
 	struct scratch *s = *state;
@@ -466,6 +499,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_deep_tree_goes_with_few_descriptors),
 		TEST(a_name_that_is_missing_or_no_directory_is_easy),
+		TEST(what_is_counted_is_what_is_free_then),
 		TEST(what_symlinks_lead_to_stays),
 		TEST(the_spare_and_its_directory_are_kept),
 		TEST(many_names_in_one_directory_go),
