@@ -129,7 +129,7 @@ static int check_wanted(struct pl_checking *c, struct pleach_error *error)
 
 		if (!pl_ref_name_is_valid(name))
 			return pl_fail_usage(error, "'%s' is no name for a ref", name);
-		if (pl_exists(c->store->refs_fd, name) == 0)
+		if (pl_exists(c->store->refs_fd, name) == 0 || pl_ref_is_stranger(c->store, name))
 			return pl_fail_not_found(error, "no ref '%s' in this store", name);
 		r = check_ref(c, name, error);
 	}
@@ -151,8 +151,10 @@ int pl_check_refs(struct pl_checking *c, struct pleach_error *error)
 
 		if (pl_checking_is_leftover(name))
 			continue;
-		r = pl_ref_name_is_valid(name) ? check_ref(c, name, error)
-					       : pl_checking_stray(c, ".pleach/refs", name, error);
+		if (pl_ref_name_is_valid(name) && !pl_ref_is_stranger(c->store, name))
+			r = check_ref(c, name, error);
+		else
+			r = pl_checking_stray(c, ".pleach/refs", name, error);
 	}
 	pl_listing_done(&listing);
 	return r;

@@ -117,7 +117,7 @@ static int sync_drops(struct collecting *c, struct pleach_error *error)
 
 		if (r_sync >= 0 && c->store->settings.durable)
 			r_sync = pl_fsync_at(fd, "dropped");
-		if (r_sync < 0 && r_sync != -ENOENT)
+		if (r_sync < 0 && r_sync != -ENOENT && r_sync != -ENOTDIR)
 			r = pl_fail_sys(error, r_sync, "cannot sync what was dropped of '%s'",
 					names.items[i]);
 	}

@@ -438,7 +438,11 @@ struct pl_ref {
 	struct pl_values values;
 	struct pl_settings settings;
 };
-/** 0; -ENOENT (NOT_FOUND) if there is none, or it is dropped; -EINVAL (USAGE): not a name. */
+/** What has this name in refs/ is no ref, nor what is left of one. False: it is, or there is nothing, or that cannot be
+ * told. (stranger.c) */
+bool pl_ref_is_stranger(const struct pl_store *store, const char *name);
+/** 0; -ENOENT (NOT_FOUND) if there is none, or it is dropped; -EINVAL (USAGE): not a name; -EBADMSG (CORRUPT): its id
+ * or its settings cannot be read. */
 int pl_ref_open(struct pl_store *store, const char *name, struct pl_ref *ret_ref,
 		struct pleach_error *error);
 /** The same, made where it is missing: whole in tx, then renamed; durable. */
@@ -447,7 +451,8 @@ int pl_ref_open_or_create(struct pl_txdir *tx, const char *name, struct pl_ref *
 void pl_ref_close(struct pl_ref *ref); /* also unlocks */
 /** 1: its name leads to what is open. 0: it was dropped, and what is open is being erased. */
 int pl_ref_is_current(const struct pl_ref *ref);
-/** Names of all refs, sorted; those without a generation too. */
+/** Names of all refs, sorted; those without a generation too. Files of strangers are passed over; of a directory it is
+ * seen when it is opened, which answers -ENOENT. */
 int pl_ref_list(struct pl_store *store, struct pl_strings *ret_names, struct pleach_error *error);
 /** Calls `fn` with each ref in turn, opened, until it says less than 0; one that is dropped meanwhile is passed over.
  * Can be cancelled. 0 or the error. */

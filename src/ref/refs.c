@@ -67,6 +67,7 @@ int pl_ref_is_current(const struct pl_ref *ref)
 	return pl_same_inode(&here, &there);
 }
 
+/* 0; 1: what is there is no ref; -ENOENT, without a text: there is nothing, or it goes just now. */
 static int ref_open(struct pl_store *store, const char *name, struct pl_ref *ret_ref,
 		    struct pleach_error *error)
 {
@@ -78,6 +79,10 @@ static int ref_open(struct pl_store *store, const char *name, struct pl_ref *ret
 	ref.fd = pl_open_dir(store->refs_fd, name);
 	if (ref.fd == -ENOENT)
 		return -ENOENT; /* the caller says so, or makes it */
+	if (ref.fd == -ENOTDIR && pl_ref_is_stranger(store, name))
+		return 1;
+	if (ref.fd == -ENOTDIR)
+		return fail_damaged(name, -EBADMSG, error);
 	if (ref.fd < 0)
 		return pl_fail_sys(error, ref.fd, "cannot open ref '%s'", name);
 	r = read_ref_id(&ref);
@@ -89,6 +94,10 @@ static int ref_open(struct pl_store *store, const char *name, struct pl_ref *ret
 	if (r == -ENOENT && pl_ref_is_current(&ref) == 0) {
 		pl_ref_close(&ref);
 		return -ENOENT;
+	}
+	if (r == -ENOENT && pl_ref_is_stranger(store, name)) {
+		pl_ref_close(&ref);
+		return 1;
 	}
 	if (r < 0)
 		r = fail_damaged(name, r, error);
@@ -121,7 +130,15 @@ int pl_ref_open(struct pl_store *store, const char *name, struct pl_ref *ret_ref
 	if (r < 0)
 		return r;
 	r = ref_open(store, name, ret_ref, error);
-	return r == -ENOENT ? pl_fail_not_found(error, "no ref '%s' in this store", name) : r;
+	if (r != -ENOENT && r != 1)
+		return r;
+	pl_fail_not_found(error, "no ref '%s' in this store", name);
+	if (r == 1)
+		pl_hint(error,
+			"what lies at '.pleach/refs/%s' is no ref; pleach check --repair sets it "
+			"aside",
+			name);
+	return -ENOENT;
 }
 
 /* One file or directory of a new ref. */
@@ -183,6 +200,14 @@ static int create_ref(struct pl_txdir *tx, const char *name)
 	return r < 0 ? r : pl_store_sync(tx->store, tx->store->refs_fd);
 }
 
+static int fail_stranger(const struct pl_store *store, const char *name, struct pleach_error *error)
+{
+	pl_fail(error, PLEACH_FAILED, -EEXIST,
+		"cannot make ref '%s': '%s/.pleach/refs/%s' is not ours", name, store->path, name);
+	pl_hint(error, "pleach check --repair sets it aside");
+	return -EEXIST;
+}
+
 int pl_ref_open_or_create(struct pl_txdir *tx, const char *name, struct pl_ref *ret_ref,
 			  struct pleach_error *error)
 {
@@ -193,6 +218,8 @@ int pl_ref_open_or_create(struct pl_txdir *tx, const char *name, struct pl_ref *
 	/* Bounded: a ref that is dropped between the two calls is made again. */
 	for (unsigned i = 0; i < 16; i++) {
 		r = ref_open(tx->store, name, ret_ref, error);
+		if (r == 1)
+			return fail_stranger(tx->store, name, error);
 		if (r != -ENOENT)
 			return r;
 		r = create_ref(tx, name);
@@ -211,6 +238,12 @@ void pl_ref_close(struct pl_ref *ref)
 	*ref = (struct pl_ref){.fd = -EBADF, .gen_fd = -EBADF, .lock_fd = -EBADF};
 }
 
+static bool is_file_of_stranger(const struct pl_store *store, const struct pl_dirent *entry)
+{
+	return entry->type != DT_DIR && entry->type != DT_UNKNOWN &&
+	       pl_ref_is_stranger(store, entry->name);
+}
+
 int pl_ref_list(struct pl_store *store, struct pl_strings *ret_names, struct pleach_error *error)
 {
 	struct pl_listing listing = {0};
@@ -218,7 +251,8 @@ int pl_ref_list(struct pl_store *store, struct pl_strings *ret_names, struct ple
 	int r = pl_list(store->refs_fd, &listing);
 
 	for (size_t i = 0; r >= 0 && i < listing.n; i++)
-		if (pl_ref_name_is_valid(listing.entries[i].name))
+		if (pl_ref_name_is_valid(listing.entries[i].name) &&
+		    !is_file_of_stranger(store, &listing.entries[i]))
 			r = pl_strings_add(&names, listing.entries[i].name);
 	pl_listing_done(&listing);
 	if (r < 0) {
@@ -261,8 +295,8 @@ static int open_if_id(struct pl_store *store, const char *name, const char *ref_
 	struct pl_ref ref;
 	int r = ref_open(store, name, &ref, error);
 
-	if (r < 0)
-		return r == -ENOENT ? 0 : r;
+	if (r != 0)
+		return r == -ENOENT || r == 1 ? 0 : r;
 	if (strcmp(ref.id, ref_id) == 0) {
 		*ret_ref = ref;
 		return 1;
