@@ -74,7 +74,8 @@ static int add_trash(struct pleach_leftovers *list, struct pl_store *store,
 	if (r < 0)
 		return pl_fail_sys(error, r, "cannot read '%s/.pleach/trash'", store->path);
 	for (size_t i = 0; r >= 0 && i < listing.n; i++)
-		if (strlen(listing.entries[i].name) == 24) /* else a lock */
+		if (pl_is_random_name(listing.entries[i].name) && /* else a lock */
+		    pl_dirent_is(store->trash_fd, &listing.entries[i], S_IFDIR))
 			r = add(list, "trash", listing.entries[i].name,
 				"taken out, not erased yet");
 	pl_listing_done(&listing);

@@ -21,6 +21,8 @@ int pl_checking_run(struct pl_checking *c, struct pleach_error *error)
 		r = pl_check_nodes(c, error);
 	if (r >= 0)
 		r = pl_check_trees(c, error);
+	if (r >= 0 && !c->check->refs)
+		r = pl_check_unfinished(c, error);
 	if (r >= 0)
 		r = pl_check_shown(c, error);
 	if (r >= 0)

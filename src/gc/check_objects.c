@@ -63,7 +63,10 @@ static int check_fanout(struct pl_checking *c, const char *pool, int pool_fd, co
 			continue;
 		if (is_id) {
 			(void)snprintf(hex, sizeof(hex), "%.2s%s", digits, name);
-			is_id = pl_id_parse(hex, &id) == 0;
+			/* a directory is nothing that was damaged */
+			is_id = pl_id_parse(hex, &id) == 0 &&
+				(pl_dirent_is(fd, &listing.entries[i], S_IFREG) ||
+				 !pl_dirent_is(fd, &listing.entries[i], S_IFDIR));
 		}
 		r = is_id ? visit(c, &id, error) : pl_checking_stray(c, path, name, error);
 	}
@@ -88,7 +91,8 @@ int pl_checking_pool(struct pl_checking *c, const char *pool, int pool_fd,
 
 		if (pl_checking_is_leftover(name))
 			continue;
-		if (strlen(name) == 2 && pl_is_hex(name, 2))
+		if (strlen(name) == 2 && pl_is_hex(name, 2) &&
+		    pl_dirent_is(pool_fd, &listing.entries[i], S_IFDIR))
 			r = check_fanout(c, pool, pool_fd, name, visit, error);
 		else
 			r = pl_checking_stray(c, path, name, error);

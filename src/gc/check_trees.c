@@ -224,9 +224,10 @@ static int check_all(struct pl_checking *c, struct pleach_error *error)
 
 		if (pl_checking_is_leftover(name))
 			continue;
-		r = pl_id_parse(name, &id) == 0
-			    ? check_tree(c, &id, error)
-			    : pl_checking_stray(c, ".pleach/trees", name, error);
+		if (pl_tree_is_entry(c->store, &listing.entries[i], &id))
+			r = check_tree(c, &id, error);
+		else
+			r = pl_checking_stray(c, ".pleach/trees", name, error);
 	}
 	pl_listing_done(&listing);
 	return r;

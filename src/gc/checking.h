@@ -2,7 +2,7 @@
  * checking - inner header of gc: what a check knows on its way. The whole and its answer are in
  * check.c, how findings come to be in check_finding.c, and what there is to check in
  * check_objects.c, check_nodes.c, check_groups.c, check_trees.c, check_placed.c, check_name.c,
- * check_filter.c, check_refs.c, check_records.c, check_public.c, check_named.c
+ * check_filter.c, check_refs.c, check_records.c, check_public.c, check_named.c, check_unfinished.c
  * and check_shown.c.
  *
  * K1  Nothing is changed, not even in cache/: a check works on a store that is read-only or full.
@@ -219,6 +219,11 @@ int pl_checking_user(struct pl_checking *c, const struct pl_id *tree, const char
 int pl_checking_public(struct pl_checking *c, struct pl_ref_check *rc, struct pleach_error *error);
 /** Tags and attachments of a ref. */
 int pl_checking_named(struct pl_checking *c, struct pl_ref_check *rc, struct pleach_error *error);
+
+/* ---- check_unfinished.c ---- */
+
+/** Names of strangers in tx/ and trash/. */
+int pl_check_unfinished(struct pl_checking *c, struct pleach_error *error);
 
 /* ---- check_hurt.c ---- */
 

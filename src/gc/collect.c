@@ -92,7 +92,7 @@ static int take_trees(struct collecting *c, struct pleach_error *error)
 	for (size_t i = 0; r >= 0 && i < listing.n; i++) {
 		struct pl_id tree;
 
-		if (pl_id_parse(listing.entries[i].name, &tree) < 0)
+		if (!pl_tree_is_entry(c->store, &listing.entries[i], &tree))
 			continue;
 		if (c->options->dry_run)
 			r = look_at_tree(c, &tree, error);
@@ -237,7 +237,8 @@ static int sweep_directory(struct collecting *c, char kind, int pool_fd, const c
 		const char *name = listing.entries[i].name;
 		struct pl_id id;
 
-		if (!pl_pool_name_parse(directory, name, &id) || !pl_pool_index_may_go(index, &id))
+		if (!pl_pool_is_entry(fd, directory, &listing.entries[i], &id) ||
+		    !pl_pool_index_may_go(index, &id))
 			continue;
 		r = c->options->dry_run ? count(c, kind, fd, name) : take(c, kind, &id, error);
 		if (r >= 0)
@@ -260,7 +261,8 @@ static int sweep(struct collecting *c, char kind, struct pleach_error *error)
 
 		pl_store_progress(c->store, "sweep", (kind == 'n') * fanout.n + i, 2 * fanout.n,
 				  c->counts.bytes);
-		if (strlen(name) == 2 && pl_is_hex(name, 2))
+		if (strlen(name) == 2 && pl_is_hex(name, 2) &&
+		    pl_dirent_is(pool_fd, &fanout.entries[i], S_IFDIR))
 			r = sweep_directory(c, kind, pool_fd, name, error);
 		if (c->options->automatic) /* also where there is nothing to sweep */
 			c->is_over |= is_time_over(c);

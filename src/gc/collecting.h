@@ -20,6 +20,9 @@ struct pl_pool_index {
 };
 /** The id of the name `directory`/`name` of a pool. False: it is none. */
 bool pl_pool_name_parse(const char *directory, const char *name, struct pl_id *ret_id);
+/** The same of what is listed in `directory`, open as `fd`, if it can be an object or a node: P5 of pool_index.c. */
+bool pl_pool_is_entry(int fd, const char *directory, const struct pl_dirent *entry,
+		      struct pl_id *ret_id);
 /** What the pool holds now; no bit is set. 0, -EINTR or an error of reading. */
 int pl_pool_index_read(struct pl_store *store, int pool_fd, struct pl_pool_index *ret_index);
 void pl_pool_index_done(struct pl_pool_index *index);

@@ -162,7 +162,7 @@ int pl_needed_add_trees(struct pl_needed *needed, struct pleach_error *error)
 	for (size_t i = 0; r >= 0 && i < listing.n; i++) {
 		struct pl_id tree;
 
-		if (pl_id_parse(listing.entries[i].name, &tree) == 0)
+		if (pl_tree_is_entry(needed->store, &listing.entries[i], &tree))
 			r = pl_needed_add_tree(needed, &tree, error);
 	}
 	pl_listing_done(&listing);

@@ -9,6 +9,7 @@
  *     has entered is a bit of its own.
  * P4  Listings are sorted, so that names come in the order of their ids. They are not sorted here: qsort(3) may want
  *     as much memory again.
+ * P5  What is no regular file in a directory of a pool is a stranger's, whatever its name is: not listed, never taken.
  */
 #include <stdlib.h>
 
@@ -38,6 +39,13 @@ bool pl_pool_name_parse(const char *directory, const char *name, struct pl_id *r
 	return pl_id_parse(hex, ret_id) == 0;
 }
 
+bool pl_pool_is_entry(int fd, const char *directory, const struct pl_dirent *entry,
+		      struct pl_id *ret_id)
+{
+	return pl_pool_name_parse(directory, entry->name, ret_id) &&
+	       pl_dirent_is(fd, entry, S_IFREG);
+}
+
 static int add_directory(struct pl_pool_index *index, size_t *capacity, int pool_fd,
 			 const char *name)
 {
@@ -48,7 +56,7 @@ static int add_directory(struct pl_pool_index *index, size_t *capacity, int pool
 	for (size_t i = 0; r >= 0 && i < listing.n; i++) {
 		struct pl_id id;
 
-		if (!pl_pool_name_parse(name, listing.entries[i].name, &id))
+		if (!pl_pool_is_entry(fd, name, &listing.entries[i], &id))
 			continue;
 		r = PL_ARRAY_GROW(index->names, *capacity, index->n);
 		if (r >= 0)
@@ -68,7 +76,8 @@ int pl_pool_index_read(struct pl_store *store, int pool_fd, struct pl_pool_index
 	for (size_t i = 0; r >= 0 && i < fanout.n; i++) {
 		const char *name = fanout.entries[i].name;
 
-		if (strlen(name) == 2 && pl_is_hex(name, 2))
+		if (strlen(name) == 2 && pl_is_hex(name, 2) &&
+		    pl_dirent_is(pool_fd, &fanout.entries[i], S_IFDIR))
 			r = add_directory(&index, &capacity, pool_fd, name);
 		if (r >= 0 && pl_store_must_stop(store))
 			r = -EINTR;

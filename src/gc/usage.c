@@ -103,7 +103,7 @@ static int list_trees(struct pl_usage *usage, struct pleach_error *error)
 	for (size_t i = 0; r >= 0 && i < listing.n; i++) {
 		struct pl_usage_tree tree = {.own = 0};
 
-		if (pl_id_parse(listing.entries[i].name, &tree.id) < 0)
+		if (!pl_tree_is_entry(usage->store, &listing.entries[i], &tree.id))
 			continue;
 		r = usage->n_trees < PL_USAGE_NONE
 			    ? PL_ARRAY_GROW(usage->trees, usage->trees_capacity, usage->n_trees)

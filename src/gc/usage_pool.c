@@ -62,7 +62,7 @@ static int add_directory(struct pl_usage_pool *pool, int pool_fd, const char *na
 	for (size_t i = 0; r >= 0 && i < listing.n; i++) {
 		struct pl_id id;
 
-		if (pl_pool_name_parse(name, listing.entries[i].name, &id))
+		if (pl_pool_is_entry(fd, name, &listing.entries[i], &id))
 			r = add(pool, fd, listing.entries[i].name, &id);
 	}
 	pl_listing_done(&listing);
@@ -113,7 +113,8 @@ int pl_usage_pool_read(struct pl_store *store, int pool_fd, struct pl_usage_pool
 		const char *name = fanout.entries[i].name;
 
 		pl_store_progress(store, "measure", i, fanout.n, pool.disk);
-		if (strlen(name) == 2 && pl_is_hex(name, 2))
+		if (strlen(name) == 2 && pl_is_hex(name, 2) &&
+		    pl_dirent_is(pool_fd, &fanout.entries[i], S_IFDIR))
 			r = add_directory(&pool, pool_fd, name);
 		if (r >= 0 && pl_store_must_stop(store))
 			r = -EINTR;

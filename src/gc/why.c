@@ -219,7 +219,7 @@ static int search_trees(struct why *w, struct search *s)
 	for (size_t i = 0; r >= 0 && i < listing.n; i++) {
 		struct pl_id tree;
 
-		if (pl_id_parse(listing.entries[i].name, &tree) == 0)
+		if (pl_tree_is_entry(w->store, &listing.entries[i], &tree))
 			r = search_tree(w, s, &tree);
 	}
 	pl_map_done(&s->walked);

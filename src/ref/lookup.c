@@ -30,7 +30,7 @@ static int open_in(struct pl_store *store, const char *trash, char kind, const s
 	fd = pl_open(store->trash_fd, name, O_RDONLY | O_NONBLOCK);
 	if (fd >= 0)
 		(void)pl_pool_link(pl_store_pool(store, kind), id, store->trash_fd, name); /* K1 */
-	return fd;
+	return fd == -ENOTDIR ? -ENOENT : fd; /* a stranger's */
 }
 
 static int open_in_trash(struct pl_store *store, char kind, const struct pl_id *id)

@@ -8,11 +8,20 @@
 
 #include "ref/ref.h"
 
+bool pl_tree_is_entry(const struct pl_store *store, const struct pl_dirent *entry,
+		      struct pl_id *ret_tree)
+{
+	return pl_id_parse(entry->name, ret_tree) == 0 &&
+	       pl_dirent_is(store->trees_fd, entry, S_IFDIR);
+}
+
 int pl_treedir_open(struct pl_store *store, const struct pl_id *tree)
 {
 	char hex[PL_ID_HEX + 1];
 	int fd = pl_open_dir(store->trees_fd, pl_id_hex(tree, hex));
 
+	if (fd == -ENOTDIR) /* a stranger's */
+		return -ENOENT;
 	/* It is 0711: who is not the owner may pass, not list. */
 	return fd == -EACCES ? pl_open(store->trees_fd, hex, O_PATH | O_DIRECTORY) : fd;
 }

@@ -511,6 +511,9 @@ int pl_generation_is_dropped(struct pl_ref *ref, uint64_t n);
 
 /* ---- placing.c: trees/<id>/ ---- */
 
+/** Is this name in trees/ a tree's? What a stranger has put there is not: a file with such a name, say. */
+bool pl_tree_is_entry(const struct pl_store *store, const struct pl_dirent *entry,
+		      struct pl_id *ret_tree);
 /** Opens trees/<id>/. -ENOENT without an error text if it is not there. */
 int pl_treedir_open(struct pl_store *store, const struct pl_id *tree);
 /** The placing to use: the highest k that is there. 1, or 0: not placed. */

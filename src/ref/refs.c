@@ -7,7 +7,6 @@
  * I1  After the ref lock is taken, refs/<name>/lock still leads to the locked inode; else the ref was
  *     dropped (and maybe made anew) meanwhile, and the caller begins again.
  */
-#include <dirent.h>
 #include <fcntl.h>
 
 #include "ref/ref.h"
@@ -240,7 +239,7 @@ void pl_ref_close(struct pl_ref *ref)
 
 static bool is_file_of_stranger(const struct pl_store *store, const struct pl_dirent *entry)
 {
-	return entry->type != DT_DIR && entry->type != DT_UNKNOWN &&
+	return !pl_dirent_is(store->refs_fd, entry, S_IFDIR) &&
 	       pl_ref_is_stranger(store, entry->name);
 }
 

@@ -42,7 +42,7 @@ static int find_tree(struct pl_store *store, const char *hex, struct pl_id *ret_
 	r = pl_list(store->trees_fd, &listing);
 	for (size_t i = 0; r >= 0 && i < listing.n; i++)
 		if (strncmp(listing.entries[i].name, hex, strlen(hex)) == 0 &&
-		    pl_id_parse(listing.entries[i].name, ret_tree) == 0)
+		    pl_tree_is_entry(store, &listing.entries[i], ret_tree))
 			found++;
 	pl_listing_done(&listing);
 	if (r < 0)

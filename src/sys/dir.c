@@ -1,6 +1,7 @@
 /*
  * dir.c - the names in one directory. Trees are walk.c's and erase.c's.
  */
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
@@ -117,6 +118,15 @@ int pl_list(int fd, struct pl_listing *ret_listing)
 	sort(&listing);
 	*ret_listing = listing;
 	return 0;
+}
+
+bool pl_dirent_is(int dirfd, const struct pl_dirent *entry, mode_t kind)
+{
+	struct stat st;
+
+	if (entry->type != DT_UNKNOWN)
+		return DTTOIF(entry->type) == kind;
+	return pl_lstat(dirfd, entry->name, &st) < 0 || (st.st_mode & S_IFMT) == kind;
 }
 
 int pl_list_inodes(int fd, struct pl_buffer *inodes)

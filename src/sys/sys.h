@@ -220,6 +220,8 @@ struct pl_listing {
 /** Reads all of it. `fd` is rewound first and stays the caller's. */
 int pl_list(int fd, struct pl_listing *ret_listing);
 void pl_listing_done(struct pl_listing *listing);
+/** Is it of this kind (S_IFDIR ...)? Also yes where that cannot be told: then whoever opens it is told why. */
+bool pl_dirent_is(int dirfd, const struct pl_dirent *entry, mode_t kind);
 /** Appends the inode numbers alone, a uint64_t each, of millions of names. */
 int pl_list_inodes(int fd, struct pl_buffer *inodes);
 /** Binary search; NULL if it is not there. */

@@ -84,3 +84,72 @@ sets_aside() {
 	like "$stderr" "ref 'site' is damaged"
 	[ "$(ls store/.pleach/trees | wc -l)" -eq 2 ]
 }
+
+# Names that a stranger may use, and those that look like ours, in the other directories.
+places() {
+	local hex62 name
+	hex62=$(printf '%062d' 7)
+	for name in trees/foreign "trees/00$hex62" objects/foreign "objects/$(unused objects)" \
+		"objects/$(used objects)/foreign" "objects/$(used objects)/$hex62" nodes/foreign \
+		"nodes/$(used nodes)/$hex62" "nodes/$(unused nodes)" tx/foreign "tx/$(printf '%024d' 7)" \
+		trash/foreign "trash/$(printf '%024d' 7)"; do
+		echo "$name"
+	done
+}
+
+used() {
+	ls "store/.pleach/$1" | head -n 1
+}
+
+unused() {
+	for name in {a,b,c,d,e,f}{0..9}; do
+		[ -e "store/.pleach/$1/$name" ] || { echo "$name"; return; }
+	done
+}
+
+@test "what a stranger has put anywhere in a store stops nothing, and is never touched (G7)" {
+	two_generations
+	local place kind
+	for place in $(places); do
+		for kind in 'echo mine >' 'mkdir' 'mkfifo'; do
+			# empty directories are what killed commands leave, and these may look like objects
+			case "$kind $place" in
+			"mkdir tx/0"* | "mkdir trash/0"* | "mkdir trees/0"* | "mkdir objects/"[a-f0-9][0-9] | \
+				"mkdir nodes/"[a-f0-9][0-9] | "echo mine > "*/*/0*) continue ;;
+			esac
+			eval "$kind 'store/.pleach/$place'"
+			goes_on "$place" || { echo "with: $kind $place"; return 1; }
+			[ -e "store/.pleach/$place" ] || { echo "$place is gone"; return 1; }
+			rm -r "store/.pleach/$place"
+		done
+	done
+}
+
+# A publish, and all that looks at everything.
+goes_on() {
+	case "$1" in
+	*/[a-f][0-9]) ;; # one of 256 objects could not be made there
+	*)
+		put a "$RANDOM"
+		it 0 publish site ./src || return 1
+		it 0 drop --now site@-1 || return 1
+		;;
+	esac
+	for command in status du "gc -n" gc; do
+		# shellcheck disable=SC2086 # words
+		it 0 $command || return 1
+	done
+}
+
+@test "check --repair sets aside what a stranger has put anywhere in a store" {
+	two_generations
+	local place
+	for place in $(places); do
+		case "$place" in objects/??/0* | nodes/??/0*) continue ;; esac # may be a damaged object
+		sets_aside "$place" || { echo "$place"; return 1; }
+	done
+	mkdir "store/.pleach/objects/$(used objects)/$(printf '%062d' 7)"
+	it 0 check --repair
+	like "$output" "mended: name .pleach/objects/../0*7: set aside"
+	it 0 check
+}
