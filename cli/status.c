@@ -50,13 +50,24 @@ static void attached_json(struct json *json, const char *const *attached)
 	json_array_end(json);
 }
 
+static void generation_json(struct json *json, const char *key, uint64_t generation)
+{
+	if (generation)
+		json_number(json, key, generation);
+	else
+		json_null(json, key);
+}
+
 static void ref_json(struct json *json, const struct pleach_ref_status *ref)
 {
 	json_object(json, NULL);
 	json_name(json, "ref", ref->name);
-	json_number(json, "head", ref->head);
-	json_name(json, "tree", ref->tree);
-	json_time(json, "time", ref->time_s, ref->time_ns);
+	generation_json(json, "head", ref->head);
+	json_name_or_null(json, "tree", *ref->tree ? ref->tree : NULL);
+	if (*ref->tree)
+		json_time(json, "time", ref->time_s, ref->time_ns);
+	else
+		json_null(json, "time");
 	json_object(json, "public");
 	json_name(json, "path", ref->public_path);
 	json_prose(json, "state", ref->public_state);
@@ -67,7 +78,37 @@ static void ref_json(struct json *json, const struct pleach_ref_status *ref)
 	json_number(json, "queued", ref->queued);
 	tags_json(json, ref->tags);
 	attached_json(json, ref->attached);
+	json_array(json, "damaged");
+	for (const char *const *what = ref->damaged; what && *what; what++)
+		json_prose(json, NULL, *what);
+	json_array_end(json);
 	json_object_end(json);
+}
+
+/* Its name, and the head, as far as they are known. */
+static void head_text(const struct pleach_ref_status *ref)
+{
+	if (ref->head > 0)
+		printf("%s@%llu  ", ref->name, (unsigned long long)ref->head);
+	else
+		printf("%s  ", ref->name);
+	if (*ref->tree) {
+		output_id(ref->tree);
+		fputs("  ", stdout);
+		output_time(ref->time_s);
+	}
+	putchar('\n');
+}
+
+static void damaged_text(const struct pleach_ref_status *ref)
+{
+	const char *color = output_color(stdout, COLOR_RED);
+
+	for (const char *const *what = ref->damaged; what && *what; what++) {
+		printf("  %sdamaged%s   ", color, *color ? output_color(stdout, COLOR_NONE) : "");
+		output_text(*what);
+		putchar('\n');
+	}
 }
 
 static int ref_text(struct cli *cli, const struct pleach_ref_status *ref)
@@ -75,11 +116,9 @@ static int ref_text(struct cli *cli, const struct pleach_ref_status *ref)
 	bool is_well = strcmp(ref->public_state, "ok") == 0;
 	const char *color = is_well ? "" : output_color(stdout, COLOR_RED);
 
-	printf("%s@%llu  ", ref->name, (unsigned long long)ref->head);
-	output_id(ref->tree);
-	fputs("  ", stdout);
-	output_time(ref->time_s);
-	fputs("\n  public    ", stdout);
+	head_text(ref);
+	damaged_text(ref);
+	fputs("  public    ", stdout);
 	output_name(ref->public_path, false);
 	printf(" (%s%s%s)\n", color, ref->public_state,
 	       *color ? output_color(stdout, COLOR_NONE) : "");
@@ -97,7 +136,17 @@ static int ref_text(struct cli *cli, const struct pleach_ref_status *ref)
 	return output_check(cli);
 }
 
-static int print_refs(struct cli *cli, struct json *json, bool *is_found)
+static unsigned count(const char *const *list)
+{
+	unsigned n = 0;
+
+	while (list && list[n])
+		n++;
+	return n;
+}
+
+/* *n_damaged grows by what could not be read. */
+static int print_refs(struct cli *cli, struct json *json, bool *is_found, unsigned *n_damaged)
 {
 	struct pleach_ref_status ref = PLEACH_REF_STATUS_INIT;
 	struct pleach_error error = PLEACH_ERROR_INIT;
@@ -111,6 +160,7 @@ static int print_refs(struct cli *cli, struct json *json, bool *is_found)
 		if (cli->args[0] && strcmp(cli->args[0], ref.name) != 0)
 			continue;
 		*is_found = true;
+		*n_damaged += count(ref.damaged);
 		if (cli->json)
 			ref_json(json, &ref);
 		else
@@ -184,14 +234,6 @@ static bool is_tx_wanted(const struct cli *cli, const char *id, const char *ref)
 
 	return !word || (ref && strcmp(word, ref) == 0) || strcmp(word, id) == 0 ||
 	       (operand_is_tx(word) && strncmp(word, id, strlen(word)) == 0);
-}
-
-static void generation_json(struct json *json, const char *key, uint64_t generation)
-{
-	if (generation)
-		json_number(json, key, generation);
-	else
-		json_null(json, key);
 }
 
 static void tx_json(struct cli *cli, struct json *json, const struct pleach_tx_status *status)
@@ -296,7 +338,7 @@ static void leftover_print(struct cli *cli, struct json *json,
 	if (cli->json) {
 		json_object(json, NULL);
 		json_prose(json, "kind", leftover->kind);
-		if (strcmp(leftover->kind, "trash") == 0)
+		if (strcmp(leftover->kind, "trash") == 0 || strcmp(leftover->kind, "damaged") == 0)
 			json_name(json, "id", leftover->id);
 		else
 			json_name_or_null(json, "tx", leftover->id);
@@ -363,11 +405,30 @@ static int not_found(struct cli *cli)
 			 pleach_store_path(cli->store));
 }
 
+/* Everything was printed, but for the end of the document. */
+static int tell_damaged(struct cli *cli, struct json *json, unsigned n)
+{
+	struct pleach_error error = PLEACH_ERROR_INIT;
+
+	if (n == 0)
+		return 0;
+	cli_error_set(
+		&error, PLEACH_CORRUPT, NULL,
+		"'pleach check' tells what they hurt, 'pleach check --repair' mends what it can",
+		"%u %s of refs in %s cannot be read", n, n == 1 ? "file" : "files",
+		pleach_store_path(cli->store));
+	if (cli->json)
+		json_error(json, "error", &error);
+	cli_complain(cli, &error);
+	return cli_status(&error);
+}
+
 static int run(struct cli *cli, const void *values)
 {
 	struct json json = {0};
 	bool is_found = false;
-	int status = cli_open(cli);
+	unsigned n_damaged = 0;
+	int status = cli_open(cli), damaged;
 
 	(void)values;
 	if (status != 0)
@@ -379,16 +440,17 @@ static int run(struct cli *cli, const void *values)
 		output_name(pleach_store_path(cli->store), false);
 		putchar('\n');
 	}
-	status = print_refs(cli, &json, &is_found);
+	status = print_refs(cli, &json, &is_found, &n_damaged);
 	if (status == 0)
 		status = print_sections(cli, &json, &is_found);
+	damaged = status == 0 ? tell_damaged(cli, &json, n_damaged) : 0;
 	json_object_end(&json);
 	if (status == 0 && cli->args[0] && !is_found)
 		status = not_found(cli);
 	else if (status == 0 && cli->json)
 		status = json_print(cli, &json);
 	json_free(&json);
-	return status;
+	return status == 0 ? damaged : status;
 }
 
 const struct command command_status = {
@@ -407,6 +469,9 @@ const struct command command_status = {
 		"\n"
 		"What a killed command has left is listed as dead until the next one that changes\n"
 		"something removes it, which is an event then.\n"
+		"\n"
+		"A ref of which something is damaged says what; everything else is told all the\n"
+		"same, and the exit status is 13.\n"
 		"\n"
 		"In JSON the id of a transaction is its \"tx\", wherever it is listed.\n",
 	.least = 0,

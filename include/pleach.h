@@ -452,22 +452,26 @@ struct pleach_ref_status {
 	char tree[PLEACH_HEX_MAX + 1];
 	int64_t time_s;
 	uint32_t time_ns;
-	const char *public_path;  /**< absolute */
-	const char *public_state; /**< "ok", "missing", "foreign", "behind"; static */
+	const char *public_path; /**< absolute */
+	/** "ok", "missing", "foreign", "behind"; "unknown": what the head is cannot be read; static */
+	const char *public_state;
 	uint64_t generations_kept, generations_placed, pinned; /**< pinned: trees with a held pin */
 	uint64_t queued; /**< transactions in its queue: the one at work, and those that wait */
 	const char *const *tags; /**< "NAME=N", NULL ends the list */
 	/** "REV MODE STATE PATH", NULL ends the list. STATE "ok"; "behind", "missing": the next command that
 	 * may write mends it; "foreign": what is there is not ours, and stays */
 	const char *const *attached;
+	/** What cannot be read, a sentence each, NULL ends the list: everything else is filled in, as far as it does
+	 * not follow from that (`head` 0, `tree` "" where they are not known). pleach_check() tells more. */
+	const char *const *damaged;
 };
 #define PLEACH_REF_STATUS_INIT                                                                \
 	{                                                                                     \
 		sizeof(struct pleach_ref_status), NULL, 0, {0}, 0, 0, NULL, NULL, 0, 0, 0, 0, \
-			NULL, NULL                                                            \
+			NULL, NULL, NULL                                                      \
 	}
 struct pleach_refs;
-/** Lists the refs of the store that have a generation, by name. */
+/** Lists the refs of the store that have a generation, by name. One that is damaged is listed, and says so. */
 PLEACH_API int pleach_refs_open(struct pleach_store *store, struct pleach_refs **ret_refs,
 				struct pleach_error *error);
 PLEACH_API int pleach_refs_next(struct pleach_refs *refs, struct pleach_ref_status *status,
@@ -540,8 +544,8 @@ struct pleach_leftover {
 	 * that makes or ends anything removes these; "trash": a collection erases it; "damaged": set aside by a
 	 * repair, in .pleach/damaged/<id>; "recovered": was found and mended, `what` says how and when. */
 	const char *kind;
-	const char
-		*id; /**< of the transaction, or of the trash; "" of what was mended and has none */
+	const char *
+		id; /**< of the transaction, or of the directory; "" of what was mended and has none */
 	const char *what; /**< one line */
 };
 #define PLEACH_LEFTOVER_INIT                                     \

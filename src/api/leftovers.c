@@ -174,14 +174,18 @@ void pleach_leftovers_close(struct pleach_leftovers *list)
 	free(list);
 }
 
-/* The directory that it is in, or -ENOENT. */
-static int find(const struct pl_store *store, const char *id)
+/* Takes what `id` holds of the directory that it is in. -ENOENT: of none. */
+static int measure(const struct pl_store *store, const char *id, struct pl_usage_held *held)
 {
-	const int places[] = {store->tx_fd, store->trash_fd};
+	PL_CLOSE int damaged = pl_open_dir(store->fd, "damaged");
+	const int places[] = {store->tx_fd, store->trash_fd, damaged};
 
-	for (size_t i = 0; pl_is_random_name(id) && i < PL_ARRAY_LEN(places); i++)
-		if (places[i] >= 0 && pl_exists(places[i], id) == 1)
-			return places[i];
+	if (!id[0] || id[0] == '.' || strchr(id, '/'))
+		return -ENOENT;
+	for (size_t i = 0; i < PL_ARRAY_LEN(places); i++)
+		if (places[i] >= 0 && (places[i] == damaged || pl_is_random_name(id)) &&
+		    pl_exists(places[i], id) == 1)
+			return pl_usage_held(places[i], id, store->seed, held);
 	return -ENOENT;
 }
 
@@ -189,14 +193,13 @@ int pleach_leftover_size(struct pleach_store *store, const char *id, uint64_t *r
 			 struct pleach_error *error)
 {
 	struct pl_usage_held held = {0};
-	int fd, r;
+	int r;
 
 	pl_assert(store && id && ret_bytes);
 	r = pl_store_must_read(store->inner, error);
 	if (r < 0)
 		return r;
-	fd = find(store->inner, id);
-	r = fd < 0 ? fd : pl_usage_held(fd, id, store->inner->seed, &held);
+	r = measure(store->inner, id, &held);
 	if (r == -ENOENT)
 		return pl_fail_not_found(error, "there is no transaction %s, and no leftover", id);
 	if (r < 0)

@@ -13,7 +13,7 @@ struct pleach_refs {
 	size_t at;
 	struct pleach_ref_status status; /* of the ref handed out last */
 	struct pl_buffer public_path;
-	struct pl_strings tags, attached;
+	struct pl_strings tags, attached, damaged;
 };
 
 int pleach_refs_open(struct pleach_store *store, struct pleach_refs **ret_refs,
@@ -37,6 +37,19 @@ int pleach_refs_open(struct pleach_store *store, struct pleach_refs **ret_refs,
 
 /* ---- parts of a status ---- */
 
+/* What is damaged is told of, and everything else is looked at all the same. `r` is what a part answers, and `cause` its
+ * text, which is used up. */
+static int tell_damaged(struct pleach_refs *refs, int r, struct pleach_error *cause,
+			struct pleach_error *error)
+{
+	if (r == -EBADMSG && pl_strings_add(&refs->damaged, cause->message) < 0)
+		return pl_fail_memory(error);
+	if (r < 0 && r != -EBADMSG && error)
+		*error = *cause;
+	pl_error_clear(cause);
+	return r == -EBADMSG ? 0 : r;
+}
+
 static int find_head(struct pleach_refs *refs, struct pl_ref *ref, struct pl_id *ret_tree,
 		     struct pleach_error *error)
 {
@@ -46,9 +59,10 @@ static int find_head(struct pleach_refs *refs, struct pl_ref *ref, struct pl_id 
 
 	if (r >= 0 && s->head == 0)
 		return pl_fail_not_found(error, "no ref '%s' in this store", ref->name);
-	if (r < 0)
-		return r;
-	r = pl_generation_read(ref, s->head, &record, error);
+	if (r == -EBADMSG) /* there may be one all the same */
+		(void)pl_head_number(ref, &s->head, NULL);
+	if (r >= 0)
+		r = pl_generation_read_known(ref, s->head, &record, error);
 	if (r < 0)
 		return r;
 	*ret_tree = record.tree;
@@ -57,6 +71,15 @@ static int find_head(struct pleach_refs *refs, struct pl_ref *ref, struct pl_id 
 	s->time_ns = record.time_ns;
 	pl_record_done(&record);
 	return 0;
+}
+
+static int name_public(struct pleach_refs *refs, const char *name, struct pleach_error *error)
+{
+	pl_buffer_truncate(&refs->public_path, 0);
+	pl_buffer_add_format(&refs->public_path, "%s/%s", refs->store->path, name);
+	refs->status.public_path = pl_buffer_string(&refs->public_path);
+	refs->status.public_state = "unknown";
+	return refs->status.public_path ? 0 : pl_fail_memory(error);
 }
 
 static int find_public(struct pleach_refs *refs, struct pl_ref *ref, const struct pl_id *head,
@@ -69,11 +92,6 @@ static int find_public(struct pleach_refs *refs, struct pl_ref *ref, const struc
 
 	if (r < 0)
 		return r;
-	pl_buffer_truncate(&refs->public_path, 0);
-	pl_buffer_add_format(&refs->public_path, "%s/%s", ref->store->path, ref->name);
-	refs->status.public_path = pl_buffer_string(&refs->public_path);
-	if (!refs->status.public_path)
-		return pl_fail_memory(error);
 	switch (state) {
 	case PL_PUBLIC_MISSING:
 		refs->status.public_state = "missing";
@@ -86,6 +104,8 @@ static int find_public(struct pleach_refs *refs, struct pl_ref *ref, const struc
 			refs->status.public_state = "ok"; /* the workspace, for who is inside */
 			break;
 		}
+		if (refs->status.tree[0] == '\0')
+			break; /* nobody knows what it should show */
 		r = pl_public_read(ref, &shown, &k, NULL);
 		refs->status.public_state = r == 1 && pl_id_equal(&shown, head) ? "ok" : "behind";
 		break;
@@ -132,6 +152,7 @@ static int count_generations(struct pleach_refs *refs, struct pl_ref *ref,
 
 	pl_map_init(&trees, sizeof(struct pl_id), refs->store->seed);
 	for (uint64_t n = refs->status.head; r >= 0 && n > 0; n--) {
+		struct pleach_error cause = PLEACH_ERROR_INIT;
 		struct pl_record record;
 		bool is_placed = false;
 
@@ -140,16 +161,20 @@ static int count_generations(struct pleach_refs *refs, struct pl_ref *ref,
 			continue;
 		if (r >= 0)
 			r = pl_store_check_cancel(refs->store, error);
-		if (r >= 0)
-			r = pl_generation_read(ref, n, &record, error);
 		if (r < 0)
 			break;
+		refs->status.generations_kept++;
+		r = pl_generation_read_known(ref, n, &record, &cause);
+		if (r < 0) {
+			/* that of the head was told */
+			r = tell_damaged(refs, n == refs->status.head ? 0 : r, &cause, error);
+			continue;
+		}
 		r = look_at_tree(refs, &trees, &record.tree, &is_placed);
 		pl_record_done(&record);
 		if (r < 0)
 			pl_fail_sys(error, r, "cannot look at generation %llu of '%s'",
 				    (unsigned long long)n, ref->name);
-		refs->status.generations_kept++;
 		refs->status.generations_placed += is_placed;
 	}
 	pl_map_done(&trees);
@@ -162,17 +187,15 @@ static int list_tags(struct pleach_refs *refs, struct pl_ref *ref, struct pleach
 	int r = pl_tag_list(ref, &names, error);
 
 	for (size_t i = 0; r >= 0 && i < names.n; i++) {
+		struct pleach_error cause = PLEACH_ERROR_INIT;
 		PL_BUFFER line = {0};
 		struct pl_tag tag;
 
-		r = pl_tag_read(ref, names.items[i], &tag, error);
-		if (r == -ENOENT) { /* deleted meanwhile */
-			pl_error_clear(error);
-			r = 0;
+		r = pl_tag_read(ref, names.items[i], &tag, &cause);
+		if (r < 0) { /* -ENOENT: deleted meanwhile */
+			r = tell_damaged(refs, r == -ENOENT ? 0 : r, &cause, error);
 			continue;
 		}
-		if (r < 0)
-			break;
 		pl_buffer_add_format(&line, "%s=%llu", tag.name,
 				     (unsigned long long)tag.generation);
 		if (!pl_buffer_ok(&line) ||
@@ -246,8 +269,9 @@ static int count_queue(struct pleach_refs *refs, struct pl_ref *ref, struct plea
 
 static int fill_in(struct pleach_refs *refs, struct pl_ref *ref, struct pleach_error *error)
 {
+	struct pleach_error cause = PLEACH_ERROR_INIT;
 	struct pl_id head = {{0}};
-	int r = find_head(refs, ref, &head, error);
+	int r = tell_damaged(refs, find_head(refs, ref, &head, &cause), &cause, error);
 
 	if (r >= 0)
 		r = find_public(refs, ref, &head, error);
@@ -256,11 +280,37 @@ static int fill_in(struct pleach_refs *refs, struct pl_ref *ref, struct pleach_e
 	if (r >= 0)
 		r = list_tags(refs, ref, error);
 	if (r >= 0)
-		r = list_attached(refs, ref, error);
+		r = tell_damaged(refs, list_attached(refs, ref, &cause), &cause, error);
 	if (r >= 0)
 		r = count_queue(refs, ref, error);
 	refs->status.tags = pl_strings_list(&refs->tags);
 	refs->status.attached = pl_strings_list(&refs->attached);
+	return r;
+}
+
+static int look_at_ref(struct pleach_refs *refs, const char *name, struct pleach_error *error)
+{
+	const struct pleach_ref_status empty = PLEACH_REF_STATUS_INIT;
+	struct pleach_error cause = PLEACH_ERROR_INIT;
+	struct pl_ref ref;
+	int r;
+
+	pl_strings_done(&refs->tags);
+	pl_strings_done(&refs->attached);
+	pl_strings_done(&refs->damaged);
+	refs->status = empty;
+	refs->status.name = name;
+	r = name_public(refs, name, error);
+	if (r < 0)
+		return r;
+	r = pl_ref_open(refs->store, name, &ref, &cause);
+	if (r >= 0) {
+		r = fill_in(refs, &ref, error);
+		pl_ref_close(&ref);
+	} else {
+		r = tell_damaged(refs, r, &cause, error);
+	}
+	refs->status.damaged = pl_strings_list(&refs->damaged);
 	return r;
 }
 
@@ -269,19 +319,9 @@ int pleach_refs_next(struct pleach_refs *refs, struct pleach_ref_status *status,
 {
 	pl_assert(refs && status);
 	while (refs->at < refs->names.n) {
-		struct pleach_ref_status empty = PLEACH_REF_STATUS_INIT;
 		const char *name = refs->names.items[refs->at++];
-		struct pl_ref ref;
-		int r = pl_ref_open(refs->store, name, &ref, error);
+		int r = look_at_ref(refs, name, error);
 
-		pl_strings_done(&refs->tags);
-		pl_strings_done(&refs->attached);
-		refs->status = empty;
-		refs->status.name = name;
-		if (r >= 0) {
-			r = fill_in(refs, &ref, error);
-			pl_ref_close(&ref);
-		}
 		if (r ==
 		    -ENOENT) { /* dropped meanwhile, or its first publish has not come that far */
 			pl_error_clear(error);
@@ -302,6 +342,7 @@ void pleach_refs_close(struct pleach_refs *refs)
 	pl_strings_done(&refs->names);
 	pl_strings_done(&refs->tags);
 	pl_strings_done(&refs->attached);
+	pl_strings_done(&refs->damaged);
 	pl_buffer_done(&refs->public_path);
 	free(refs);
 }

@@ -122,6 +122,17 @@ int pl_head_number(struct pl_ref *ref, uint64_t *ret_n, struct pleach_error *err
 	return 0;
 }
 
+static int fail_record(const struct pl_ref *ref, const char *number, const char *why,
+		       struct pleach_error *error)
+{
+	char name[32];
+
+	(void)snprintf(name, sizeof(name), "gen/%s", number);
+	pl_fail_corrupt(error, "the record of generation %s of '%s' %s", number, ref->name, why);
+	pl_ref_hint_damaged(error, ref->name, name);
+	return -EBADMSG;
+}
+
 int pl_generation_read(struct pl_ref *ref, uint64_t n, struct pl_record *ret_record,
 		       struct pleach_error *error)
 {
@@ -145,15 +156,25 @@ int pl_generation_read(struct pl_ref *ref, uint64_t n, struct pl_record *ret_rec
 			       "version of pleach",
 			       name, ref->name);
 	if (r < 0)
-		return pl_fail_corrupt(error, "the record of generation %s of '%s' does not verify",
-				       name, ref->name);
+		return fail_record(ref, name, "does not verify", error);
 	if (record.generation != n || strcmp(record.ref_id, ref->id) != 0) {
 		pl_record_done(&record);
-		return pl_fail_corrupt(error, "the record of generation %s of '%s' is another's",
-				       name, ref->name);
+		return fail_record(ref, name, "is another's", error);
 	}
 	*ret_record = record;
 	return 0;
+}
+
+int pl_generation_read_known(struct pl_ref *ref, uint64_t n, struct pl_record *ret_record,
+			     struct pleach_error *error)
+{
+	int r = pl_generation_read(ref, n, ret_record, error);
+	char name[24];
+
+	if (r != -ENOENT || pl_ref_is_current(ref) == 0)
+		return r;
+	number_name(n, name);
+	return fail_record(ref, name, "is missing", error);
 }
 
 int pl_generation_is_dropped(struct pl_ref *ref, uint64_t n)

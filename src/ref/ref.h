@@ -449,6 +449,8 @@ int pl_ref_open(struct pl_store *store, const char *name, struct pl_ref *ret_ref
 int pl_ref_open_or_create(struct pl_txdir *tx, const char *name, struct pl_ref *ret_ref,
 			  struct pleach_error *error);
 void pl_ref_close(struct pl_ref *ref); /* also unlocks */
+/** What is damaged of a ref: says at which path, and what to do. */
+void pl_ref_hint_damaged(struct pleach_error *error, const char *ref, const char *name);
 /** 1: its name leads to what is open. 0: it was dropped, and what is open is being erased. */
 int pl_ref_is_current(const struct pl_ref *ref);
 /** Names of all refs, sorted; those without a generation too. Files of strangers are passed over; of a directory it is
@@ -506,6 +508,10 @@ int pl_head_fail_hole(const struct pl_ref *ref, uint64_t head, struct pleach_err
 /** Reads and verifies record n, that it is of this ref and number. -ENOENT (NOT_FOUND); -EBADMSG. */
 int pl_generation_read(struct pl_ref *ref, uint64_t n, struct pl_record *ret_record,
 		       struct pleach_error *error);
+/** The same of one up to the head, whose record must be there: a missing one is -EBADMSG, too; -ENOENT: the ref was
+ * dropped since. */
+int pl_generation_read_known(struct pl_ref *ref, uint64_t n, struct pl_record *ret_record,
+			     struct pleach_error *error);
 /** 1 if generation n was dropped. */
 int pl_generation_is_dropped(struct pl_ref *ref, uint64_t n);
 

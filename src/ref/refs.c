@@ -8,6 +8,7 @@
  *     dropped (and maybe made anew) meanwhile, and the caller begins again.
  */
 #include <fcntl.h>
+#include <stdio.h>
 
 #include "ref/ref.h"
 
@@ -28,6 +29,19 @@ static int read_ref_id(struct pl_ref *ref)
 	return 0;
 }
 
+void pl_ref_hint_damaged(struct pleach_error *error, const char *ref, const char *name)
+{
+	char path[PLEACH_REF_MAX + 320];
+
+	(void)snprintf(path, sizeof(path), ".pleach/refs/%s/%.256s", ref, name);
+	pl_error_path(error, path);
+	pl_hint(error,
+		"it is %s; pleach check tells what that hurts, pleach check --repair mends it "
+		"where "
+		"it can, --from a copy of the store",
+		path);
+}
+
 /* Settings of the ref: config may be missing. */
 static int read_config(struct pl_ref *ref, struct pleach_error *error)
 {
@@ -38,15 +52,21 @@ static int read_config(struct pl_ref *ref, struct pleach_error *error)
 		return pl_fail_sys(error, r, "cannot read the settings of '%s'", ref->name);
 	if (r >= 0)
 		r = pl_values_decode(b.data, b.length, &ref->values);
-	if (r < 0 && r != -ENOENT)
-		return pl_fail_corrupt(error, "the settings of '%s' do not verify", ref->name);
+	if (r < 0 && r != -ENOENT) {
+		pl_fail_corrupt(error, "the settings of '%s' do not verify", ref->name);
+		pl_ref_hint_damaged(error, ref->name, "config");
+		return -EBADMSG;
+	}
 	return pl_settings_resolve(&ref->store->values, &ref->values, &ref->settings, error);
 }
 
 static int fail_damaged(const char *name, int r, struct pleach_error *error)
 {
-	if (r == -EBADMSG || r == -ENOENT)
-		return pl_fail_corrupt(error, "ref '%s' is damaged: its id cannot be read", name);
+	if (r == -EBADMSG || r == -ENOENT) {
+		pl_fail_corrupt(error, "ref '%s' is damaged: its id cannot be read", name);
+		pl_ref_hint_damaged(error, name, "id");
+		return -EBADMSG;
+	}
 	return pl_fail_sys(error, r, "cannot open ref '%s'", name);
 }
 

@@ -6,6 +6,7 @@
  * T2  Tags change under the ref lock alone.
  */
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "ref/ref.h"
@@ -73,6 +74,16 @@ static int fail_no_tag(const struct pl_ref *ref, const char *name, struct pleach
 	return pl_fail_not_found(error, "'%s' has no tag '%s'", ref->name, name);
 }
 
+static int fail_damaged(const struct pl_ref *ref, const char *name, struct pleach_error *error)
+{
+	char path[PLEACH_REF_MAX + 8];
+
+	(void)snprintf(path, sizeof(path), "tags/%s", name);
+	pl_fail_corrupt(error, "tag '%s' of '%s' is damaged", name, ref->name);
+	pl_ref_hint_damaged(error, ref->name, path);
+	return -EBADMSG;
+}
+
 /* As pl_tag_read(), in tags/ that is open. */
 static int read_tag(const struct pl_ref *ref, int tags_fd, const char *name, struct pl_tag *ret_tag,
 		    struct pleach_error *error)
@@ -89,7 +100,7 @@ static int read_tag(const struct pl_ref *ref, int tags_fd, const char *name, str
 	if (r == -ENOMEM)
 		return pl_fail_memory(error);
 	if (r == -EBADMSG)
-		return pl_fail_corrupt(error, "tag '%s' of '%s' is damaged", name, ref->name);
+		return fail_damaged(ref, name, error);
 	if (r == -EPROTONOSUPPORT)
 		return pl_fail(error, PLEACH_FAILED, r, "tag '%s' of '%s' is of a newer format",
 			       name, ref->name);

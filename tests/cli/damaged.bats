@@ -153,3 +153,68 @@ goes_on() {
 	like "$output" "mended: name .pleach/objects/../0*7: set aside"
 	it 0 check
 }
+
+# ---- what is ours, and damaged ----
+
+# Three refs; whatever is damaged is of the one in the middle.
+three_refs() {
+	local ref
+	for ref in aaa bad zzz; do
+		put f "$ref"
+		"$PLEACH" publish -q "$ref" ./src || return 1
+		put f "$ref again"
+		"$PLEACH" publish -q "$ref" ./src || return 1
+	done
+	"$PLEACH" tag bad v1 @1
+}
+
+# Damages of `bad`, a line each: a command, and what is said of it.
+damages() {
+	cat <<'END'
+echo x >>store/.pleach/refs/bad/gen/1|the record of generation 1 of 'bad' does not verify|gen/1
+echo x >>store/.pleach/refs/bad/gen/2|the record of generation 2 of 'bad' does not verify|gen/2
+rm store/.pleach/refs/bad/gen/1|the record of generation 1 of 'bad' is missing|gen/1
+echo x >store/.pleach/refs/bad/id|ref 'bad' is damaged: its id cannot be read|id
+rm store/.pleach/refs/bad/id|ref 'bad' is damaged: its id cannot be read|id
+echo x >store/.pleach/refs/bad/config|the settings of 'bad' do not verify|config
+echo x >store/.pleach/refs/bad/tags/v1|tag 'v1' of 'bad' is damaged|tags/v1
+END
+}
+
+# each_damage COMMAND...: in a new store each, with what is said in $says, and the file in $file.
+each_damage() {
+	local how
+	while IFS='|' read -r how says file; do
+		rm -rf store
+		"$PLEACH" init -q store || return 1
+		three_refs || return 1
+		eval "$how"
+		"$@" </dev/null || { echo "after: $how"; return 1; }
+	done < <(damages)
+}
+
+@test "status shows all that is not damaged, and what is, exit 13" {
+	shows() {
+		it 13 status || return 1
+		like "$output" "aaa@2  .*zzz@2  " || return 1
+		like "$output" $'\n'"bad[^"$'\n'"]*"$'\n'"  damaged   $says"$'\n' || return 1
+		like "$stderr" "pleach: 1 file of refs in .*/store cannot be read" || return 1
+		like "$stderr" "hint: 'pleach check' tells" || return 1
+		it 13 status --json || return 1
+		json '[.error.code, [.refs[] | .ref], .refs[1].damaged, .refs[0].damaged]' \
+			"[\"corrupt\",[\"aaa\",\"bad\",\"zzz\"],[\"$says\"],[]]" || return 1
+		it 0 status zzz
+	}
+	each_damage shows
+}
+
+@test "status --json names what repairs have set aside by id, with its bytes" {
+	two_generations
+	head -c 100000 /dev/urandom >store/site/stray
+	it 0 check --repair
+	it 0 status --json
+	json '.leftovers[0] | [.kind, has("tx"), .bytes > 99999]' '["damaged",false,true]'
+	same "$(jq -r '.leftovers[0].id' <<<"$output")" "$(ls store/.pleach/damaged)"
+	it 0 status
+	like "$output" "damaged   .*, 1[0-9][0-9] kB"
+}

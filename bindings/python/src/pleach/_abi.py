@@ -262,6 +262,7 @@ class RefStatus(Sized):
         ("queued", c_uint64),
         ("tags", _strings),
         ("attached", _strings),
+        ("damaged", _strings),
     ]
 
 

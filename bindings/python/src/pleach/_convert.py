@@ -125,6 +125,7 @@ def ref_status(struct: Any) -> RefStatus:
         queued=int(struct.queued),
         tags=dict(_tag(line) for line in listed(struct.tags)),
         attached=tuple(_attachment(line) for line in listed(struct.attached)),
+        damaged=tuple(listed(struct.damaged)),
     )
 
 

@@ -165,13 +165,14 @@ class RefStatus:
     time: datetime.datetime  # of the head, UTC
     time_ns: int  # the same, since 1970
     public_path: str
-    public_state: str  # "ok", "missing", "foreign", "behind"
+    public_state: str  # "ok", "missing", "foreign", "behind", "unknown"
     generations_kept: int
     generations_placed: int
     pinned: int  # trees with a held pin
     queued: int  # transactions in its queue, the one at work included
     tags: Mapping[str, int] = field(hash=False)
     attached: Tuple[Attachment, ...]
+    damaged: Tuple[str, ...] = ()  # what cannot be read, a sentence each
 
 
 @dataclass(frozen=True)
