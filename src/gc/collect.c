@@ -162,6 +162,8 @@ static int look_again(struct collecting *c, struct pleach_error *error)
 	if (r >= 0)
 		r = pl_needed_add_trees(&c->needed, error);
 	pl_seam_point(PL_POINT_TREES_READ);
+	if (!pl_seam_guards(PL_GUARD_CLAIMS_AFTER))
+		return r;
 	return r < 0 ? r : pl_needed_add_claims(&c->needed, error);
 }
 

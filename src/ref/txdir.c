@@ -252,11 +252,13 @@ int pl_txdir_each_claim(struct pl_store *store, pl_claim_fn fn, void *self,
 		PL_CLOSE int dir = pl_open_dir(store->tx_fd, listing.entries[i].name);
 		PL_CLOSE int fd = dir < 0 ? dir : pl_open(dir, "claims", O_RDONLY);
 
-		if (fd >= 0)
+		if (fd >= 0) {
 			r = each_claim_in(fd, fn, self, error);
-		else if (fd != -ENOENT && fd != -ENOTDIR)
+			pl_seam_point(PL_POINT_CLAIMS_READ);
+		} else if (fd != -ENOENT && fd != -ENOTDIR) {
 			r = pl_fail_sys(error, fd, "cannot read the claims of transaction %s",
 					listing.entries[i].name);
+		}
 	}
 	pl_listing_done(&listing);
 	return r < 0 ? r : 0;

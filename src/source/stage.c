@@ -277,11 +277,12 @@ static void look_at_pool(struct pl_stage *stage)
 int pl_stage_claim_objects(struct pl_stage *stage, const struct pl_id *objects, size_t n,
 			   struct pleach_error *error)
 {
-	int r;
+	int r = 0;
 
 	pl_assert(stage->mode != PL_STAGE_NOWHERE);
 	pl_crew_enter(stage->crew); /* I4 */
-	r = pl_txdir_claim_all(stage->tx, 'o', objects, n, error);
+	if (pl_seam_guards(PL_GUARD_CLOSURE))
+		r = pl_txdir_claim_all(stage->tx, 'o', objects, n, error);
 	if (r >= 0 && stage->mode == PL_STAGE_IN_PLACE && !stage->has_fanout)
 		look_at_pool(stage); /* behind a claim, as every look (I1) */
 	pl_crew_leave(stage->crew);

@@ -82,7 +82,7 @@ void pl_seam_point(enum pl_point point)
 		return;
 	stop = atomic_load(&seam.stop);
 	if (stop)
-		stop(point, PL_CALL_N, atomic_load(&seam.userdata));
+		stop(0, (enum pl_call)(PL_CALL_N + point), atomic_load(&seam.userdata));
 }
 
 static int pass_armed(enum pl_call call)

@@ -87,15 +87,21 @@ enum pl_guard {
 	PL_GUARD_PIN_NEW = 1 << 9,	 /* a commit has a pin on its tree until it is shown */
 	PL_GUARD_DIR_VERIFY = 1 << 10,	 /* a locked directory is looked at again */
 	PL_GUARD_SETTLE = 1 << 11,	 /* who finds the public path behind moves it on */
-	PL_GUARD_N = 12,
+	PL_GUARD_CLAIMS_AFTER = 1 << 12, /* claims are read once more behind the trees */
+	PL_GUARD_PIN_FIRST = 1 << 13,	 /* a new tree is pinned before it has its name */
+	PL_GUARD_CLOSURE = 1 << 14,	 /* what nodes hold is claimed, not they alone */
+	PL_GUARD_N = 15,
 };
 void pl_seam_unguard(uint32_t guards); /* replaces what was left out before */
 bool pl_seam_guards(enum pl_guard guard);
 
-/** Places where nothing is changed, and a test can stop all the same: plan->stop is called with PL_CALL_N. They are
- * not counted, and nothing fails or ends there. */
+/** Places where nothing is changed, and a test can stop all the same: plan->stop is called with the number 0 and, for
+ * the call, PL_CALL_N + the point. They are not counted, and nothing fails or ends there. */
 enum pl_point {
 	PL_POINT_TREES_READ, /* a collection has read which trees there are, with a batch out */
+	PL_POINT_CLAIMS_READ, /* the claims of one transaction were read, those of the next were not */
+	PL_POINT_TREE_MADE,  /* a commit has named all but its new tree */
+	PL_POINT_TREE_NAMED, /* ... and that, just now */
 	PL_POINT_N
 };
 void pl_seam_point(enum pl_point point);

@@ -197,6 +197,13 @@ static int is_there(int r)
 	return r == -EEXIST ? 0 : r;
 }
 
+static int lock_pin(struct committing *m)
+{
+	int r = pl_lock_try(m->pin.fd, PL_LOCK_SHARED);
+
+	return r == 0 ? -EBUSY : r;
+}
+
 /* What trees/<id>/ consists of besides the placing, in tx/t; and the pin, locked (I1). */
 static int furnish_tree(struct committing *m, struct pleach_error *error)
 {
@@ -225,10 +232,8 @@ static int furnish_tree(struct committing *m, struct pleach_error *error)
 	}
 	if (r >= 0)
 		r = m->pin.fd = pl_open(t, "pin", O_RDONLY);
-	if (r >= 0)
-		r = pl_lock_try(m->pin.fd, PL_LOCK_SHARED);
-	if (r == 0)
-		r = -EBUSY;
+	if (r >= 0 && pl_seam_guards(PL_GUARD_PIN_FIRST))
+		r = lock_pin(m);
 	return r < 0 ? pl_fail_sys(error, r, "cannot finish the tree in the store") : 0;
 }
 
@@ -243,11 +248,16 @@ static int put_new_tree(struct committing *m, struct pleach_error *error)
 		if (r < 0)
 			return r;
 	}
+	pl_seam_point(PL_POINT_TREE_MADE);
 	r = pl_rename_new(m->c->tx->fd, "t", m->store->trees_fd, pl_id_hex(&m->c->tree, hex));
 	if (r == -EEXIST || r == -ENOTEMPTY) {
 		pl_pin_done(&m->pin);
 		return 0;
 	}
+	if (r >= 0)
+		pl_seam_point(PL_POINT_TREE_NAMED);
+	if (r >= 0 && !pl_seam_guards(PL_GUARD_PIN_FIRST))
+		r = lock_pin(m);
 	if (r >= 0)
 		r = sync_trees(m);
 	if (r >= 0)

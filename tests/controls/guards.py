@@ -55,6 +55,12 @@ CONTROLS = [
             "G5_a_collection_at_any_moment_of_a_publish_loses_nothing", "no pin on the new tree"),
     Control("dir-verify", "ref/lockdir",
             "what_changed_before_the_lock_was_had_is_not_taken", "no look after the lock"),
+    Control("claims-after", "gc/collect",
+            "G5_claims_that_are_handed_on_while_they_are_read_are_seen", "claims are read once"),
+    Control("pin-first", "gc/collect",
+            "G1_a_tree_is_pinned_when_it_gets_its_name", "the pin comes after the name"),
+    Control("closure", "gc/collect",
+            "G5_what_a_node_that_is_there_holds_stays", "a node that is there is believed"),
     Control("settle", "tx/crash",
             "G2_second_publish_ended_anywhere_leaves_the_old_or_the_new", "nobody recovers step 9"),
 ]

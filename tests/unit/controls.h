@@ -16,9 +16,9 @@
 
 /* In the order of enum pl_guard. */
 static const char *const control_names[] = {
-	"claim",	 "claim-first", "claims-read",	 "claims-before",
-	"look-again",	 "dead-trash",	"look-in-trash", "pin-verify",
-	"pin-exclusive", "pin-new",	"dir-verify",	 "settle",
+	"claim",      "claim-first",   "claims-read",  "claims-before", "look-again",
+	"dead-trash", "look-in-trash", "pin-verify",   "pin-exclusive", "pin-new",
+	"dir-verify", "settle",	       "claims-after", "pin-first",	"closure",
 };
 
 static inline void unguard_by_environment(void)

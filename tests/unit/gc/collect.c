@@ -616,18 +616,23 @@ static void G5_what_a_killed_collection_holds_is_found(void **state)
 struct paused {
 	pid_t pid;
 	int said[2], go[2];
-	uint64_t at, exit_at;
-	bool is_point_too; /* once more, where the trees were read */
+	uint64_t at, exit_at; /* `at` 0: at none, but at the point */
+	unsigned points;      /* and once more, at one of these: bits of 1 << enum pl_point */
+	bool is_beyond;	      /* what was counted */
 };
 
 static void pause_at(uint64_t number, enum pl_call call, void *userdata)
 {
 	struct paused *p = userdata;
-	bool is_there = call == PL_CALL_N ? p->is_point_too : number == p->at;
+	bool is_point = call >= PL_CALL_N;
+	bool is_there =
+		is_point ? (p->is_beyond || p->at == 0) && (p->points & (1U << (call - PL_CALL_N)))
+			 : number == p->at;
 	char c = 'x';
 
-	if (call == PL_CALL_N)
-		p->is_point_too = false;
+	if (is_there && is_point)
+		p->points = 0;
+	p->is_beyond |= is_there;
 	if (is_there && (write(p->said[1], &c, 1) != 1 || read(p->go[0], &c, 1) != 1))
 		_exit(3);
 }
@@ -798,7 +803,7 @@ static void G5_who_ends_between_two_looks_is_seen_by_one(void **state)
 	must_collect(s.store, 0);
 	pl_seam_arm(NULL);
 	for (bool is_through = false; !is_through; k++) {
-		struct paused collection = {.at = first, .is_point_too = true};
+		struct paused collection = {.at = first, .points = 1U << PL_POINT_TREES_READ};
 		struct paused publish = {.at = k};
 
 		fresh(&s);
@@ -810,6 +815,116 @@ static void G5_who_ends_between_two_looks_is_seen_by_one(void **state)
 		must_be_well(&s, s.sources[0]);
 	}
 	print_message("# %u moments\n", (unsigned)k);
+}
+
+/* Two directories in tx/, in the order in which they are listed. */
+static void begin_two(struct pl_store *store, struct pl_txdir *first, struct pl_txdir *second)
+{
+	struct pl_txdir other;
+
+	assert_int_equal(pl_txdir_begin(store, "a test", first, NULL), 0);
+	assert_int_equal(pl_txdir_begin(store, "a test", second, NULL), 0);
+	if (strcmp(first->id, second->id) < 0)
+		return;
+	other = *first;
+	*first = *second;
+	*second = other;
+}
+
+/* Claims every name of a pool, as one that is about to rely on it. */
+static void claim_pool(const struct scene *s, char kind, struct pl_txdir *tx)
+{
+	TEXT *path = text_of("%s/.pleach/%s", s->store, kind == 'o' ? "objects" : "nodes");
+	char *const roots[] = {path, NULL};
+	FTS *fts = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+	FTSENT *e;
+
+	assert_non_null(fts);
+	while ((e = fts_read(fts))) {
+		struct pl_id id;
+
+		if (e->fts_info != FTS_F)
+			continue;
+		assert_true(pl_pool_name_parse(e->fts_parent->fts_name, e->fts_name, &id));
+		assert_int_equal(pl_txdir_claim(tx, kind, &id, NULL), 0);
+	}
+	(void)fts_close(fts);
+}
+
+/* 1. a collection has marked, 2. a commit claims things, 3. the collection takes them out, and reads the claims of a
+ * parked transaction, 4. the commit hands its own on to that, and ends, 5. the collection goes on, and finds them
+ * nowhere until it reads claims once more. (model/gc.pml, CLAIMS_ONCE) */
+static void G5_claims_that_are_handed_on_while_they_are_read_are_seen(void **state)
+{
+	const struct pl_id own = {{1}};
+	struct scene s = make_scene(*state);
+	struct paused collection = {.points = 1U << PL_POINT_CLAIMS_READ};
+	struct pl_txdir parked, commit;
+	struct pl_store *store;
+	uint64_t objects = count_pool(&s, "objects"), nodes = count_pool(&s, "nodes");
+
+	pl_seam_arm(&(struct pl_seam_plan){.stop = note_first_rename, .userdata = &collection.at});
+	must_collect(s.store, 0);
+	pl_seam_arm(NULL);
+	fresh(&s);
+	assert_true(start_paused(&s, &collection, collect_all));
+	assert_int_equal(pl_store_open(s.store, &store, NULL), 0);
+	begin_two(store, &parked, &commit);
+	assert_int_equal(pl_txdir_claim(&parked, 'o', &own, NULL), 0);
+	claim_pool(&s, 'o', &commit);
+	claim_pool(&s, 'n', &commit);
+	on_to_the_point(&collection);
+	assert_int_equal(pl_txdir_keep_claims(&commit, &parked, NULL), 0);
+	pl_txdir_end(&commit);
+	assert_int_equal(end_paused(&collection), 0);
+	assert_int_equal(count_pool(&s, "objects"), objects);
+	assert_int_equal(count_pool(&s, "nodes"), nodes);
+	pl_txdir_end(&parked);
+	pl_store_close(store);
+	must_be_well(&s, s.sources[2]);
+}
+
+static void let_go_at_tree_made(uint64_t number, enum pl_call call, void *userdata)
+{
+	struct paused *collection = userdata;
+
+	(void)number;
+	if (call == (enum pl_call)(PL_CALL_N + PL_POINT_TREE_MADE) && collection->pid > 0) {
+		assert_int_equal(end_paused(collection), 0);
+		collection->pid = 0;
+	}
+}
+
+/* 1. a collection has marked, 2. a publish finds nodes, and objects of theirs, 3. the collection takes out what it is
+ * not told of, 4. the publish goes on. (model/gc.pml, NO_CLOSURE) */
+static void G5_what_a_node_that_is_there_holds_stays(void **state)
+{
+	struct scene s = make_scene(*state);
+	struct paused collection = {.at = 0};
+
+	pl_seam_arm(&(struct pl_seam_plan){.stop = note_first_rename, .userdata = &collection.at});
+	must_collect(s.store, 0);
+	pl_seam_arm(NULL);
+	fresh(&s);
+	assert_true(start_paused(&s, &collection, collect_all));
+	pl_seam_arm(&(struct pl_seam_plan){.stop = let_go_at_tree_made, .userdata = &collection});
+	publish_source(s.store, s.sources[0]);
+	pl_seam_arm(NULL);
+	assert_int_equal(collection.pid, 0);
+	must_be_well(&s, s.sources[0]);
+}
+
+/* 1. a commit gives its tree the name, 2. a collection looks for trees of nobody, 3. the commit goes on.
+ * (model/trees.pml, PIN_AFTER_NAME) */
+static void G1_a_tree_is_pinned_when_it_gets_its_name(void **state)
+{
+	struct scene s = make_scene(*state);
+	struct paused publish = {.points = 1U << PL_POINT_TREE_NAMED};
+
+	assert_true(start_paused(&s, &publish, publish_first));
+	(void)must_collect(s.store, 0);
+	assert_int_equal(end_paused(&publish), 0);
+	must_be_well(&s, s.sources[0]);
 }
 
 /* ---- faults ---- */
@@ -858,6 +973,9 @@ int main(void)
 		yard_test(G5_what_a_dead_collection_has_taken_out_is_put_back),
 		yard_test(G5_what_a_dead_collection_has_taken_out_is_found_there),
 		yard_test(G5_who_ends_between_two_looks_is_seen_by_one),
+		yard_test(G5_claims_that_are_handed_on_while_they_are_read_are_seen),
+		yard_test(G5_what_a_node_that_is_there_holds_stays),
+		yard_test(G1_a_tree_is_pinned_when_it_gets_its_name),
 		yard_test(a_call_that_fails_loses_nothing),
 	};
 
