@@ -220,7 +220,18 @@ static int mend_attached(struct pl_repairing *m, struct pl_finding *f, struct pl
 	return r;
 }
 
-/* Of several findings about one the first is enough: of a ref's public path, of what is in one directory. */
+/* How much of the path of such a finding is where it is attached. */
+static size_t attached_length(const struct pl_finding *f)
+{
+	size_t at = f->subject.in_tree;
+
+	if (at == 0)
+		return strlen(f->path);
+	return f->path[at] == '\0' ? at : at - 1; /* its root, or something in it, behind a slash */
+}
+
+/* Of several findings about one the first is enough: of a ref's public path, of one directory and what is in it. (Made
+ * anew twice it would be the sound one that is set aside as damaged, for good.) */
 static bool is_first(const struct pl_repairing *m, size_t i)
 {
 	const struct pl_finding *f = &m->found->items[i];
@@ -231,8 +242,8 @@ static bool is_first(const struct pl_repairing *m, size_t i)
 		if (other->subject.what != f->subject.what || strcmp(other->ref, f->ref) != 0)
 			continue;
 		if (f->subject.what != PL_SUBJECT_ATTACHED ||
-		    (f->subject.in_tree > 0 && other->subject.in_tree == f->subject.in_tree &&
-		     strncmp(other->path, f->path, f->subject.in_tree - 1) == 0))
+		    (attached_length(other) == attached_length(f) &&
+		     strncmp(other->path, f->path, attached_length(f)) == 0))
 			return false;
 	}
 	return true;

@@ -141,6 +141,7 @@ load helper
 	like "$output" "hurts site@2: c"
 	it 0 check --repair
 	like "$output" "mended: placed .*/at.*laid out again; the damaged one lies beside it"
+	same "$(find . -maxdepth 1 -name '.pleach-*' | wc -l)" 1
 	same "$(ls at | tr '\n' ' ')" "a c "
 	same "$(cat .pleach-*.tree/stray)" stray
 	it 0 check
