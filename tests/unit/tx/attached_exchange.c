@@ -9,6 +9,8 @@
 
 #include <cmocka.h>
 
+#include "controls.h"
+#include "gc/repairs.h"
 #include "tx/attachments.h"
 
 static void an_exchange_killed_anywhere_is_finished_by_the_next_command(void **state)
@@ -81,6 +83,111 @@ static void what_a_stranger_puts_at_the_path_is_not_touched(void **state)
 			stranger_must_be_there(&p, &scenes[i], k);
 		}
 	}
+	done(&p);
+}
+
+/* ---- repairs ---- */
+
+static void add_stray(const struct paths *p)
+{
+	put(p->path, "stray", "SCRIBBLE");
+}
+
+static void replace_file(const struct paths *p)
+{
+	TEXT *file = text_of("%s/a", p->path);
+
+	if (unlink(file) < 0)
+		abort();
+	put(p->path, "a", "SCRIBBLE");
+}
+
+static void take_away(const struct paths *p)
+{
+	yard_remove(p->path);
+}
+
+static const struct {
+	const char *name;
+	void (*damage)(const struct paths *p);
+	unsigned n_aside; /* so many directories lie beside the path in the end, for good */
+} damages[] = {{"stray", add_stray, 1}, {"replaced", replace_file, 1}, {"gone", take_away, 0}};
+
+static int repair_until(const struct paths *p, uint64_t k)
+{
+	int exited = -1;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		ANSWER a = {0};
+
+		pl_seam_arm(&(struct pl_seam_plan){.exit_at = k});
+		a = repair(p->store);
+		_exit(a.r == 0 ? 0 : 1);
+	}
+	assert_true(pid > 0);
+	assert_int_equal(waitpid(pid, &exited, 0), pid);
+	assert_true(WIFEXITED(exited));
+	return WEXITSTATUS(exited);
+}
+
+/* The damage stays, under a name, whatever comes next; and nothing else does. */
+static void must_be_renewed(const struct paths *p, size_t i, uint64_t k)
+{
+	struct pleach_error error = PLEACH_ERROR_INIT;
+	TEXT *trouble = NULL;
+	char state[32];
+
+	print_message("# %s: ended at call %llu\n", damages[i].name, (unsigned long long)k);
+	assert_int_equal(count_content(p->out, "SCRIBBLE"), damages[i].n_aside);
+	if (k % 2)
+		status(p, state);
+	{
+		ANSWER a = repair(p->store);
+
+		if (a.r != 0)
+			fail_msg("the next one answers %d: %s", a.r, a.text);
+	}
+	path_must_be_as_recorded(p);
+	trouble = trouble_by_check(p->store, 0);
+	if (trouble)
+		fail_msg("%s", trouble);
+	assert_int_equal(run(p, PUBLISH, NULL, &error), 0);
+	path_must_be_as_recorded(p);
+	status(p, state);
+	assert_string_equal(state, "ok");
+	assert_int_equal(run(p, DETACH, NULL, &error), 0);
+	assert_int_equal(count_content(p->out, "SCRIBBLE"), damages[i].n_aside);
+	assert_int_equal(count_names(p->out), damages[i].n_aside);
+	{
+		TEXT *tx = names_in(p->store, "tx");
+		TEXT *showing = names_in(p->store, "refs/site/showing");
+
+		assert_string_equal(tx, "");
+		assert_string_equal(showing, "");
+	}
+}
+
+static void a_renewal_killed_anywhere_is_finished_by_the_next_repair(void **state)
+{
+	const struct scene scene = {"repair", "site", PUBLISH, NULL};
+	struct paths p;
+	unsigned n = 0;
+
+	prepare(*state, &p);
+	for (size_t i = 0; i < PL_ARRAY_LEN(damages); i++) {
+		int exited = KILLED;
+
+		for (uint64_t k = 1; exited == KILLED; k++, n++) {
+			begin(&p, &scene);
+			damages[i].damage(&p);
+			exited = repair_until(&p, k);
+			assert_true(exited == KILLED || exited == 0);
+			must_be_renewed(&p, i, k);
+		}
+	}
+	print_message("# %u points\n", n);
+	assert_true(n > 60);
 	done(&p);
 }
 
@@ -162,11 +269,13 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		yard_test(an_exchange_killed_anywhere_is_finished_by_the_next_command),
 		yard_test(an_exchange_whose_call_fails_is_mended_by_the_next_command),
+		yard_test(a_renewal_killed_anywhere_is_finished_by_the_next_repair),
 		yard_test(what_a_stranger_puts_at_the_path_is_not_touched),
 		yard_test(what_a_killed_swap_has_left_is_durable_before_the_text_says_so),
 		yard_test(where_names_cannot_be_exchanged_it_is_refused_with_the_reason),
 	};
 
+	controls_by_environment();
 	attachment_mode = "exchange";
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
