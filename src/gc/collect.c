@@ -437,6 +437,7 @@ static int run(void *self, struct pleach_error *error)
 	int r;
 
 	pl_txdir_recover(c->store, NULL, &n, NULL); /* it makes room */
+	pl_leavings_remove(c->store);
 	r = pl_txdir_begin(c->store, "gc", &tx, error);
 	if (r < 0)
 		return r;

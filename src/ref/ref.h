@@ -631,6 +631,11 @@ void pl_placed_hint_remove(struct pl_store *store, const char *ref_id, const str
 /** The ids (hex); where the hints were deleted they are made anew from trees/. */
 int pl_placed_hint_list(struct pl_store *store, const char *ref_id, struct pl_strings *ret_ids);
 
+/* ---- leavings.c ---- */
+
+/** Takes away what killed processes have left in cache/. Best effort; may run beside anything. */
+void pl_leavings_remove(struct pl_store *store);
+
 /* ---- public.c: the public path ---- */
 
 enum pl_public_state {

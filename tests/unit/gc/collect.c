@@ -927,6 +927,22 @@ static void G1_a_tree_is_pinned_when_it_gets_its_name(void **state)
 	must_be_well(&s, s.sources[0]);
 }
 
+static void G6_what_killed_commands_have_left_in_the_cache_goes(void **state)
+{
+	struct scene s = make_scene(*state);
+	TEXT *cache = text_of("%s/.pleach/cache", s.store);
+	TEXT *before = NULL, *after = NULL;
+
+	must_collect(s.store, 0);
+	before = names_in(s.store, "cache");
+	put(cache, ".pleach-0123456789abcdef01234567", "");
+	put(cache, "0123456789abcdef01234567", "7");
+	must_collect(s.store, 0);
+	after = names_in(s.store, "cache");
+	assert_string_equal(after, before);
+	must_be_well(&s, s.sources[2]);
+}
+
 /* ---- faults ---- */
 
 static void a_call_that_fails_loses_nothing(void **state)
@@ -976,6 +992,7 @@ int main(void)
 		yard_test(G5_claims_that_are_handed_on_while_they_are_read_are_seen),
 		yard_test(G5_what_a_node_that_is_there_holds_stays),
 		yard_test(G1_a_tree_is_pinned_when_it_gets_its_name),
+		yard_test(G6_what_killed_commands_have_left_in_the_cache_goes),
 		yard_test(a_call_that_fails_loses_nothing),
 	};
 
