@@ -258,8 +258,11 @@ static int add(struct pl_laying *l, struct pl_level *level, const struct item *i
 	else
 		pl_meta_encode(meta, &row->entries);
 	new->length = row->entries.length - new->entry;
-	if (!pl_buffer_ok(&row->paths) || !pl_buffer_ok(&row->entries))
+	if (!pl_buffer_ok(&row->paths) || !pl_buffer_ok(&row->entries)) {
+		row->n--; /* what is there is still handed out, and this has no path */
+		pl_linked_dir_release(level->linked);
 		return pl_fail_memory(error);
+	}
 	return row->n == AT_ONCE ? submit(linking) : 0;
 }
 
