@@ -47,6 +47,7 @@ static int is_nobodys(struct collecting *c, const struct pl_id *tree, struct ple
 	PL_CLOSE int treedir = pl_treedir_open(c->store, tree);
 	struct pl_user_lookup lookup = PL_USER_LOOKUP(c->store, NULL);
 	struct pl_listing listing = {0};
+	char hex[PL_ID_HEX + 1];
 	int r = treedir;
 
 	lookup.now = c->going.now;
@@ -55,7 +56,7 @@ static int is_nobodys(struct collecting *c, const struct pl_id *tree, struct ple
 	if (r >= 0)
 		r = pl_users_list(treedir, &listing);
 	if (r < 0)
-		pl_fail_sys(error, r, "cannot look at a tree");
+		pl_fail_sys(error, r, "cannot look at tree %s", pl_id_hex(tree, hex));
 	for (size_t i = 0; r == 0 && i < listing.n; i++) {
 		uint64_t n;
 

@@ -155,6 +155,7 @@ static int is_freed(struct pl_ref *ref, uint64_t n, const struct pl_id *tree,
 	PL_CLOSE int treedir = pl_treedir_open(store, tree);
 	struct pl_user_lookup lookup = PL_USER_LOOKUP(store, NULL);
 	struct pl_listing listing = {0};
+	char hex[PL_ID_HEX + 1];
 	int r = treedir, need = PL_NEED_NOTHING;
 
 	if (r >= 0)
@@ -162,7 +163,7 @@ static int is_freed(struct pl_ref *ref, uint64_t n, const struct pl_id *tree,
 	if (r >= 0)
 		r = pl_fs_clock(store->cache_fd, &lookup.now);
 	if (r < 0)
-		pl_fail_sys(error, r, "cannot list the users of a tree");
+		pl_fail_sys(error, r, "cannot list the users of tree %s", pl_id_hex(tree, hex));
 	for (size_t i = 0; r >= 0 && i < listing.n; i++) {
 		uint64_t number;
 

@@ -104,6 +104,7 @@ static int take(struct pl_nodes_wanted *w, const struct pl_node_source *source,
 	struct pl_finding *f = find_wanted(w, id);
 	struct pl_id found;
 	PL_BUFFER b = {0};
+	char hex[PL_ID_HEX + 1];
 	int r = source->read(source->self, id, &b, NULL);
 
 	if (r < 0)
@@ -113,7 +114,7 @@ static int take(struct pl_nodes_wanted *w, const struct pl_node_source *source,
 		return 0;
 	r = name_node(w->m, id, b.data, b.length);
 	if (r < 0)
-		return pl_fail_sys(error, r, "cannot mend a node");
+		return pl_fail_sys(error, r, "cannot mend node %s", pl_id_hex(id, hex));
 	if (pl_map_put(&w->ids, id, 0) < 0 || push_below(w, source, id) < 0)
 		return pl_fail_memory(error);
 	if (f) {

@@ -122,7 +122,8 @@ static int lay_out(struct pl_repairing *m, const struct pl_pin *pin, const char 
 	if (r >= 0)
 		r = pl_chmod(wrapper, 0755);
 	if (r < 0)
-		return pl_fail_sys(error, r, "cannot make room for a tree in the store");
+		return pl_fail_sys(error, r, "cannot make room for a tree in %s/.pleach/tx/%s",
+				   m->store->path, m->tx->id);
 	layout.wrapper_fd = wrapper;
 	r = pl_layout_run(&layout, NULL, cause);
 	if (r == -EBADMSG || r == -EPERM || r == -E2BIG)
@@ -154,7 +155,9 @@ static int place(struct pl_repairing *m, struct pl_pin *pin, struct pleach_error
 	r = pl_placing_put(m->tx->fd, name, pin->treedir_fd, &pin->k);
 	if (r >= 0)
 		r = pl_store_sync(m->store, pin->treedir_fd);
-	return r < 0 ? pl_fail_sys(error, r, "cannot place a tree") : 1;
+	return r < 0 ? pl_fail_sys(error, r, "cannot place a tree in %s/.pleach/trees",
+				   m->store->path)
+		     : 1;
 }
 
 int pl_repairing_place(struct pl_repairing *m, struct pl_pin *pin, struct pleach_error *cause)
@@ -167,7 +170,7 @@ int pl_repairing_place(struct pl_repairing *m, struct pl_pin *pin, struct pleach
 	if (r < 0 && cause)
 		*cause = error;
 	if (r < 0 && cause && cause->code == PLEACH_OK)
-		pl_fail_sys(cause, r, "cannot place a tree");
+		pl_fail_sys(cause, r, "cannot place a tree in %s/.pleach/trees", m->store->path);
 	return r;
 }
 

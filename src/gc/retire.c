@@ -116,7 +116,8 @@ int pl_tree_take(struct pl_txdir *tx, const struct pl_id *tree, const struct tim
 	else
 		r = pl_fs_clock(tx->fd, &lookup.now);
 	if (r < 0)
-		return pl_fail_sys(error, r, "cannot read the store's clock");
+		return pl_fail_sys(error, r, "cannot read the clock of %s/.pleach/tx/%s",
+				   tx->store->path, tx->id);
 	r = take_tree(tx, &lookup, tree, error);
 	pl_user_lookup_done(&lookup);
 	return r;
@@ -143,15 +144,17 @@ static int look(struct pl_user_lookup *lookup, const struct pl_id *tree, uint64_
 {
 	PL_CLOSE int treedir = pl_treedir_open(lookup->store, tree);
 	unsigned k;
+	char hex[PL_ID_HEX + 1];
 	int r;
 
 	*ret_is_placed = false;
 	if (treedir < 0)
 		return treedir == -ENOENT ? PL_NEED_NOTHING
-					  : pl_fail_sys(error, treedir, "cannot open a tree");
+					  : pl_fail_sys(error, treedir, "cannot open tree %s",
+							pl_id_hex(tree, hex));
 	r = pl_placing_find(treedir, &k);
 	if (r < 0)
-		return pl_fail_sys(error, r, "cannot look at a tree");
+		return pl_fail_sys(error, r, "cannot look at tree %s", pl_id_hex(tree, hex));
 	*ret_is_placed = r == 1;
 	return pl_users_need(lookup, tree, treedir, ret_generation, error);
 }
@@ -194,7 +197,7 @@ static int list_candidates(struct pl_txdir *tx, struct pl_user_lookup *lookup, u
 	if (r >= 0 && ids.n > few)
 		r = pl_fs_clock(tx->fd, &lookup->now);
 	if (r < 0)
-		pl_fail_sys(error, r, "cannot list placed trees");
+		pl_fail_sys(error, r, "cannot list the placed trees of %s", tx->store->path);
 	else if (ids.n > few)
 		r = find_candidates(lookup, &ids, ret, ret_n, error);
 	pl_strings_done(&ids);
@@ -227,6 +230,7 @@ static int take_placed(struct pl_txdir *tx, struct pl_user_lookup *lookup, const
 {
 	struct pl_pin pin = PL_PIN_NONE;
 	uint64_t n;
+	char hex[PL_ID_HEX + 1];
 	int r = pl_pin_try_exclusive(tx->store, tree, &pin, error);
 
 	if (r != PL_PIN_TAKEN)
@@ -238,7 +242,8 @@ static int take_placed(struct pl_txdir *tx, struct pl_user_lookup *lookup, const
 		spare->is_alone = is_alone(lookup->own, &pin, spare->other);
 		r = move_wrappers(tx, &pin, spare->name);
 		if (r < 0)
-			pl_fail_sys(error, r, "cannot take a placed tree away");
+			pl_fail_sys(error, r, "cannot take placed tree %s away",
+				    pl_id_hex(tree, hex));
 		if (r >= 0)
 			r = forget_users(lookup, &pin, error);
 		r = r < 0 ? r : 1;

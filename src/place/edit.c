@@ -67,6 +67,7 @@ int pl_edit_take_root(struct pl_laying *l, struct pleach_error *error)
 {
 	int from = l->layout->spare_wrapper_fd, to = l->layout->wrapper_fd, fd, r = 0;
 	struct pl_origin *spare = &l->origins[PL_ORIGIN_SPARE];
+	char hex[PL_ID_HEX + 1];
 	struct stat st;
 
 	if (!l->layout->may_edit || pl_fstat(pl_walk_fd(&spare->walk), &st) < 0 ||
@@ -82,7 +83,8 @@ int pl_edit_take_root(struct pl_laying *l, struct pleach_error *error)
 	/* Or a power cut could bring it back where the spare is erased. */
 	if (pl_txdir_must_fsync(l->layout->tx))
 		r = pl_fsync(from);
-	return r < 0 ? pl_fail_sys(error, r, "cannot sync a spare tree")
+	return r < 0 ? pl_fail_sys(error, r, "cannot sync spare tree %s",
+				   pl_id_hex(&l->layout->spare, hex))
 		     : begin_in(to, "tree", &st, error);
 }
 

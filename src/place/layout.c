@@ -264,7 +264,9 @@ int pl_layout_run(const struct pl_layout *layout, struct pl_layout_counts *ret_c
 		if (r >= 0 && sync)
 			r = pl_fsync(layout->wrapper_fd);
 		if (r < 0)
-			pl_fail_sys(error, r, "cannot write the filter of a placed tree");
+			pl_fail_sys(error, r,
+				    "cannot write the filter of a placed tree in %s/.pleach/tx/%s",
+				    layout->tx->store->path, layout->tx->id);
 	}
 	if (r >= 0 && ret_counts)
 		*ret_counts = l.counts;

@@ -153,6 +153,7 @@ int pl_origin_leave(struct pl_laying *l, enum pl_origin_which which, struct plea
 	struct pl_origin_level *level = pl_origin_top(l, which);
 	struct pl_origin *origin = &l->origins[which];
 	bool was_walked = level->is_walked;
+	char hex[PL_ID_HEX + 1];
 	int r = 0;
 
 	if (!level->is_in)
@@ -161,7 +162,8 @@ int pl_origin_leave(struct pl_laying *l, enum pl_origin_which which, struct plea
 	if (level->has_lost && pl_txdir_must_fsync(l->layout->tx))
 		r = was_walked ? pl_fsync(pl_walk_fd(&origin->walk)) : -ESTALE;
 	if (r < 0)
-		return pl_fail_sys(error, r, "cannot sync a directory of a spare tree");
+		return pl_fail_sys(error, r, "cannot sync a directory of spare tree %s",
+				   pl_id_hex(&l->layout->spare, hex));
 	pl_membership_pop(origin->groups);
 	pl_origin_level_done(level);
 	if (was_walked && l->n_levels > 1 && pl_walk_leave(&origin->walk) < 0)
@@ -218,9 +220,11 @@ static int load_filter(struct pl_laying *l, struct pl_origin *origin, int wrappe
 		       struct pleach_error *error)
 {
 	int r = pl_filter_read(wrapper_fd, &origin->filter);
+	char hex[PL_ID_HEX + 1];
 
 	if (r < 0)
-		return pl_fail_sys(error, r, "cannot read the filter of a placed tree");
+		return pl_fail_sys(error, r, "cannot read the filter of placed tree %s",
+				   pl_id_hex(&origin->tree, hex));
 	origin->is_there = !origin->filter.holds_all;
 	if (!origin->is_there ||
 	    (!l->layout->wants_exact_filter && !pl_bloom_is_full(&origin->filter.bloom) &&
@@ -293,10 +297,12 @@ int pl_origins_begin(struct pl_laying *l, struct pleach_error *error)
 {
 	const struct pl_layout *layout = l->layout;
 	int base = layout->base_fd < 0 ? -EBADF : pl_open_dir(layout->base_fd, ".");
+	char hex[PL_ID_HEX + 1];
 	int r;
 
 	if (layout->base_fd >= 0 && base < 0)
-		return pl_fail_sys(error, base, "cannot open the placed base");
+		return pl_fail_sys(error, base, "cannot open placed tree %s",
+				   pl_id_hex(&layout->base, hex));
 	r = begin_origin(l, PL_ORIGIN_BASE, base, &layout->base, error);
 	if (r >= 0)
 		r = begin_origin(l, PL_ORIGIN_SPARE, open_spare(l), &layout->spare, error);

@@ -276,7 +276,7 @@ int pl_ref_list(struct pl_store *store, struct pl_strings *ret_names, struct ple
 	pl_listing_done(&listing);
 	if (r < 0) {
 		pl_strings_done(&names);
-		return pl_fail_sys(error, r, "cannot list the refs");
+		return pl_fail_sys(error, r, "cannot list the refs of %s", store->path);
 	}
 	*ret_names = names;
 	return 0;

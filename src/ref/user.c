@@ -31,7 +31,9 @@ int pl_user_add(struct pl_store *store, int treedir_fd, const char *name,
 		r = 0;
 	if (r >= 0)
 		r = pl_store_sync(store, users);
-	return r < 0 ? pl_fail_sys(error, r, "cannot note a user of a tree") : 0;
+	return r < 0 ? pl_fail_sys(error, r, "cannot note user %s of a tree in %s/.pleach/trees",
+				   name, store->path)
+		     : 0;
 }
 
 int pl_user_remove(struct pl_store *store, int treedir_fd, const char *name)
@@ -410,11 +412,13 @@ int pl_users_need(struct pl_user_lookup *lookup, const struct pl_id *tree, int t
 {
 	struct pl_listing listing = {0};
 	uint64_t newest = 0;
+	char hex[PL_ID_HEX + 1];
 	int need = PL_NEED_NOTHING;
 	int r = pl_users_list(treedir_fd, &listing);
 
 	if (r < 0)
-		return pl_fail_sys(error, r, "cannot list the users of a tree");
+		return pl_fail_sys(error, r, "cannot list the users of tree %s",
+				   pl_id_hex(tree, hex));
 	for (size_t i = 0; r >= 0 && i < listing.n; i++) {
 		uint64_t n;
 

@@ -363,5 +363,8 @@ int pl_stage_name(struct pl_stage *stage, struct pleach_error *error)
 	release(naming.home);
 	pl_buffer_done(&naming.window);
 	pl_buffer_done(&naming.path);
-	return r < 0 ? pl_fail_sys(error, r, "cannot give new objects their names") : 0;
+	return r < 0 ? pl_fail_sys(error, r,
+				   "cannot give new objects their names in %s/.pleach/objects",
+				   stage->store->path)
+		     : 0;
 }

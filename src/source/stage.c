@@ -91,7 +91,8 @@ int pl_stage_begin(struct pl_store *store, struct pl_txdir *tx, enum pl_stage_mo
 	}
 	if (r < 0) {
 		pl_stage_end(&stage);
-		return pl_fail_sys(error, r, "cannot make room for new files in the store");
+		return pl_fail_sys(error, r, "cannot make room for new files in %s/.pleach/tx/%s",
+				   store->path, tx->id);
 	}
 	*ret_stage = stage;
 	return 0;
@@ -241,7 +242,8 @@ static int stage_write(void *self, const struct pl_id *id, const void *data, siz
 		r = pl_write_file(stage->nodes_fd, pl_id_hex(id, hex), 0400, data, length,
 				  pl_txdir_must_fsync(stage->tx));
 	if (r < 0 && r != -EEXIST) /* there: two directories of this tree are equal */
-		return pl_fail_sys(error, r, "cannot write a node into the store");
+		return pl_fail_sys(error, r, "cannot write node %s into %s/.pleach/tx/%s",
+				   pl_id_hex(id, hex), stage->store->path, stage->tx->id);
 	pl_node_memory_put(&stage->store->memory, id, data, length);
 	return 0;
 }

@@ -49,7 +49,8 @@ static int make_empty_base(struct pl_tx *tx, struct pleach_error *error)
 	if (r >= 0)
 		r = pl_meta_read(fd, &st, tx->ref.settings.metadata, &xattrs, &meta);
 	if (r < 0)
-		return pl_fail_sys(error, r, "cannot make a directory in the store");
+		return pl_fail_sys(error, r, "cannot make a directory in %s/.pleach/tx/%s",
+				   tx->store->path, tx->dir.id);
 	pl_meta_reduce(&meta, PLEACH_DIR, tx->ref.settings.metadata);
 	return pl_tree_make_empty(&sink, &meta, &tx->note.base_tree, error);
 }

@@ -101,7 +101,9 @@ static int write_record(struct committing *m, bool sync, struct pleach_error *er
 				  sync && m->store->settings.durable);
 	if (r >= 0)
 		r = pl_chmod_at(m->c->tx->fd, "record", 0644);
-	return r < 0 ? pl_fail_sys(error, r, "cannot write the record of the generation") : 0;
+	return r < 0 ? pl_fail_sys(error, r, "cannot write the record of a generation of '%s'",
+				   m->c->ref->name)
+		     : 0;
 }
 
 /* ---- 4: placing ---- */
@@ -178,7 +180,8 @@ static int place_tree(struct committing *m, struct pleach_error *error)
 	int r = open_wrapper(m, &wrapper);
 
 	if (r < 0)
-		return pl_fail_sys(error, r, "cannot make room for the tree in the store");
+		return pl_fail_sys(error, r, "cannot make room for the tree in %s/.pleach/tx/%s",
+				   m->store->path, m->c->tx->id);
 	open_base(m, &layout, &base_wrapper, &base_fd);
 	open_spare(m, &layout, &spare_wrapper);
 	layout.wrapper_fd = wrapper;
@@ -234,7 +237,9 @@ static int furnish_tree(struct committing *m, struct pleach_error *error)
 		r = m->pin.fd = pl_open(t, "pin", O_RDONLY);
 	if (r >= 0 && pl_seam_guards(PL_GUARD_PIN_FIRST))
 		r = lock_pin(m);
-	return r < 0 ? pl_fail_sys(error, r, "cannot finish the tree in the store") : 0;
+	return r < 0 ? pl_fail_sys(error, r, "cannot finish the tree in %s/.pleach/tx/%s",
+				   m->store->path, m->c->tx->id)
+		     : 0;
 }
 
 /* The whole of tx/t gets its name. 1: it has it; 0: such a tree is there already. */
@@ -282,7 +287,8 @@ static int put_placing(struct committing *m, struct pleach_error *error)
 	if (r >= 0 && pl_txdir_must_fsync(m->c->tx))
 		r = pl_fsync(m->pin.treedir_fd);
 	if (r < 0)
-		return pl_fail_sys(error, r, "cannot place the tree");
+		return pl_fail_sys(error, r, "cannot place the tree in %s/.pleach/trees",
+				   m->store->path);
 	m->pin.k = m->k;
 	return 0;
 }
@@ -303,7 +309,8 @@ static int join_tree(struct committing *m, struct pleach_error *error)
 		if (r >= 0)
 			r = sync_trees(m);
 		if (r < 0)
-			return pl_fail_sys(error, r, "cannot sync a tree of the store");
+			return pl_fail_sys(error, r, "cannot sync a tree in %s/.pleach/trees",
+					   m->store->path);
 	}
 	m->k = m->pin.k;
 	return m->k > 0 ? 1 : 2;

@@ -25,7 +25,8 @@ int pl_tx_edits_new(struct pl_tx *tx, struct pl_tx_edits **ret_edits, struct ple
 		r = edits->fd = pl_open_dir(tx->dir.fd, "e");
 	if (r < 0) {
 		free(edits);
-		return pl_fail_sys(error, r, "cannot make a directory in the store");
+		return pl_fail_sys(error, r, "cannot make a directory in %s/.pleach/tx/%s",
+				   tx->store->path, tx->dir.id);
 	}
 	r = pl_edit_tree_init(&edits->tree, &nodes, &tx->note.base_tree, tx->store->seed, error);
 	if (r < 0) {

@@ -190,7 +190,9 @@ static int stage_content(struct pl_tx_edits *edits, struct pl_stage *stage,
 	r = pl_stage_adopt(stage, edits->fd, hex, &object);
 	if (r >= 0)
 		r = pl_stage_note(stage, hex, &object, entry.size);
-	return r < 0 ? pl_fail_sys(error, r, "cannot take a file into the store") : 0;
+	return r < 0 ? pl_fail_sys(error, r, "cannot take a file into %s/.pleach/tx/%s",
+				   stage->store->path, stage->tx->id)
+		     : 0;
 }
 
 int pl_edit_stage_contents(struct pl_tx_edits *edits, struct pl_stage *stage,

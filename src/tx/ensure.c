@@ -31,7 +31,8 @@ static int place(struct pl_txdir *tx, struct pl_pin *pin, const struct pl_ref *o
 	if (r >= 0)
 		r = pl_chmod(wrapper, 0755);
 	if (r < 0)
-		return pl_fail_sys(error, r, "cannot make room for a tree in the store");
+		return pl_fail_sys(error, r, "cannot make room for a tree in %s/.pleach/tx/%s",
+				   tx->store->path, tx->id);
 	layout.wrapper_fd = wrapper;
 	r = pl_layout_run(&layout, NULL, error);
 	if (r >= 0)
