@@ -18,7 +18,7 @@ static int keep_node(void *self, const struct pl_id *id, const void *data, size_
 		     struct pleach_error *error)
 {
 	struct pl_tx *tx = self;
-	char name[32];
+	char name[32], hex[PL_ID_HEX + 1];
 	int r = pl_txdir_claim(&tx->dir, 'n', id, error);
 
 	if (r < 0)
@@ -27,7 +27,9 @@ static int keep_node(void *self, const struct pl_id *id, const void *data, size_
 	r = pl_write_file(tx->dir.fd, name, 0400, data, length, tx->store->settings.durable);
 	if (r >= 0)
 		r = pl_pool_link(tx->store->nodes_fd, id, tx->dir.fd, name);
-	return r < 0 ? pl_fail_sys(error, r, "cannot write a node into the store") : 0;
+	return r < 0 ? pl_fail_sys(error, r, "cannot write node %s into %s/.pleach/nodes",
+				   pl_id_hex(id, hex), tx->store->path)
+		     : 0;
 }
 
 /* An empty directory, for who has no generation to begin from, and the tree that it is. */
