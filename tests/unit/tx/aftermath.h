@@ -22,7 +22,9 @@ static inline char *observe(const char *store)
 }
 
 struct expected {
-	char *old_tree, *new_tree; /* through the public path */
+	char *(*observe)(const char *store); /* NULL: observe() */
+	bool is_gradual;		     /* a failed command may have done a part */
+	char *old_tree, *new_tree;	     /* through the public path */
 	char *old_state, *new_state;
 	char *next_tree;
 };
@@ -54,13 +56,13 @@ static inline char *trouble_by_state(const struct expected *e, const char *store
 		return text_of("cannot open the store: %s", o.error.message);
 	(void)pleach_resolve(opened, "site", NULL, &o.error); /* finishes what was begun */
 	pleach_store_close(opened);
-	state = observe(store);
+	state = e->observe ? e->observe(store) : observe(store);
 	if (strcmp(state, e->new_state) == 0)
 		return NULL;
-	if (strcmp(state, e->old_state) != 0)
-		return text_of("the ref is neither old nor new:\n%s", state);
 	if (has_succeeded)
-		return text_of("success, and the ref is old");
+		return text_of("success, and the state is not the new one:\n%s", state);
+	if (strcmp(state, e->old_state) != 0 && !e->is_gradual)
+		return text_of("the ref is neither old nor new:\n%s", state);
 	if (is_new && strcmp(e->old_tree, e->new_tree) != 0)
 		return text_of("the new tree was seen, and the ref is old");
 	return NULL;
