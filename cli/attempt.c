@@ -244,6 +244,7 @@ static int end_status(struct run *run, const struct job_end *how)
 	case JOB_NO_EXEC:
 		return program_not_started(run->cli, run->cli->rest[0], how->value,
 					   &run->verdict->error);
+	case JOB_TIMED_OUT: /* not asked for here */
 	case JOB_CLIENT_GONE:
 		break;
 	}

@@ -31,6 +31,7 @@
 	X(publish)  \
 	X(rollback) \
 	X(run)      \
+	X(sync)     \
 	X(begin)    \
 	X(commit)   \
 	X(abort)    \
@@ -295,6 +296,8 @@ const volatile int *signals_flag(void);
 int signals_caught(void);
 /* Waits until `fd` can be read (1) or a signal has come (0). */
 int signals_wait_readable(int fd);
+/* Waits so long; false: a signal came before. */
+bool signals_pause(int64_t ms);
 /* Runs a program; its words end with NULL. Signals go to it. Returns its exit status, 128+n if signal
  * n ended it, or a negative errno if it could not be started. */
 int signals_run(char *const argv[]);
@@ -308,6 +311,8 @@ int signals_write(int fd, const char *data, size_t length);
  * the program has not got by itself, or SIGCONT; or a negative errno. */
 int signals_lend(void);
 void signals_regain(void);
+/* INT, TERM, QUIT or HUP, if one of these came while the last program ran, whatever that made of it; or 0. */
+int signals_lent(void);
 
 /* ---- program.c, job.c, spool.c: a program of the user's ------------------------------------- */
 
@@ -325,9 +330,11 @@ struct job {
 	char *const *argv;
 	int watch_fd;	     /* whoever is at its other end is the client; negative: nobody is */
 	struct spool *spool; /* holds its output back; NULL: it goes where ours goes */
+	bool is_told_on_stderr; /* all of its output goes there (without a spool): stdout is for a result of ours */
+	int64_t timeout_ms; /* then it is ended; 0: never */
 };
 struct job_end {
-	enum { JOB_EXITED, JOB_SIGNALED, JOB_NO_EXEC, JOB_CLIENT_GONE } what;
+	enum { JOB_EXITED, JOB_SIGNALED, JOB_NO_EXEC, JOB_CLIENT_GONE, JOB_TIMED_OUT } what;
 	int value;	       /* its status, the signal, the errno */
 	bool is_terminal_gone; /* it ended without the terminal that it was begun at */
 };
@@ -391,6 +398,32 @@ struct run_values {
 };
 /* Runs cli->rest in a transaction, again after a conflict as often as is wanted. Returns the exit status. */
 int attempts_run(struct cli *cli, const struct run_values *values, struct verdict *verdict);
+
+/* ---- sync.c, transfer.c: a ref brought up to date --------------------------------------------- */
+
+/* What `sync` is asked for. */
+struct sync_values {
+	int64_t retries, delay_ms, timeout_ms, max_age_ms, wait_ms; /* -1: not given; retries 0 */
+	bool no_wait, anew;
+	const char *message;
+};
+/* One call of the command. */
+struct sync {
+	struct cli *cli;
+	const struct sync_values *v;
+	const char *ref;
+	struct pleach_tx *tx; /* under way, or NULL */
+	int64_t attempt;      /* from 1 */
+	int64_t began_s;      /* the attempt, seconds since 1970 */
+};
+/* Is there nothing to do, by --max-age? Then that is told. Returns 0 or the exit status. */
+int sync_tell_if_fresh(struct sync *sync, bool *ret_fresh);
+/* Notes the attempt as the last that succeeded. Returns 0, or PLEACH_PARTIAL, having told why. */
+int sync_note(struct sync *sync);
+/* Runs cli->rest in a transaction, again as often as is wanted. Returns the exit status. */
+int transfer_run(struct sync *sync);
+
+/* ---- begin.c --------------------------------------------------------------------------------- */
 
 /* With -v: what a new transaction works in, and which workspaces were passed over and why. */
 void begin_note(struct cli *cli, const struct pleach_tx_info *info);

@@ -7,7 +7,7 @@
  *
  *	running --STOPPED: terminal_take()--> both stopped --SIGCONT: pleach_process_resume()--> running
  *	running --EXITED, SIGNALED, NO_EXEC: terminal_take()--> ended
- *	running --the client is gone: pleach_process_close()--> ended
+ *	running --the client is gone, the time is over: pleach_process_close()--> ended
  *
  * J1  We take the terminal only if it was our process group's when the program was started or last went on: in
  *     the background it is the shell's.
@@ -19,6 +19,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -29,9 +30,10 @@ enum { POLL_PROCESS, POLL_SIGNALS, POLL_WATCH, N_POLL };
 struct work {
 	const struct job *job;
 	struct pleach_process *process;
-	int signals;  /* signals_lend() */
-	int terminal; /* the controlling one, or -1 */
-	bool is_ours; /* J1 */
+	int signals;	     /* signals_lend() */
+	int terminal;	     /* the controlling one, or -1 */
+	bool is_ours;	     /* J1 */
+	int64_t deadline_ms; /* by the monotonic clock; 0: none */
 	bool has_ended;
 	struct job_end end;
 	struct pleach_error *error;
@@ -84,6 +86,28 @@ bool job_client_is_gone(int fd)
 	struct pollfd item = {.fd = fd, .events = POLLRDHUP};
 
 	return poll(&item, 1, 0) > 0 && item.revents != 0;
+}
+
+/* ---- the time that it may take -------------------------------------------------------------- */
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* For poll(2): what is left of it, -1 where it has no end. */
+static int time_left(const struct work *work)
+{
+	int64_t left = work->deadline_ms - now_ms();
+
+	if (!work->deadline_ms)
+		return -1;
+	if (left > INT32_MAX)
+		return INT32_MAX;
+	return left < 0 ? 0 : (int)left;
 }
 
 /* ---- what happens --------------------------------------------------------------------------- */
@@ -154,7 +178,7 @@ static int turn(struct work *work)
 
 	if (work->job->spool)
 		n += spool_poll(work->job->spool, items + N_POLL);
-	if (poll(items, n, -1) < 0 && errno != EINTR && errno != EAGAIN) {
+	if (poll(items, n, time_left(work)) < 0 && errno != EINTR && errno != EAGAIN) {
 		r = -errno;
 		cli_error_set(work->error, PLEACH_FAILED, NULL, NULL, "cannot wait for '%s': %s",
 			      work->job->argv[0], strerror(-r));
@@ -167,6 +191,8 @@ static int turn(struct work *work)
 		r = next_event(work);
 	if (r >= 0 && !work->has_ended && items[POLL_WATCH].revents)
 		ended(work, JOB_CLIENT_GONE, 0);
+	if (r >= 0 && !work->has_ended && time_left(work) == 0)
+		ended(work, JOB_TIMED_OUT, 0);
 	return r;
 }
 
@@ -178,6 +204,8 @@ static int start(struct work *work)
 	struct spool *spool = work->job->spool;
 	int r = 0;
 
+	if (work->job->is_told_on_stderr)
+		options.stdio[STDOUT_FILENO] = STDERR_FILENO;
 	if (spool)
 		r = spool_begin(spool, options.stdio, work->error);
 	if (r >= 0)
@@ -201,6 +229,9 @@ int job_run(const struct job *job, struct job_end *ret_end, struct pleach_error 
 	}
 	work.terminal = open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC);
 	terminal_look(&work);
+	if (job->timeout_ms > 0 &&
+	    __builtin_add_overflow(now_ms(), job->timeout_ms, &work.deadline_ms))
+		work.deadline_ms = INT64_MAX;
 	r = start(&work);
 	while (r >= 0 && !work.has_ended)
 		r = turn(&work);

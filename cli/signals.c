@@ -79,23 +79,39 @@ int signals_caught(void)
 	return caught;
 }
 
-int signals_wait_readable(int fd)
+/* Waits until `item` is ready, the time is over (NULL: it never is), or a signal has come. */
+static void wait_for(struct pollfd *item, const struct timespec *timeout)
 {
-	struct pollfd item = {.fd = fd, .events = POLLIN};
 	sigset_t block, old;
-	int result = 0;
+	int result = -1;
 
 	sigemptyset(&block);
 	sigaddset(&block, SIGINT);
 	sigaddset(&block, SIGTERM);
 	sigaddset(&block, SIGHUP);
 	sigprocmask(SIG_BLOCK, &block, &old);
-	while (!caught && result <= 0) {
-		result = ppoll(&item, 1, NULL, &old);
+	while (!caught && result < 0) {
+		result = ppoll(item, 1, timeout, &old);
 		if (result < 0 && errno != EINTR)
 			break; /* read(2) will tell */
 	}
 	sigprocmask(SIG_SETMASK, &old, NULL);
+}
+
+int signals_wait_readable(int fd)
+{
+	struct pollfd item = {.fd = fd, .events = POLLIN};
+
+	wait_for(&item, NULL);
+	return !caught;
+}
+
+bool signals_pause(int64_t ms)
+{
+	struct pollfd item = {.fd = -1};
+	struct timespec timeout = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+
+	wait_for(&item, &timeout);
 	return !caught;
 }
 
@@ -258,6 +274,7 @@ static const int lent[] = {SIGINT,  SIGTERM, SIGQUIT, SIGHUP, SIGUSR1,
 static struct {
 	int pipe[2];
 	struct sigaction before[N_LENT];
+	volatile sig_atomic_t ending; /* signals_lent() */
 } lending = {.pipe = {-1, -1}};
 
 /*
@@ -272,6 +289,8 @@ static void note(int signal, siginfo_t *info, void *context)
 	(void)context;
 	if (signal == SIGPIPE || signal == SIGXFSZ)
 		return;
+	if (signal == SIGINT || signal == SIGTERM || signal == SIGQUIT || signal == SIGHUP)
+		lending.ending = signal;
 	if (info->si_code <= 0 || signal == SIGHUP || signal == SIGCONT)
 		(void)!write(lending.pipe[1], &byte, 1); /* full: it has more to do than it can */
 	errno = err;
@@ -296,6 +315,7 @@ int signals_lend(void)
 		return -errno;
 	sigemptyset(&action.sa_mask);
 	sigemptyset(&ignore.sa_mask);
+	lending.ending = 0;
 	for (size_t i = 0; i < N_LENT; i++) {
 		sigaction(lent[i], NULL, &lending.before[i]);
 		sigaction(lent[i], was_ignored(i) ? &ignore : &action, NULL);
@@ -310,4 +330,9 @@ void signals_regain(void)
 	close(lending.pipe[0]);
 	close(lending.pipe[1]);
 	lending.pipe[0] = lending.pipe[1] = -1;
+}
+
+int signals_lent(void)
+{
+	return lending.ending;
 }

@@ -187,6 +187,9 @@ const struct pl_setting_key pl_setting_keys[] = {
 	{"auto-gc", "on",
 	 "collect after publishing, when it is worth it, for a second at most: on or off",
 	 validate_switch},
+	{"synced", "",
+	 "when the last 'pleach sync' that succeeded began, in seconds since 1970; sync sets it",
+	 validate_number},
 };
 const size_t pl_setting_keys_n = PL_ARRAY_LEN(pl_setting_keys);
 

@@ -7,7 +7,7 @@ load helper
 	it 0 config
 	local key
 	for key in keep keep-for keep-hourly keep-daily keep-weekly keep-monthly keep-placed spares \
-		grace recycle metadata share merge max-size durability auto-gc; do
+		grace recycle metadata share merge max-size durability auto-gc synced; do
 		like $'\n'"$output" $'\n'"$key +[^ ]+ +(default|store) +[^ ]"
 	done
 	like "$output" 'grace +5m +default'
@@ -69,7 +69,7 @@ load helper
 @test "wrong values are usage errors and change nothing" {
 	local setting
 	for setting in keep=x keep=-1 grace=5 grace=x keep-placed=many recycle=maybe metadata=most \
-		share=all durability=half max-size=10X auto-gc=2; do
+		share=all durability=half max-size=10X auto-gc=2 synced=now; do
 		it 2 config "$setting"
 		like "$stderr" "${setting%%=*}"
 	done

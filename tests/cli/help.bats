@@ -15,7 +15,7 @@ load helper
 
 @test "help lists every command in a line of at most 80 columns" {
 	it 0 help
-	for command in init publish rollback run begin commit abort log ls cat diff path wait status \
+	for command in init publish rollback run sync begin commit abort log ls cat diff path wait status \
 		tag pin checkout \
 		attach detach config drop check dedup help version; do
 		like "$output" $'\n'"  $command +[a-z]"
@@ -229,7 +229,7 @@ load helper
 
 @test "help as JSON is one document" {
 	it 0 --json help
-	json '.commands | length' 27
+	json '.commands | length' 28
 	it 0 publish --json --help
 	json '[.name, (.options | map(.name) | index("exclude") != null)]' '["publish",true]'
 }

@@ -36,7 +36,7 @@ static void the_table_has_these_keys_and_defaults(void **state)
 		{"keep-placed", "2"}, {"spares", "4"},	     {"grace", "5m"},
 		{"recycle", "move"},  {"metadata", "exact"}, {"share", "names"},
 		{"merge", ""},	      {"max-size", ""},	     {"durability", "full"},
-		{"auto-gc", "on"},
+		{"auto-gc", "on"},    {"synced", ""},
 	};
 
 	assert_int_equal(pl_setting_keys_n, PL_ARRAY_LEN(expected));
@@ -77,6 +77,7 @@ static void each_key_takes_its_values_and_no_others(void **state)
 		{"max-size", {"10G", "512K", "1000"}, {"10GB", "G", "-1"}},
 		{"durability", {"full", "none"}, {"off", "half"}},
 		{"auto-gc", {"on", "off"}, {"true", "yes", "1"}},
+		{"synced", {"0", "1795730000"}, {"now", "-1", "1.5"}},
 	};
 
 	assert_int_equal(PL_ARRAY_LEN(cases), pl_setting_keys_n);
