@@ -1,5 +1,5 @@
 /*
- * Ends a command at its k-th system call that changes something: stopper K REPORT COMMAND [ARGUMENT...].
+ * Ends a command at its k-th system call that changes something: stopper [--all] K REPORT COMMAND [ARGUMENT...].
  *
  * Runs COMMAND and counts such calls of all the processes that come of it, in whatever PID namespace, each before
  * it is made. At the K-th (0: at none) COMMAND itself is killed, as from outside. Who is about to make that call is
@@ -7,6 +7,9 @@
  * the others; or in none: a child of COMMAND that only tries something out, which nobody ends. They are let on, until
  * they end. Stopper ends when all have; one that is left over a minute later is
  * a failure, told with its name and state, and the kernel kills it when stopper is gone.
+ *
+ * With --all every process that came of COMMAND is killed at that moment, process 1 of a namespace too: as if the
+ * machine's memory had been too small for any of them.
  *
  * REPORT ends in a line with the number of calls made and, if it came to that, the name of the K-th. If K is 0, the
  * name of each call stands before, a line each.
@@ -112,7 +115,7 @@ static void die(const char *what)
 /* ---- inside: which calls stop ---- */
 
 struct program {
-	struct sock_filter code[8 * N_CALLS + 2];
+	struct sock_filter code[9 * N_CALLS + 2];
 	unsigned short n;
 };
 
@@ -146,7 +149,8 @@ static void add_test(struct program *p, enum counted counted)
 		break;
 	case CLONING:
 		add_argument(p, 1);
-		add(p, BPF_JMP | BPF_JEQ | BPF_K, FICLONE, 1, 0);
+		add(p, BPF_JMP | BPF_JEQ | BPF_K, FICLONE, 2, 0);
+		add(p, BPF_JMP | BPF_JEQ | BPF_K, FIDEDUPERANGE, 1, 0);
 		add(p, BPF_JMP | BPF_JEQ | BPF_K, FICLONERANGE, 0, 1);
 		break;
 	}
@@ -189,7 +193,10 @@ static void run_inside(int go, char **argv)
 
 struct count {
 	pid_t command;
-	int status; /* of the command */
+	bool is_all;
+	int status;  /* of the command */
+	pid_t *pids; /* of all that are known and have not ended */
+	size_t n_pids;
 	unsigned long made, end_at;
 	const char *ended_at;
 	FILE *report;
@@ -292,6 +299,34 @@ static void resume(pid_t pid, int request, int signal)
 		die("cannot resume a process");
 }
 
+/* Who is not known yet stops once before it does anything, and is killed then. */
+static void kill_all(struct count *count)
+{
+	for (size_t i = 0; i < count->n_pids; i++)
+		kill(count->pids[i], SIGKILL);
+}
+
+static void remember(struct count *count, pid_t pid)
+{
+	pid_t *pids;
+
+	for (size_t i = 0; i < count->n_pids; i++)
+		if (count->pids[i] == pid)
+			return;
+	pids = realloc(count->pids, (count->n_pids + 1) * sizeof(*pids));
+	if (!pids)
+		die("no memory");
+	count->pids = pids;
+	count->pids[count->n_pids++] = pid;
+}
+
+static void forget(struct count *count, pid_t pid)
+{
+	for (size_t i = 0; i < count->n_pids; i++)
+		if (count->pids[i] == pid)
+			count->pids[i--] = count->pids[--count->n_pids];
+}
+
 /* A process is about to make a call that counts. */
 static void count_call(struct count *count, pid_t pid)
 {
@@ -312,6 +347,10 @@ static void count_call(struct count *count, pid_t pid)
 	}
 	count->ended_at = calls[i].name;
 	begin_limit();
+	if (count->is_all) {
+		kill_all(count);
+		return;
+	}
 	if (kill(count->command, SIGKILL) < 0)
 		die("cannot kill the command");
 	if (is_init(pid) || (pid != count->command && is_outside(pid)))
@@ -322,7 +361,9 @@ static void went_to_stop(struct count *count, pid_t pid, int status)
 {
 	int event = status >> 16, signal = WSTOPSIG(status);
 
-	if (event == PTRACE_EVENT_SECCOMP)
+	if (count->is_all && count->ended_at)
+		kill(pid, SIGKILL);
+	else if (event == PTRACE_EVENT_SECCOMP)
 		count_call(count, pid);
 	else if (event == PTRACE_EVENT_STOP && signal != SIGTRAP)
 		resume(pid, PTRACE_LISTEN, 0); /* stopped as without us, until SIGCONT */
@@ -345,9 +386,14 @@ static void watch(struct count *count)
 			tell_left();
 			exit(FAILED);
 		}
-		if (pid > 0 && WIFSTOPPED(status))
+		if (pid > 0 && WIFSTOPPED(status)) {
+			remember(count, pid);
 			went_to_stop(count, pid, status);
-		else if (pid == count->command)
+			continue;
+		}
+		if (pid > 0)
+			forget(count, pid);
+		if (pid == count->command)
 			count->status = status;
 	}
 }
@@ -383,8 +429,13 @@ int main(int argc, char **argv)
 	struct count count = {.made = 0};
 	char *end;
 
+	if (argc > 1 && strcmp(argv[1], "--all") == 0) {
+		count.is_all = true;
+		argv++;
+		argc--;
+	}
 	if (argc < 4) {
-		fprintf(stderr, "usage: stopper K REPORT COMMAND [ARGUMENT...]\n");
+		fprintf(stderr, "usage: stopper [--all] K REPORT COMMAND [ARGUMENT...]\n");
 		return FAILED;
 	}
 	count.end_at = strtoul(argv[1], &end, 10);
