@@ -155,6 +155,8 @@ int pl_generation_read(struct pl_ref *ref, uint64_t n, struct pl_record *ret_rec
 			       "generation %s of '%s' was written by a newer "
 			       "version of pleach",
 			       name, ref->name);
+	if (r == -ENOMEM)
+		return pl_fail_memory(error);
 	if (r < 0)
 		return fail_record(ref, name, "does not verify", error);
 	if (record.generation != n || strcmp(record.ref_id, ref->id) != 0) {

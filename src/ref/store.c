@@ -160,7 +160,7 @@ static int take_config(struct pl_store *store, struct pl_text *text, struct plea
 			       store->path, hash);
 	uid = pl_text_get_number(text, "uid");
 	if (text->failed || uid >= UINT32_MAX)
-		return fail_config(store, -EBADMSG, error);
+		return fail_config(store, pl_buffer_ok(&text->value) ? -EBADMSG : -ENOMEM, error);
 	store->uid = (uid_t)uid;
 	r = pl_values_read_text(text, &store->values, error);
 	if (r < 0) {
@@ -192,7 +192,7 @@ static int read_config(struct pl_store *store, struct pleach_error *error)
 		return r;
 	r = pl_settings_resolve(&store->values, NULL, &store->settings, error);
 	if (r < 0)
-		return fail_config(store, -EBADMSG, error);
+		return fail_config(store, r == -ENOMEM ? r : -EBADMSG, error);
 	return 0;
 }
 
