@@ -28,6 +28,11 @@ int pl_checking_add(struct pl_checking *c, struct pleach_error *error, bool is_f
 	return 0;
 }
 
+bool pl_checking_is_ours(int r)
+{
+	return r == -ENOMEM || r == -EMFILE || r == -ENFILE || r == -EINTR;
+}
+
 int pl_checking_cannot(struct pl_checking *c, int r, const char *kind, const char *path,
 		       struct pleach_error *error)
 {
@@ -35,10 +40,9 @@ int pl_checking_cannot(struct pl_checking *c, int r, const char *kind, const cha
 	bool is_allowed = r != -EACCES && r != -EPERM;
 
 	pl_assert(r < 0);
-	if (r == -ENOMEM)
-		return pl_fail_memory(error);
-	if (r == -EMFILE || r == -ENFILE || r == -EINTR)
-		return pl_fail_sys(error, r, "cannot check '%s'", path);
+	if (pl_checking_is_ours(r))
+		return r == -ENOMEM ? pl_fail_memory(error)
+				    : pl_fail_sys(error, r, "cannot check '%s'", path);
 	pl_fail_sys(&cause, r, "cannot be read");
 	return pl_checking_add(c, error, is_allowed, kind, path, "%s", cause.message);
 }

@@ -38,7 +38,7 @@ static bool has_placing(struct pl_checking *c, const struct look *l)
 	PL_CLOSE int fd = treedir < 0 ? treedir : pl_placing_open(treedir, l->k);
 
 	/* -EACCES: it is there, and its owner let nobody in. */
-	return fd >= 0 || fd == -EACCES;
+	return fd >= 0 || fd == -EACCES || pl_checking_is_ours(fd);
 }
 
 /* 1: looked; 0: the record of the head cannot be read, which was told. */
@@ -64,6 +64,11 @@ static int look(struct pl_checking *c, struct pl_ref_check *rc, struct look *ret
 	rc->is_dropped = strcmp(record.kind, "dropped") == 0;
 	pl_record_done(&record);
 	l.public = pl_public_read(&rc->ref, &l.shown, &l.k, &cause);
+	if (pl_checking_is_ours(l.public)) {
+		if (error)
+			*error = cause;
+		return l.public;
+	}
 	r = pl_public_state(&rc->ref, &l.state, error);
 	l.agrees = l.public == 1 && pl_id_equal(&l.tree, &l.shown) && has_placing(c, &l);
 	*ret = l;

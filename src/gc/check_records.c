@@ -48,6 +48,8 @@ int pl_checking_read_record(struct pl_ref_check *rc, uint64_t n, struct pl_recor
 	(void)snprintf(name, sizeof(name), "%llu", (unsigned long long)n);
 	r = pl_read_file(rc->ref.gen_fd, name, PL_TEXT_MAX, &b);
 	*ret_why = r == -ENOENT ? "is missing" : "cannot be read";
+	if (pl_checking_is_ours(r))
+		return pl_fail_sys(error, r, "cannot read '%s/gen/%s'", rc->path, name);
 	if (r < 0)
 		return 0;
 	r = pl_record_decode(b.data, b.length, &record);

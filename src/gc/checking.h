@@ -97,6 +97,8 @@ int pl_checking_add(struct pl_checking *c, struct pleach_error *error, bool is_f
 		    const char *kind, const char *path, const char *format, ...) PL_PRINTF(6, 7);
 #define pl_checking_fault(c, error, kind, path, ...) \
 	pl_checking_add(c, error, true, kind, path, __VA_ARGS__)
+/** Is this -errno about the process, and says nothing of the store? */
+bool pl_checking_is_ours(int r);
 /**
  * Something could not be looked at, with -errno `r`: not verified if it is for want of permission, a
  * fault if the disk or what is there is to blame; an error where it is the check that cannot go on.
