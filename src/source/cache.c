@@ -214,20 +214,19 @@ int pl_cache_add(struct pl_cache *cache, const char *path, const struct stat *st
 	return 0;
 }
 
-int pl_cache_keep(struct pl_cache *cache)
+void pl_cache_keep(struct pl_cache *cache)
 {
 	struct pl_id sum;
 	int r;
 
 	if (cache->new_fd < 0)
-		return 0;
+		return;
 	r = flush(cache);
 	pl_hash_end(cache->hash, &sum);
 	if (r >= 0)
 		r = pl_write_full(cache->new_fd, sum.bytes, sizeof(sum.bytes));
 	if (r >= 0)
-		r = pl_rename(cache->tx_fd, NEW_NAME, cache->home_fd, cache->name);
-	return r == -EINTR ? r : 0;
+		(void)pl_rename(cache->tx_fd, NEW_NAME, cache->home_fd, cache->name);
 }
 
 /* ---- opening and closing ---- */

@@ -118,11 +118,8 @@ int pl_cache_fill(struct pl_store *store, struct pl_txdir *tx, int root_fd,
 	r = pl_cursor_new(&nodes, base, false, store->seed, &f.cursor, error);
 	if (r >= 0)
 		r = fill(&f, store, error);
-	if (r >= 0) {
-		r = pl_cache_keep(f.cache);
-		if (r < 0)
-			pl_fail_sys(error, r, "cannot note what is in the workspace");
-	}
+	if (r >= 0)
+		pl_cache_keep(f.cache);
 	pl_cursor_free(f.cursor);
 	pl_walk_done(&f.walk);
 	pl_cache_close(f.cache);

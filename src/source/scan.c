@@ -412,7 +412,7 @@ int pl_scan_run(const struct pl_scan *scan, struct pl_scan_result *ret_result,
 	if (r >= 0)
 		r = check_left_over(&s, error);
 	if (r >= 0 && s.cache && result.files_read > 0)
-		r = pl_cache_keep(s.cache);
+		pl_cache_keep(s.cache);
 	scanner_done(&s);
 	if (r < 0)
 		return r;

@@ -273,7 +273,7 @@ int pl_cache_find(struct pl_cache *cache, const char *path, const struct stat *s
 int pl_cache_add(struct pl_cache *cache, const char *path, const struct stat *st,
 		 const struct pl_entry *entry);
 /** The new one takes the place of the old one. Best effort. */
-int pl_cache_keep(struct pl_cache *cache);
+void pl_cache_keep(struct pl_cache *cache);
 void pl_cache_close(struct pl_cache *cache);
 /**
  * Makes the cache of a directory that was just made from the tree `base` and that nobody else has seen: as a
