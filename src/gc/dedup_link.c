@@ -265,7 +265,8 @@ static void let_go(struct dedup *d, struct dedup_item *item)
 static bool is_of_name(int r)
 {
 	return r == -EACCES || r == -EPERM || r == -EXDEV || r == -EROFS || r == -ENOSPC ||
-	       r == -EDQUOT || r == -EIO || r == -EBUSY || r == -EOPNOTSUPP || r == -EMFILE;
+	       r == -EDQUOT || r == -EIO || r == -EBUSY || r == -EOPNOTSUPP || r == -EMFILE ||
+	       r == -EEXIST; /* what was replaced before could not be taken away */
 }
 
 /* 0; -EMLINK, -ENOENT, -ESTALE as above. */

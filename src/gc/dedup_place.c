@@ -251,6 +251,8 @@ int dedup_beside(struct dedup *d, struct dedup_root *root, int *ret_fd)
 		if (pl_fstat(root->fd, &st) == 0)
 			root->mtime = st.st_mtim;
 		r = pl_beside_begin(root->fd, &root->beside);
+		if (r == -ESTALE) /* no file of the tree has gone, as this says elsewhere here */
+			r = -EBUSY;
 		if (r >= 0 && pl_fstat(root->fd, &st) == 0)
 			root->mtime_after = st.st_mtim;
 	}
