@@ -175,13 +175,15 @@ static int look_at_users(struct pl_user_lookup *lookup, struct pl_usage_tree *tr
 {
 	PL_CLOSE int users = pl_open_dir(treedir, "users");
 	struct pl_listing listing = {0};
+	char hex[PL_ID_HEX + 1];
 	uint32_t n_generations = 0;
 	int r = users < 0 ? users : pl_list(users, &listing);
 
 	if (r == -ENOENT) /* taken away meanwhile */
 		return 0;
 	if (r < 0)
-		return pl_fail_sys(error, r, "cannot look at the users of a tree");
+		return pl_fail_sys(error, r, "cannot look at the users of tree %s",
+				   pl_id_hex(&tree->id, hex));
 	for (size_t i = 0; r >= 0 && i < listing.n; i++) {
 		const char *name = listing.entries[i].name;
 		uint64_t n;
@@ -202,18 +204,22 @@ static int look_at_tree(struct pl_user_lookup *lookup, struct pl_usage_tree *tre
 			struct pleach_error *error)
 {
 	PL_CLOSE int treedir = pl_treedir_open(lookup->store, &tree->id);
+	char hex[PL_ID_HEX + 1];
 	unsigned k;
 	int r;
 
 	if (treedir < 0)
 		return treedir == -ENOENT ? 0
-					  : pl_fail_sys(error, treedir, "cannot look at a tree");
+					  : pl_fail_sys(error, treedir, "cannot look at tree %s",
+							pl_id_hex(&tree->id, hex));
 	r = pl_placing_find(treedir, &k);
 	tree->is_placed = r == 1;
 	if (r >= 0)
 		r = pl_pin_is_held(lookup->store, &tree->id);
 	if (r < 0)
-		return r == -ENOENT ? 0 : pl_fail_sys(error, r, "cannot look at a tree");
+		return r == -ENOENT ? 0
+				    : pl_fail_sys(error, r, "cannot look at tree %s",
+						  pl_id_hex(&tree->id, hex));
 	tree->is_needed = tree->is_held = r == 1;
 	return look_at_users(lookup, tree, treedir, error);
 }

@@ -405,7 +405,8 @@ static int fail_start(const struct view *v, int r, int step, const char *directo
 				       "begin --checkout DIR");
 			return r;
 		}
-		return pl_fail_sys(error, r, "cannot make namespaces for the program");
+		return pl_fail_sys(error, r, "cannot make namespaces for the program in '%s'",
+				   v->tx->ref.name);
 	}
 	return pl_fail_sys(error, r, "cannot show the workspace at '%s'", v->steps[step].target);
 }

@@ -109,7 +109,7 @@ static int make_tree(struct pl_workspace *ws, bool trusts_clones, struct pleach_
 	if (fd == -EACCES) /* such is the mode of the tree's root; a scan will say the same */
 		return 0;
 	if (fd < 0)
-		return pl_fail_sys(error, fd, "cannot open the workspace");
+		return pl_fail_sys(error, fd, "cannot open the workspace of '%s'", ws->name);
 	return pl_plain_note(ws, fd, error);
 }
 

@@ -211,7 +211,8 @@ static int make_upper(struct pl_workspace *ws, struct pleach_error *error)
 	if (r >= 0)
 		r = fd = pl_open_dir(ws->fd, UPPER);
 	if (r < 0)
-		return pl_fail_sys(error, r, "cannot make the upper layer of a workspace");
+		return pl_fail_sys(error, r, "cannot make the upper layer of a workspace of '%s'",
+				   ws->name);
 	r = pl_node_read(&nodes, &ws->base, &root, error);
 	if (r < 0)
 		return r;
@@ -324,7 +325,7 @@ static int scan(struct pl_workspace *ws, bool as_user, struct pl_stage *stage, e
 	int r = open_upper(ws, as_user, rule, &upper);
 
 	upper.stage = stage;
-	r = r < 0 ? pl_fail_sys(error, r, "cannot read the workspace")
+	r = r < 0 ? pl_fail_sys(error, r, "cannot read the workspace of '%s'", ws->name)
 		  : pl_upper_run(&upper, ret_result, error);
 	close_upper(&upper);
 	return r;

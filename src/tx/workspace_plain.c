@@ -18,7 +18,8 @@ int pl_plain_set_path(struct pl_workspace *ws, int fd, struct pleach_error *erro
 
 	pl_assert(!ws->path);
 	if (r < 0)
-		return pl_fail_sys(error, r, "cannot find out where the workspace lies");
+		return pl_fail_sys(error, r, "cannot find out where the workspace of '%s' lies",
+				   ws->name);
 	ws->path = pl_buffer_take_string(&path);
 	return ws->path ? 0 : pl_fail_memory(error);
 }

@@ -59,7 +59,9 @@ static int find_tree(struct pl_workspace *ws, struct pleach_error *error)
 	if (r >= 0)
 		r = fd = pl_open(snapshot, pl_buffer_string(&path), O_PATH | O_DIRECTORY);
 	if (r < 0)
-		return pl_fail_sys(error, r, "cannot open the tree in the snapshot of the store");
+		return pl_fail_sys(error, r,
+				   "cannot open the tree of '%s' in the snapshot of the store",
+				   ws->name);
 	return pl_plain_set_path(ws, fd, error);
 }
 
@@ -69,7 +71,8 @@ static int make(struct pl_workspace *ws, struct pleach_error *error)
 	int r = pl_subvolume_snapshot(ws->store->fd, ws->fd, SNAPSHOT_NAME);
 
 	if (r < 0)
-		return pl_fail_sys(error, r, "cannot make a snapshot of the store");
+		return pl_fail_sys(error, r, "cannot make a snapshot of the store for '%s'",
+				   ws->name);
 	r = find_tree(ws, error);
 	if (r < 0)
 		return r;
@@ -77,7 +80,7 @@ static int make(struct pl_workspace *ws, struct pleach_error *error)
 	if (fd == -EACCES) /* such is the mode of the tree's root; a scan will say the same */
 		return 0;
 	if (fd < 0)
-		return pl_fail_sys(error, fd, "cannot open the workspace");
+		return pl_fail_sys(error, fd, "cannot open the workspace of '%s'", ws->name);
 	return pl_plain_note(ws, fd, error);
 }
 
