@@ -49,6 +49,12 @@ static bool is_state_new(const struct matrix *m, const char *store)
 	return strcmp(state, m->expected.new_state) == 0;
 }
 
+/* Is the state the new one, if it is said so? */
+static bool has_done(const struct matrix *m, const struct fault *fault, int r)
+{
+	return r == 0 && !(m->trial->may_leave && (fault->err == ESTALE || fault->err == EMLINK));
+}
+
 /* What was said, what is held, what is seen. */
 static bool look(const struct matrix *m, const char *path, const char *when, unsigned descriptors,
 		 const struct fault *fault, const struct pleach_error *error, struct report *report)
@@ -59,10 +65,16 @@ static bool look(const struct matrix *m, const char *path, const char *when, uns
 	if (now != descriptors)
 		return note(report, when,
 			    text_of("%u descriptors, and there were %u", now, descriptors));
+	if (report->r == -EBADMSG && fault->err == 0 && !m->trial->is_damaged)
+		return note(report, when, text_of("it says that the store is damaged"));
+	if (report->r == 1)
+		return note(report, when, text_of("it tells less than there is"));
 	return note(report, when, trouble_by_message(report->r, error, fault)) &&
 	       note(report, when, trouble_by_locks(path)) &&
 	       note(report, when, trouble_by_always(m, path)) &&
-	       note(report, when, trouble_by_state(&m->expected, path, report->r == 0));
+	       (report->r == PLEACH_PARTIAL || /* what it could not do is in its report */
+		note(report, when,
+		     trouble_by_state(&m->expected, path, has_done(m, fault, report->r))));
 }
 
 static void run_again(const struct matrix *m, struct pleach_store *store, const char *path,
@@ -108,7 +120,8 @@ static void run_case(const struct matrix *m, const char *path, const struct faul
 	descriptors = count_descriptors();
 	run_failing(m, store, fault, k, &error, report);
 	if (m->expected.new_state && look(m, path, "failed", descriptors, fault, &error, report)) {
-		report->is_new = !m->expected.is_gradual && is_state_new(m, path);
+		report->is_new = !m->expected.is_gradual &&
+				 (report->r == PLEACH_PARTIAL || is_state_new(m, path));
 		if (!report->is_new && k % 2 == 0) {
 			pleach_store_close(store);
 			store = open_at(path, &o);

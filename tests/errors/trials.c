@@ -44,13 +44,36 @@ static char *there_of(const char *store)
 	return text_of("%.*s/there", (int)(strlen(store) - 2), store);
 }
 
+/* But for unfinished names of ours, which the next command there removes. */
+static void add_finished(FILE *out, const FTSENT *e, size_t skip, struct seen *seen, size_t *n)
+{
+	if (!strstr(e->fts_path + skip, ".pleach-"))
+		add_entry(out, e, skip, seen, n);
+}
+
 static char *observe_there(const char *store)
 {
 	TEXT *there = there_of(store);
-	TEXT *tree = fingerprint(there);
+	TEXT *tree = told_by(there, add_finished);
 	TEXT *site = observe(store);
 
 	return text_of("%s\n%s", tree, site);
+}
+
+/* Of names, contents, and which are one file; a failed call may have left a directory's time of now. */
+static void add_shared(FILE *out, const FTSENT *e, size_t skip, struct seen *seen, size_t *n)
+{
+	if (S_ISDIR(e->fts_statp->st_mode) && !strstr(e->fts_path + skip, ".pleach-"))
+		(void)fprintf(out, "%s\n", e->fts_path + skip);
+	else if (!S_ISDIR(e->fts_statp->st_mode))
+		add_finished(out, e, skip, seen, n);
+}
+
+static char *observe_shared(const char *store)
+{
+	TEXT *there = there_of(store);
+
+	return told_by(there, add_shared);
 }
 
 static char *observe_attached(const char *store)
@@ -82,7 +105,7 @@ static void add_told(FILE *out, const FTSENT *e, size_t skip, struct seen *seen,
 {
 	(void)seen;
 	(void)n;
-	if (strncmp(e->fts_name, ".pleach-", 8) == 0)
+	if (strstr(e->fts_path + skip, ".pleach-"))
 		return;
 	(void)fprintf(out, "%s %o ", e->fts_path + skip, e->fts_statp->st_mode);
 	if (S_ISREG(e->fts_statp->st_mode))
@@ -243,6 +266,129 @@ static int run_dedup(const struct yard *y, struct pleach_store *store, struct pl
 	return r;
 }
 
+static int run_check(const struct yard *y, struct pleach_store *store, struct pleach_error *error)
+{
+	struct pleach_report *report = NULL;
+	int r = pleach_check(store, NULL, NULL, &report, error);
+
+	(void)y;
+	pleach_report_close(report);
+	return r;
+}
+
+/* ---- what only looks ---- */
+
+static int list(struct pleach_store *store, struct pleach_error *error)
+{
+	struct pleach_entry entry = PLEACH_ENTRY_INIT;
+	struct pleach_ls *ls;
+	unsigned n = 0;
+	int r = pleach_ls_open(store, "site", 1, &ls, error);
+
+	if (r < 0)
+		return r;
+	while ((r = pleach_ls_next(ls, &entry, error)) == 1)
+		n++;
+	pleach_ls_close(ls);
+	return r < 0 ? r : n == 13 ? 0 : 1;
+}
+
+static int compare(struct pleach_store *store, struct pleach_error *error)
+{
+	struct pleach_change change = PLEACH_CHANGE_INIT;
+	struct pleach_diff *diff;
+	unsigned n = 0;
+	int r = pleach_diff_open(store, "site@1", "site", NULL, &diff, error);
+
+	if (r < 0)
+		return r;
+	while ((r = pleach_diff_next(diff, &change, error)) == 1)
+		n++;
+	pleach_diff_close(diff);
+	return r < 0 ? r : n > 0 ? 0 : 1;
+}
+
+static int read_one(struct pleach_store *store, struct pleach_error *error)
+{
+	struct pleach_file *file;
+	char text[16] = "";
+	ssize_t n;
+	int r = pleach_file_open(store, "site:d/equal1", &file, error);
+
+	if (r < 0)
+		return r;
+	n = pleach_file_read(file, text, sizeof(text) - 1, error);
+	pleach_file_close(file);
+	return n < 0 ? (int)n : strcmp(text, "equal") == 0 ? 0 : 1;
+}
+
+static int look_back(struct pleach_store *store, struct pleach_error *error)
+{
+	struct pleach_generation generation = PLEACH_GENERATION_INIT;
+	struct pleach_log *log;
+	unsigned n = 0;
+	int r = pleach_log_open(store, "site", NULL, &log, error);
+
+	if (r < 0)
+		return r;
+	while ((r = pleach_log_next(log, &generation, error)) == 1)
+		n++;
+	pleach_log_close(log);
+	return r < 0 ? r : n == 2 ? 0 : 1;
+}
+
+static int measure(struct pleach_store *store, struct pleach_error *error)
+{
+	struct pleach_du_generation generation = PLEACH_DU_GENERATION_INIT;
+	struct pleach_du *du;
+	int r = pleach_du_open(store, NULL, &du, error);
+
+	if (r < 0)
+		return r;
+	while ((r = pleach_du_next(du, &generation, error)) == 1)
+		;
+	pleach_du_close(du);
+	return r;
+}
+
+static int list_refs(struct pleach_store *store, struct pleach_error *error)
+{
+	struct pleach_ref_status status = PLEACH_REF_STATUS_INIT;
+	struct pleach_refs *refs;
+	unsigned n = 0;
+	int r = pleach_refs_open(store, &refs, error);
+
+	if (r < 0)
+		return r;
+	while ((r = pleach_refs_next(refs, &status, error)) == 1)
+		n++;
+	pleach_refs_close(refs);
+	return r < 0 ? r : n == 1 ? 0 : 1;
+}
+
+static int open_again(struct pleach_store *store, struct pleach_error *error)
+{
+	struct pleach_store *again;
+	int r = pleach_store_open(pleach_store_path(store), &again, error);
+
+	if (r == 0)
+		pleach_store_close(again);
+	return r;
+}
+
+/* A look that tells less than there is, and says that it is all, answers 1. */
+static int run_looks(const struct yard *y, struct pleach_store *store, struct pleach_error *error)
+{
+	static int (*const looks[])(struct pleach_store * store, struct pleach_error * error) = {
+		open_again, list, compare, read_one, look_back, measure, list_refs};
+	int r = 0;
+
+	(void)y;
+	for (size_t i = 0; r == 0 && i < PL_ARRAY_LEN(looks); i++)
+		r = looks[i](store, error);
+	return r;
+}
+
 /* ---- programs in workspaces ---- */
 
 static int run_program(struct pleach_tx *tx, struct pleach_error *error)
@@ -309,13 +455,16 @@ static const struct trial more[] = {
 	{"checkout-update", prepare_update, run_update, observe_there, .is_gradual = true,
 	 .is_apart = true},
 	{"gc", prepare_garbage, run_gc, observe_pool, .is_gradual = true},
-	{"repair-object", prepare_damaged_object, run_repair, observe_soundness,
+	{"repair-object", prepare_damaged_object, run_repair, observe_soundness, .is_damaged = true,
 	 .is_gradual = true},
-	{"repair-node", prepare_damaged_node, run_repair, observe_soundness, .is_gradual = true},
-	{"repair-public", prepare_damaged_public, run_repair, observe_soundness,
+	{"repair-node", prepare_damaged_node, run_repair, observe_soundness, .is_gradual = true,
+	 .is_damaged = true},
+	{"repair-public", prepare_damaged_public, run_repair, observe_soundness, .is_damaged = true,
 	 .is_gradual = true},
-	{"dedup", prepare_equal, run_dedup, observe_there, told_there, .is_gradual = true,
-	 .is_apart = true},
+	{"check", prepare_two, run_check, .is_apart = true},
+	{"looks", prepare_two, run_looks, .is_apart = true},
+	{"dedup", prepare_equal, run_dedup, observe_shared, told_there, .may_leave = true,
+	 .is_gradual = true, .is_apart = true},
 	{"run-overlay", prepare_one, run_in_overlay},
 	{"run-user-overlay", prepare_one, run_in_user_overlay},
 	{"run-reflink", prepare_one, run_in_reflink},

@@ -22,8 +22,10 @@ struct trial {
 	char *(*observe)(const char *store); /* NULL: that of scenarios */
 	char *(*always)(const char *store);  /* what is the same at any time; NULL: nothing */
 	bool is_gradual;		     /* done in parts, each whole */
-	bool is_apart; /* beside the public path: nothing of the next publish is asked */
-	unsigned step; /* by threads: every step-th call alone */
+	bool is_damaged;		     /* the store, before */
+	bool may_leave; /* ESTALE and EMLINK: what has gone meanwhile, or is full, is left alone */
+	bool is_apart;	/* beside the public path: nothing of the next publish is asked */
+	unsigned step;	/* by threads: every step-th call alone */
 };
 
 #define TRIALS 40

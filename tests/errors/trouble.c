@@ -36,7 +36,11 @@ static bool names_something(const struct pleach_error *error)
 /* What is not about any place. */
 static bool is_nowhere(const char *message)
 {
-	return strcmp(message, "out of memory") == 0 || strcmp(message, "interrupted") == 0;
+	size_t n = strlen(message);
+
+	return strcmp(message, "out of memory") == 0 || strcmp(message, "interrupted") == 0 ||
+	       (n > 12 && strcmp(message + n - 12, "faults found") == 0) || /* a report has them */
+	       strcmp(message, "1 fault found") == 0;
 }
 
 static enum pleach_code code_of(const struct fault *fault, const char *message)
