@@ -245,9 +245,9 @@ def rule_listed(tree):
     yield from check(under("tests/cli", ".bats"), "tests/meson.build",
                      lambda p: p[len("tests/cli/"):-len(".bats")])
     listed = tree.listed("tests/meson.build")
-    bound = "bindings/python/tests"
-    for path in under("tests", ".py") + under(bound, ".py"):
-        name = path[len(bound if path.startswith(bound) else "tests") + 1:]
+    homes = ["tests", "bindings/python/tests", "integrations"]
+    for home, path in [(home, path) for home in homes for path in under(home, ".py")]:
+        name = path[len(home) + 1:]
         is_listed = any(name == entry or name.startswith(entry + "/") for entry in listed)
         if re.match(r"(test_.*|.*_test)\.py$", os.path.basename(path)) and not is_listed:
             yield f"{path}: neither it nor a folder of it is in tests/meson.build"
@@ -325,7 +325,8 @@ GOOD_TREE = {
     "include/pleach.h": C,
     "src/meson.build": "files('base/buf.c', 'base/assert.c', 'sys/file.c', 'api/open.c')",
     "cli/meson.build": "files('main.c', 'options.c')",
-    "tests/meson.build": "x = ['base/buf', 'publish', 'format', 'crash/test_kill.py', 'test_abi.py']",
+    "tests/meson.build": "x = ['base/buf', 'publish', 'format', 'crash/test_kill.py', 'test_abi.py',"
+                         " 'thing/tests/test_thing.py']",
     "src/base/base.h": C,
     "src/base/buf.h": C + '#include "base/base.h"\n',
     "src/base/buf.c": C + '#include "base/buf.h"\n#include <stdio.h>\n'
@@ -343,6 +344,7 @@ GOOD_TREE = {
     "tests/format/test_reader.py": "",
     "tests/crash/test_kill.py": "",
     "bindings/python/tests/test_abi.py": "",
+    "integrations/thing/tests/test_thing.py": "",
 }
 
 
@@ -382,6 +384,7 @@ BAD_TREES = [
     (rule_listed, {"tests/cli/new.bats": ""}),
     (rule_listed, {"tests/other/test_new.py": ""}),
     (rule_listed, {"bindings/python/tests/test_new.py": ""}),
+    (rule_listed, {"integrations/thing/tests/test_new.py": ""}),
     (rule_function_length, {"src/base/buf.c": C + "\n" + lines(71)}),
     (rule_function_length, {"src/base/buf.c": C + "/* long: too long */\n" + lines(121)}),
     (rule_function_length, {"cli/main.c": C + "/* long: another's */\n\n" + lines(75)}),
