@@ -17,12 +17,12 @@ def mount(image: bytes, point: bytes, *options) -> None:
 
 
 @contextlib.contextmanager
-def ext4(place, *options, size_mib=200):
-    """A file system of its own, which has the store of the workplace."""
+def image_of(place, make: list, size_mib: int):
+    """A file system of its own, by a mkfs, which has the store of the workplace."""
     image, point = place.at("image"), place.at("disk")
     with open(image, "wb") as file:
         file.truncate(size_mib * MIB)
-    subprocess.run(["mkfs.ext4", "-q", "-F", "-m", "0", *options, image], check=True)
+    subprocess.run([*make, image], check=True)
     os.mkdir(point)
     mount(image, point, "-o", "loop")
     try:
@@ -31,6 +31,14 @@ def ext4(place, *options, size_mib=200):
         yield point
     finally:
         subprocess.run(["umount", point], check=True)
+
+
+def ext4(place, *options, size_mib=200):
+    return image_of(place, ["mkfs.ext4", "-q", "-F", "-m", "0", *options], size_mib)
+
+
+def btrfs(place, *options, size_mib=300):
+    return image_of(place, ["mkfs.btrfs", "-q", "-f", *options], size_mib)
 
 
 @contextlib.contextmanager

@@ -18,7 +18,7 @@ static int run(struct collection *c, struct pleach_error *error)
 
 	if (r < 0)
 		return r;
-	return pl_gc_collect(c->store, c->options, &c->result, &c->findings, error);
+	return pl_gc_collect(c->store, c->options, 0, &c->result, &c->findings, error);
 }
 
 /*

@@ -385,7 +385,7 @@ static void done(struct collecting *c)
 }
 
 int pl_gc_run(struct pl_store *store, struct pl_txdir *tx, const struct pleach_gc_options *options,
-	      struct pleach_gc_result *ret_result, struct pl_findings *ret_findings,
+	      unsigned part, struct pleach_gc_result *ret_result, struct pl_findings *ret_findings,
 	      struct pleach_error *error)
 {
 	struct collecting c = {.tx = tx,
@@ -396,7 +396,8 @@ int pl_gc_run(struct pl_store *store, struct pl_txdir *tx, const struct pleach_g
 					 .tx = tx,
 					 .options = options,
 					 .result = ret_result,
-					 .findings = ret_findings},
+					 .findings = ret_findings,
+					 .part = part},
 			       .trash = PL_TRASH_NONE};
 	int r;
 
@@ -426,6 +427,7 @@ int pl_gc_run(struct pl_store *store, struct pl_txdir *tx, const struct pleach_g
 struct collection {
 	struct pl_store *store;
 	const struct pleach_gc_options *options;
+	unsigned part;
 	struct pleach_gc_result *result;
 	struct pl_findings *findings;
 };
@@ -445,18 +447,18 @@ static int run(void *self, struct pleach_error *error)
 	*c->result = (struct pleach_gc_result)PLEACH_GC_RESULT_INIT;
 	if (c->findings)
 		pl_findings_done(c->findings);
-	r = pl_gc_run(c->store, &tx, c->options, c->result, c->findings, error);
+	r = pl_gc_run(c->store, &tx, c->options, c->part, c->result, c->findings, error);
 	if (r >= 0)
 		pl_growth_end(c->store, c->result->store_size, c->result->is_complete);
 	pl_txdir_end(&tx);
 	return r;
 }
 
-int pl_gc_collect(struct pl_store *store, const struct pleach_gc_options *options,
+int pl_gc_collect(struct pl_store *store, const struct pleach_gc_options *options, unsigned part,
 		  struct pleach_gc_result *ret_result, struct pl_findings *ret_findings,
 		  struct pleach_error *error)
 {
-	struct collection c = {store, options, ret_result, ret_findings};
+	struct collection c = {store, options, part, ret_result, ret_findings};
 	int r;
 
 	if (options->automatic && !pl_growth_is_due(store)) {
@@ -464,8 +466,10 @@ int pl_gc_collect(struct pl_store *store, const struct pleach_gc_options *option
 		return 0;
 	}
 	if (options->dry_run) /* which makes nothing */
-		return pl_gc_run(store, NULL, options, ret_result, ret_findings, error);
+		return pl_gc_run(store, NULL, options, part, ret_result, ret_findings, error);
 	r = pl_store_with_reserve(store, run, &c, error);
+	if (r >= 0) /* of which another one may have been given up, and not been made again */
+		(void)pl_store_make_reserve(store->fd);
 	if (r == -EBUSY && options->automatic) { /* another one sees to it */
 		pl_error_clear(error);
 		*ret_result = (struct pleach_gc_result)PLEACH_GC_RESULT_INIT;

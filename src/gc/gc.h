@@ -134,14 +134,16 @@ void pl_growth_end(struct pl_store *store, uint64_t size, bool is_complete);
 
 /* ---- collect.c ---- */
 
-/** As pleach_gc(), in a transaction directory of its own, with recovery, and with the reserve where the disk is full. */
-int pl_gc_collect(struct pl_store *store, const struct pleach_gc_options *options,
+/** As pleach_gc(), in a transaction directory of its own, with recovery, and with the reserve where the disk is full.
+ * `part` > 0, in a store with a max-size: one in so many of the generations that may go to make room, goes, those first
+ * that go first; whatever the store takes. */
+int pl_gc_collect(struct pl_store *store, const struct pleach_gc_options *options, unsigned part,
 		  struct pleach_gc_result *ret_result, struct pl_findings *ret_findings,
 		  struct pleach_error *error);
 /** As pleach_gc(). `tx` is the caller's, with recovery done; NULL with a dry run, which makes nothing. Findings
- * (NULL: none): of generations. */
+ * (NULL: none): of generations. `part`: as above. */
 int pl_gc_run(struct pl_store *store, struct pl_txdir *tx, const struct pleach_gc_options *options,
-	      struct pleach_gc_result *ret_result, struct pl_findings *ret_findings,
+	      unsigned part, struct pleach_gc_result *ret_result, struct pl_findings *ret_findings,
 	      struct pleach_error *error);
 
 /* ---- why.c ---- */

@@ -152,20 +152,32 @@ static int make_room_of_one(struct pl_going *going, struct pl_room *room,
 	return 1;
 }
 
+/* A mark needs an inode, and is made before anything is free by it: what was dropped so far may suffice. */
+static bool is_full(int r)
+{
+	return r == -ENOSPC || r == -EDQUOT;
+}
+
 int pl_going_make_room(struct pl_going *going, struct pleach_error *error)
 {
-	struct pl_room room = {.limit = limit_of(going), .room = going->options->room};
+	struct pl_room room = {
+		.limit = limit_of(going), .room = going->options->room, .part = going->part};
 	unsigned n_dropped = 0;
 	int r;
 
 	pl_assert(!going->options->dry_run);
 	if (!has_max_size(going))
 		return 0;
+	going->part = 0;
 	r = pl_room_choose(going->store, &room, NULL, error);
 	going->result->store_size = room.size_before;
 	for (size_t i = 0; r >= 0 && i < room.n_chosen; i++) {
 		r = make_room_of_one(going, &room, &room.items[i], error);
 		n_dropped += r == 1;
+	}
+	if (is_full(r) && n_dropped > 0) {
+		pl_error_clear(error);
+		r = 0;
 	}
 	if (r >= 0 && n_dropped == 0) {
 		room.size = room.size_before; /* what was chosen stays: busy, or held by now */

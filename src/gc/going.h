@@ -16,6 +16,8 @@ struct pl_going {
 	struct pl_going_ref *refs;    /* with a dry run: what would go */
 	size_t n, capacity;
 	struct timespec now; /* the file system's clock, when trees were come to */
+	unsigned
+		part; /* > 0: when room is made next, one in so many of those that may go, goes in any case */
 };
 void pl_going_done(struct pl_going *going);
 /**

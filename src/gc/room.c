@@ -6,6 +6,7 @@
  * R2  They go in the order of pl_retention_order(), and no more than are needed. One whose tree stays, since another
  *     generation has it, makes no room, and stays.
  * R3  For a writer who needs room all of it is made, or none: nothing goes for what will not fit all the same.
+ * R4  Where nobody knows how much is missing (inodes, a quota), they go part by part, and the writer tries between.
  */
 #include <stdlib.h>
 
@@ -90,13 +91,20 @@ static int foresee(struct pl_room *room, const struct pl_room_foresight *foresig
 	return r < 0 ? r : 0;
 }
 
+/* `n` trees have gone. R4: how many of those that are listed share their trees is not known before; then it are less. */
+static bool is_enough(const struct pl_room *room, size_t n)
+{
+	return room->part > 0 ? n >= (room->n + room->part - 1) / room->part
+			      : room->size <= room->limit;
+}
+
 /* R2 */
 static int choose(struct pl_room *room, const struct pl_room_foresight *foresight)
 {
 	const struct pl_usage *usage = &room->usage;
-	size_t n = 0;
+	size_t n = 0, n_freed = 0;
 
-	for (size_t i = 0; i < room->n && room->size > room->limit; i++) {
+	for (size_t i = 0; i < room->n && !is_enough(room, n_freed); i++) {
 		const struct pl_evictable e = room->items[i];
 		const char *name = usage->refs.items[e.ref];
 		uint64_t freed;
@@ -111,6 +119,7 @@ static int choose(struct pl_room *room, const struct pl_room_foresight *foresigh
 		if (r == 0)
 			continue;
 		take_off(room, freed);
+		n_freed += freed > 0;
 		room->items[n++] = e;
 	}
 	room->n_chosen = 0;
@@ -152,7 +161,7 @@ static int measure(struct pl_store *store, struct pl_room *room, struct pleach_e
 		return r;
 	room->size = room->size_before = totals.total - totals.beside;
 	r = is_over(store, room);
-	if (r <= 0)
+	if (r < 0 || (r == 0 && room->part == 0))
 		return r < 0 ? pl_fail_sys(error, r, "cannot look at the disk") : 0;
 	r = pl_usage_read(store, &room->usage, error);
 	if (r < 0)

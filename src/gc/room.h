@@ -9,8 +9,9 @@
 /** A store against what it shall take. All zero before but for limit and room; pl_room_done() after, whatever came of
  * it. */
 struct pl_room {
-	uint64_t limit;		    /* bytes of the disk, of .pleach */
-	uint64_t room;		    /* that shall be free on the disk, too */
+	uint64_t limit; /* bytes of the disk, of .pleach */
+	uint64_t room;	/* that shall be free on the disk, too */
+	unsigned part;	/* > 0: one in so many of those that may go is to go, fits it or not */
 	uint64_t size_before, size; /* that it takes; that it will take without what was chosen */
 	struct pl_usage usage;	    /* read only if it is over */
 	bool is_read;

@@ -167,7 +167,7 @@ static inline int pl_store_pool(const struct pl_store *store, char kind)
  */
 int pl_store_find(struct pl_store *store, char kind, const struct pl_id *id);
 /**
- * Does `work`, which takes things away; where the disk is full the reserve is given up for it, and it is done once
+ * Does `work`, which takes things away, or ends what cannot be taken back; where the disk is full the reserve is given up for it, and it is done once
  * more. What `work` answers. (reserve.c)
  */
 int pl_store_with_reserve(struct pl_store *store,
@@ -181,7 +181,8 @@ int pl_store_write_config(struct pl_store *store, struct pleach_error *error);
 int pl_store_encode_config(uid_t uid, const struct pl_values *values, struct pl_buffer *b);
 /** fsync of a directory or file if the store is durable; -> 0. */
 int pl_store_sync(const struct pl_store *store, int fd);
-/** Makes the file `reserve` in `dirfd`: 1 MiB that no file system can keep in less. Synced. */
+/** Makes what is missing of the reserve in `dirfd`, .pleach: 1 MiB that no file system can keep in less, synced, and
+ * inodes. */
 int pl_store_make_reserve(int dirfd);
 
 /* ---- lockdir.c: a directory with a file `lock` in it that is held while the directory is in use ---- */

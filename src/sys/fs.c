@@ -240,6 +240,20 @@ int pl_fs_free_bytes(int dirfd, uint64_t *ret_bytes)
 	return 0;
 }
 
+int pl_fs_lacks_inodes(int dirfd)
+{
+	struct statvfs sfs;
+	int r = PL_RETRY(fstatvfs(dirfd, &sfs));
+
+	if (r < 0)
+		return r;
+	/* 0: there is no such number, or as many as there is room for. */
+	if (sfs.f_files == 0 || sfs.f_blocks == 0)
+		return 0;
+	return (double)sfs.f_favail / (double)sfs.f_files <
+	       (double)sfs.f_bavail / (double)sfs.f_blocks;
+}
+
 int pl_fs_is_read_only(int fd)
 {
 	struct statvfs sfs;

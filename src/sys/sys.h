@@ -468,6 +468,8 @@ int pl_fs_has_links(int dirfd);
 bool pl_fs_is_mount_root(int dirfd, const char *name); /* another device than its parent */
 /** statvfs: bytes free for this user. */
 int pl_fs_free_bytes(int dirfd, uint64_t *ret_bytes);
+/** statvfs: 1 if a smaller part of its inodes is free than of its bytes, 0 if not, or if it has no number of them. */
+int pl_fs_lacks_inodes(int dirfd);
 /** 1 if the mount that `fd` was opened through, or its file system, is read-only, else 0. */
 int pl_fs_is_read_only(int fd);
 /** Appends the absolute path of an open directory (O_PATH will do); -ENOENT if it has none now. */

@@ -472,11 +472,19 @@ static int commit_locked(struct committing *m, struct pleach_error *error)
 
 /* ---- 9: shown ---- */
 
-/* The public path, then what is attached, whatever became of the public path. */
+static int show_public(void *self, struct pleach_error *error)
+{
+	struct committing *m = self;
+
+	return pl_public_show(m->c->ref, m->c->tx, m->parent + 1, &m->c->tree, m->k, error);
+}
+
+/* The public path, then what is attached, whatever became of the public path. What is recorded has taken the last inode,
+ * maybe: two more are needed, and nothing can be taken back any more. */
 static int show_all(struct committing *m, struct pleach_error *error)
 {
 	struct pleach_error other = PLEACH_ERROR_INIT;
-	int r = pl_public_show(m->c->ref, m->c->tx, m->parent + 1, &m->c->tree, m->k, error);
+	int r = pl_store_with_reserve(m->store, show_public, m, error);
 	int r_attached = pl_attached_show(&m->attached, m->c->tx, m->parent + 1, &m->pin, &other);
 
 	if (r == 0 && r_attached == PLEACH_PARTIAL && error)

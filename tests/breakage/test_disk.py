@@ -2,6 +2,7 @@
 root; a limit on file sizes as anyone. PLEACH is the command.
 """
 
+import contextlib
 import errno
 import os
 import pathlib
@@ -14,7 +15,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 
 import alike  # noqa: E402
-from disk import ext4, filled, mount  # noqa: E402
+from disk import btrfs, ext4, filled, mount  # noqa: E402
 from workplace import get, limit_file_size, needs_command, needs_root, put  # noqa: E402
 from workplace import fixture_place  # noqa: E402,F401
 
@@ -120,6 +121,53 @@ def test_a_publish_on_a_full_disk_makes_room_where_generations_may_go(place, set
         place.assert_sound()
 
 
+def kept(place) -> list:
+    """The generations that were not dropped, newest first."""
+    return [line["generation"] for line in place.log() if line["state"] == "kept"]
+
+
+def fill_with_many(place, number: int, count: int = 60) -> None:
+    fill_source(place, number)
+    for n in range(count):
+        put(place.source + b"/many/%d" % n, b"file %d of tree %d\n" % (n, number))
+
+
+def take_all_inodes(disk: bytes) -> None:
+    for n in range(4000):
+        try:
+            os.close(os.open(disk + b"/ballast%d" % n, os.O_CREAT | os.O_WRONLY))
+        except OSError as error:
+            assert error.errno == errno.ENOSPC
+            break
+    assert os.statvfs(disk).f_favail == 0
+
+
+@needs_root
+def test_a_disk_without_inodes_left_can_be_made_room_on(place):
+    with ext4(place, "-N", "2000") as disk:
+        place.pleach("init", "-q")
+        place.pleach("config", "grace=0s", "keep-placed=1", "spares=0", "auto-gc=off", "max-size=1G")
+        for number in range(1, 5):
+            fill_with_many(place, number)
+            place.pleach("publish", "-q", "site", place.source)
+        reserve = os.listdir(place.inner("cache", "reserve"))
+        assert len(reserve) >= 16
+        take_all_inodes(disk)
+        assert "dropped" in place.pleach("drop", "--now", "site@1").out
+        assert place.json("gc")["objects"] > 0
+        assert os.statvfs(disk).f_favail > 60
+        assert sorted(os.listdir(place.inner("cache", "reserve"))) == sorted(reserve)
+        place.assert_nothing_unfinished()
+        take_all_inodes(disk)
+        fill_source(place, 5)
+        for n in range(60):
+            os.unlink(place.source + b"/many/%d" % n)
+        place.pleach("publish", "-q", "site", place.source)
+        assert 2 not in kept(place)
+        place.assert_nothing_unfinished()
+        place.assert_sound()
+
+
 @needs_root
 def test_G2_a_disk_without_inodes_left_is_full(place):
     with ext4(place, "-N", "600") as disk:
@@ -129,12 +177,7 @@ def test_G2_a_disk_without_inodes_left_is_full(place):
         for n in range(600):
             put(place.source + b"/many/%d" % n, b"%d\n" % n)
         place.refused("publish", "site", place.source, status=14)
-        for n in range(600):
-            try:
-                os.close(os.open(disk + b"/ballast%d" % n, os.O_CREAT | os.O_WRONLY))
-            except OSError as error:
-                assert error.errno == errno.ENOSPC
-                break
+        take_all_inodes(disk)
         place.refused("publish", "site", place.source, status=14)
         place.refused("rollback", "site", "@1", "--if-head", "1", status=(10, 14))
         assert_reading_commands_work(place, 1)
@@ -142,6 +185,63 @@ def test_G2_a_disk_without_inodes_left_is_full(place):
             if name.startswith(b"ballast"):
                 os.unlink(disk + b"/" + name)
         place.pleach("publish", "-q", "--exclude", "many", "-m", "less", "site", place.source)
+        place.assert_sound()
+
+
+@needs_root
+def test_a_publish_on_a_disk_without_inodes_makes_room_part_by_part(place):
+    """Nearly all bytes are free: they are not what is missing, and nothing goes for them."""
+    with ext4(place, "-N", "2000") as disk:
+        place.pleach("init", "-q")
+        place.pleach("config", "grace=0s", "keep-placed=1", "spares=0", "auto-gc=off", "max-size=1G")
+        least = 99
+        for number in range(1, 31):
+            fill_with_many(place, number)
+            place.pleach("publish", "-q", "site", place.source)
+            if number > 12:
+                least = min(least, len(kept(place)))
+        assert kept(place)[0] == 30 and kept(place) == list(range(30, 30 - len(kept(place)), -1))
+        assert 4 <= least and len(kept(place)) < 20  # some went, and no more than were needed
+        state = os.statvfs(disk)
+        assert state.f_bavail > state.f_blocks / 2
+        place.assert_nothing_unfinished()
+        place.assert_sound()
+        # Where none may go it is full, as ever.
+        for number in kept(place):
+            place.pleach("tag", "-q", "site", f"keep{number}", f"@{number}")
+        before = kept(place)
+        fill_with_many(place, 99, count=1000)
+        done = place.refused("publish", "site", place.source, status=14)
+        assert "hint: nothing more can go" in done.err
+        assert kept(place) == before
+        place.assert_nothing_unfinished()
+
+
+def limit_store(place, disk: bytes, size_mib: int) -> None:
+    """By a quota of btrfs, where the store is a subvolume."""
+    inner = os.path.join(place.store, b".pleach")
+    subvolume = next(path for path in (inner, place.store) if os.stat(path).st_ino == 256)
+    for words in (("quota", "enable", disk), ("qgroup", "limit", f"{size_mib}M", subvolume)):
+        done = subprocess.run(["btrfs", *words], check=False, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT)
+        if done.returncode != 0:
+            pytest.skip(f"no quota to be had here: {done.stdout.decode().strip()}")
+
+
+@needs_root
+def test_a_publish_that_meets_a_quota_makes_room_part_by_part(place):
+    """Much more is free on the disk: nobody knows how much may be had of it."""
+    with btrfs(place) as disk:
+        place.pleach("init", "-q")
+        place.pleach("config", "grace=0s", "keep-placed=1", "spares=0", "auto-gc=off", "max-size=1G")
+        limit_store(place, disk, 60)
+        for number in range(1, 16):
+            fill_source(place, number, large=8 * MIB)
+            place.pleach("publish", "-q", "site", place.source)
+        assert kept(place)[0] == 15 and 3 <= len(kept(place)) <= 7
+        state = os.statvfs(disk)
+        assert state.f_bavail > state.f_blocks / 3
+        place.assert_nothing_unfinished()
         place.assert_sound()
 
 

@@ -314,7 +314,7 @@ static void missing_parts_are_corrupt_but_the_cache_comes_back(void **state)
 		assert_int_equal(pl_erase(s->fd, "a", NULL), 0);
 	}
 	make_store(s, "a");
-	assert_int_equal(unlinkat(s->fd, "a/.pleach/cache", AT_REMOVEDIR), 0);
+	assert_int_equal(pl_erase(s->fd, "a/.pleach/cache", NULL), 0);
 	assert_int_equal(pl_store_open(scratch_path(s, "a"), &store, NULL), 0);
 	assert_true(store->cache_fd >= 0);
 	assert_int_equal(mode_of(s->fd, "a/.pleach/cache"), 0700);
@@ -386,7 +386,7 @@ static int open_read_only(struct scratch *s)
 	const char *path = scratch_path(s, "a");
 	STORE *store = NULL;
 
-	CHECK(unlinkat(s->fd, "a/.pleach/cache", AT_REMOVEDIR) == 0);
+	CHECK(pl_erase(s->fd, "a/.pleach/cache", NULL) == 0);
 	if (private_mounts(s) < 0)
 		return 77;
 	CHECK(mount(path, path, NULL, MS_BIND, NULL) == 0);

@@ -204,8 +204,10 @@ static struct report *shared_report(void)
 static void remove_reserve(const char *store)
 {
 	TEXT *path = text_of("%s/.pleach/reserve", store);
+	TEXT *inodes = text_of("%s/.pleach/cache/reserve", store);
 
 	assert_int_equal(unlink(path), 0);
+	yard_remove(inodes);
 }
 
 /* The template, and what the command makes of it when nothing goes wrong. */

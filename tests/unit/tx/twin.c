@@ -370,6 +370,7 @@ static void begin(const struct yard *y)
 	TEXT *dir = text_of("%s/template", y->path);
 	TEXT *store = text_of("%s/template/S", y->path);
 	TEXT *reserve = text_of("%s/.pleach/reserve", store);
+	TEXT *inodes = text_of("%s/.pleach/cache/reserve", store);
 	struct result result;
 
 	for (const char *name = "abcd"; *name; name++) {
@@ -382,6 +383,7 @@ static void begin(const struct yard *y)
 		abort();
 	make_store(store, settings);
 	assert_int_equal(unlink(reserve), 0); /* a MiB less to copy */
+	yard_remove(inodes);
 	publish(y, store, "a", &result);
 	assert_int_equal(result.r, 0);
 	publish(y, store, "d", &result);
