@@ -36,15 +36,16 @@ static int generation_text(struct cli *cli, const struct pleach_du_generation *g
 	return output_end(cli, false);
 }
 
-static int print_generations(struct cli *cli, struct json *json, struct pleach_du *du)
+/* `error` tells of what is damaged, and not listed. */
+static int print_generations(struct cli *cli, struct json *json, struct pleach_du *du,
+			     struct pleach_error *error)
 {
 	struct pleach_du_generation g = PLEACH_DU_GENERATION_INIT;
-	struct pleach_error error = PLEACH_ERROR_INIT;
 	bool is_first = true;
 	int status = 0, result = 0;
 
 	json_array(json, "generations");
-	while (status == 0 && (result = pleach_du_next(du, &g, &error)) > 0) {
+	while (status == 0 && (result = pleach_du_next(du, &g, error)) > 0) {
 		if (cli->json)
 			generation_json(json, &g);
 		else
@@ -52,8 +53,8 @@ static int print_generations(struct cli *cli, struct json *json, struct pleach_d
 		is_first = false;
 	}
 	json_array_end(json);
-	if (status == 0 && result < 0)
-		status = cli_fail(cli, &error);
+	if (status == 0 && result < 0 && error->code != PLEACH_CORRUPT)
+		status = cli_fail(cli, error);
 	if (status == 0 && !cli->json && !is_first)
 		status = output_end(cli, false);
 	return status;
@@ -122,17 +123,23 @@ static int totals_text(struct cli *cli, const struct pleach_du_totals *t)
 
 static int print(struct cli *cli, struct pleach_du *du, const struct pleach_du_totals *totals)
 {
+	struct pleach_error error = PLEACH_ERROR_INIT;
 	struct json json = {0};
 	int status;
 
 	json_object(&json, NULL);
-	status = print_generations(cli, &json, du);
+	status = print_generations(cli, &json, du, &error);
 	totals_json(&json, totals);
+	if (error.code == PLEACH_CORRUPT)
+		json_error(&json, "error", &error);
 	json_object_end(&json);
 	if (status == 0)
 		status = cli->json ? json_print(cli, &json) : totals_text(cli, totals);
 	json_free(&json);
-	return status;
+	if (status != 0 || error.code != PLEACH_CORRUPT)
+		return status;
+	cli_complain(cli, &error);
+	return cli_status(&error);
 }
 
 static int run(struct cli *cli, const void *values)

@@ -126,9 +126,14 @@ static int find_first(struct cli *cli, int64_t count, uint64_t *ret_first)
 	if (status != 0)
 		return status;
 	*ret_first = UINT64_MAX;
-	while (count-- > 0 && (result = pleach_log_next(log, &g, &error)) > 0)
-		*ret_first = g.number;
-	if (result < 0)
+	while (count > 0 && (result = pleach_log_next(log, &g, &error)) != 0) {
+		if (result < 0 && error.code != PLEACH_CORRUPT)
+			break;
+		if (result > 0) /* else it is told when it is printed */
+			*ret_first = g.number;
+		count--;
+	}
+	if (result < 0 && error.code != PLEACH_CORRUPT)
 		status = cli_fail(cli, &error);
 	pleach_log_close(log);
 	return status;
@@ -140,11 +145,18 @@ static int print_all(struct cli *cli, const struct values *v, uint64_t first, in
 	struct pleach_error error = PLEACH_ERROR_INIT;
 	struct json json = {0};
 	struct pleach_log *log;
-	int status = log_open(cli, v->reverse, &log), result = 0;
+	int status = log_open(cli, v->reverse, &log), damaged = 0, result = 0;
 
 	if (status != 0)
 		return status;
-	while (status == 0 && count != 0 && (result = pleach_log_next(log, &g, &error)) > 0) {
+	while (status == 0 && count != 0 && (result = pleach_log_next(log, &g, &error)) != 0) {
+		if (result < 0 && error.code != PLEACH_CORRUPT)
+			break;
+		if (result < 0) { /* the others are there all the same */
+			damaged = cli_fail(cli, &error);
+			count -= count > 0 && !v->reverse;
+			continue;
+		}
 		if (g.number < first)
 			continue;
 		status = cli->json ? print_json(cli, &json, &g) : print_text(cli, &g, v->is_raw);
@@ -155,7 +167,7 @@ static int print_all(struct cli *cli, const struct values *v, uint64_t first, in
 		status = cli_fail(cli, &error);
 	json_free(&json);
 	pleach_log_close(log);
-	return status;
+	return status == 0 ? damaged : status;
 }
 
 static int run(struct cli *cli, const void *values)

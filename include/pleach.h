@@ -314,7 +314,8 @@ struct pleach_log_options {
 PLEACH_API int pleach_log_open(struct pleach_store *store, const char *ref,
 			       const struct pleach_log_options *options,
 			       struct pleach_log **ret_log, struct pleach_error *error);
-/** Returns 1 and fills `*generation`; 0 at the end. */
+/** Returns 1 and fills `*generation`; 0 at the end. -EBADMSG (CORRUPT): the record of this one cannot be read, or, behind
+ * the last one, a tag; the next call goes on. */
 PLEACH_API int pleach_log_next(struct pleach_log *log, struct pleach_generation *generation,
 			       struct pleach_error *error);
 PLEACH_API void pleach_log_close(struct pleach_log *log);
@@ -526,11 +527,13 @@ struct pleach_du;
  * this one alone; NULL: all. Nothing is changed. Of a store that is at work beside it is the truth of no one moment.
  * Hard links outside of the store are not known: what they keep is told as free. Memory: about 70 bytes for each
  * object and node, 4 for each name of a directory.
- * -ENOENT (NOT_FOUND): no such ref; -EACCES: only the store's owner may; -EBADMSG (CORRUPT): a record.
+ * A generation whose record is damaged is not listed, and what it may have counts as needed.
+ * -ENOENT (NOT_FOUND): no such ref; -EACCES: only the store's owner may; -EBADMSG (CORRUPT): a node.
  */
 PLEACH_API int pleach_du_open(struct pleach_store *store, const char *ref,
 			      struct pleach_du **ret_du, struct pleach_error *error);
-/** Returns 1 and fills `*generation`; 0 at the end. */
+/** Returns 1 and fills `*generation`; 0 at the end. -EBADMSG (CORRUPT), once, behind the last one: something of a ref
+ * of the store could not be read, and is not listed; `error` names the first such. */
 PLEACH_API int pleach_du_next(struct pleach_du *du, struct pleach_du_generation *generation,
 			      struct pleach_error *error);
 /** Of the whole store, also where one ref is listed. */

@@ -107,6 +107,12 @@ int pleach_du_next(struct pleach_du *du, struct pleach_du_generation *generation
 		PL_GIVE(generation, to);
 		return 1;
 	}
+	if (du->usage.damaged.code != PLEACH_OK) {
+		if (error)
+			*error = du->usage.damaged;
+		du->usage.damaged = (struct pleach_error)PLEACH_ERROR_INIT;
+		return -EBADMSG;
+	}
 	return 0;
 }
 

@@ -25,6 +25,7 @@ struct pleach_log {
 	size_t n_tags, capacity;
 	struct pl_record record;
 	struct pl_strings record_tags;
+	struct pleach_error damaged; /* the first tag that cannot be read; code PLEACH_OK: none */
 };
 
 /* ---- opening ---- */
@@ -34,16 +35,21 @@ static int read_tags(struct pleach_log *log, struct pleach_error *error)
 	int r = pl_tag_list(&log->ref, &log->names, error);
 
 	for (size_t i = 0; r >= 0 && i < log->names.n; i++) {
+		struct pleach_error cause = PLEACH_ERROR_INIT;
 		struct pl_tag tag;
 
-		r = pl_tag_read(&log->ref, log->names.items[i], &tag, error);
-		if (r == -ENOENT) { /* deleted meanwhile */
-			pl_error_clear(error);
+		r = pl_tag_read(&log->ref, log->names.items[i], &tag, &cause);
+		if (r == -EBADMSG && log->damaged.code == PLEACH_OK)
+			log->damaged = cause;
+		if (r == -ENOENT || r == -EBADMSG) { /* deleted meanwhile; told at the end */
 			r = 0;
 			continue;
 		}
-		if (r < 0)
+		if (r < 0) {
+			if (error)
+				*error = cause;
 			break;
+		}
 		if (PL_ARRAY_GROW(log->tags, log->capacity, log->n_tags) < 0)
 			return pl_fail_memory(error);
 		log->tags[log->n_tags++] = (struct tag){.generation = tag.generation, .name = i};
@@ -58,6 +64,10 @@ static int open_ref(struct pleach_log *log, const char *name, struct pleach_erro
 	if (r < 0)
 		return r;
 	r = pl_ref_settle(&log->ref, NULL, &log->head, error);
+	if (r == -EBADMSG && (log->head = pl_head_listed(&log->ref)) > 0) {
+		pl_error_clear(error); /* told when it is its turn */
+		r = 0;
+	}
 	if (r >= 0 && log->head == 0)
 		return pl_fail_not_found(error, "no ref '%s' in this store", name);
 	if (r >= 0)
@@ -79,6 +89,7 @@ int pleach_log_open(struct pleach_store *store, const char *ref,
 	if (!log)
 		return pl_fail_memory(error);
 	log->store = store->inner;
+	log->damaged = (struct pleach_error)PLEACH_ERROR_INIT;
 	log->ref = (struct pl_ref){.fd = -EBADF, .gen_fd = -EBADF, .lock_fd = -EBADF};
 	log->is_reverse = o.reverse != 0;
 	if (o.paths && o.paths[0])
@@ -261,7 +272,7 @@ int pleach_log_next(struct pleach_log *log, struct pleach_generation *generation
 		pl_record_done(&log->record);
 		log->record = (struct pl_record){0};
 		log->next = !log->is_reverse ? n - 1 : n < log->head ? n + 1 : 0;
-		r = pl_generation_read(&log->ref, n, &log->record, error);
+		r = pl_generation_read_known(&log->ref, n, &log->record, error);
 		if (r < 0)
 			return r;
 		is_dropped = pl_generation_is_dropped(&log->ref, n);
@@ -277,6 +288,12 @@ int pleach_log_next(struct pleach_log *log, struct pleach_generation *generation
 			return r;
 		give(log, is_dropped > 0, generation);
 		return 1;
+	}
+	if (log->damaged.code != PLEACH_OK) {
+		if (error)
+			*error = log->damaged;
+		log->damaged = (struct pleach_error)PLEACH_ERROR_INIT;
+		return -EBADMSG;
 	}
 	return 0;
 }

@@ -37,12 +37,18 @@ int pleach_refs_open(struct pleach_store *store, struct pleach_refs **ret_refs,
 
 /* ---- parts of a status ---- */
 
-/* What is damaged is told of, and everything else is looked at all the same. `r` is what a part answers, and `cause` its
- * text, which is used up. */
+static bool is_told(const struct pl_strings *told, const char *message)
+{
+	return told->n > 0 && strcmp(told->items[told->n - 1], message) == 0;
+}
+
+/* What is damaged is told of, once, and everything else is looked at all the same. `r` is what a part answers, and
+ * `cause` its text, which is used up. */
 static int tell_damaged(struct pleach_refs *refs, int r, struct pleach_error *cause,
 			struct pleach_error *error)
 {
-	if (r == -EBADMSG && pl_strings_add(&refs->damaged, cause->message) < 0)
+	if (r == -EBADMSG && !is_told(&refs->damaged, cause->message) &&
+	    pl_strings_add(&refs->damaged, cause->message) < 0)
 		return pl_fail_memory(error);
 	if (r < 0 && r != -EBADMSG && error)
 		*error = *cause;
@@ -60,7 +66,7 @@ static int find_head(struct pleach_refs *refs, struct pl_ref *ref, struct pl_id 
 	if (r >= 0 && s->head == 0)
 		return pl_fail_not_found(error, "no ref '%s' in this store", ref->name);
 	if (r == -EBADMSG) /* there may be one all the same */
-		(void)pl_head_number(ref, &s->head, NULL);
+		s->head = pl_head_listed(ref);
 	if (r >= 0)
 		r = pl_generation_read_known(ref, s->head, &record, error);
 	if (r < 0)
@@ -166,8 +172,7 @@ static int count_generations(struct pleach_refs *refs, struct pl_ref *ref,
 		refs->status.generations_kept++;
 		r = pl_generation_read_known(ref, n, &record, &cause);
 		if (r < 0) {
-			/* that of the head was told */
-			r = tell_damaged(refs, n == refs->status.head ? 0 : r, &cause, error);
+			r = tell_damaged(refs, r, &cause, error);
 			continue;
 		}
 		r = look_at_tree(refs, &trees, &record.tree, &is_placed);

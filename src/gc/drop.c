@@ -170,6 +170,10 @@ static int is_freed(struct pl_ref *ref, uint64_t n, const struct pl_id *tree,
 		if (goes_too(ref, n, listing.entries[i].name))
 			continue;
 		r = pl_user_need(&lookup, tree, listing.entries[i].name, &number, error);
+		if (r == -EBADMSG) { /* who cannot be read may need it */
+			pl_error_clear(error);
+			r = PL_NEED_PLACED;
+		}
 		need = r > need ? r : need;
 	}
 	pl_user_lookup_done(&lookup);
@@ -214,6 +218,18 @@ static int forget_generation(struct pl_txdir *tx, struct pl_ref *ref, uint64_t n
 	return 0;
 }
 
+/* What is dropped is dropped. A tree that somebody may have who cannot be read stays until that is mended, for a
+ * collection. */
+static int take_tree(struct pl_txdir *tx, const struct pl_id *tree, struct pleach_error *error)
+{
+	struct pleach_error cause = PLEACH_ERROR_INIT;
+	int r = pl_tree_take(tx, tree, NULL, &cause);
+
+	if (r < 0 && r != -EBADMSG && error)
+		*error = cause;
+	return r == -EBADMSG ? 0 : r;
+}
+
 int pl_drop_release(struct pl_txdir *tx, struct pl_ref *ref, uint64_t n, const struct pl_id *tree,
 		    bool now, struct pleach_error *error)
 {
@@ -222,7 +238,7 @@ int pl_drop_release(struct pl_txdir *tx, struct pl_ref *ref, uint64_t n, const s
 	pl_use_forget(ref, n);
 	if (now)
 		r = forget_generation(tx, ref, n, tree, error);
-	return r < 0 ? r : pl_tree_take(tx, tree, NULL, error);
+	return r < 0 ? r : take_tree(tx, tree, error);
 }
 
 static int find_holder(struct pl_ref *ref, uint64_t n, uint64_t head, const struct pl_id *tree,
@@ -472,7 +488,7 @@ static int take_all(struct pl_txdir *tx, const struct pl_strings *ids, struct pl
 
 	for (size_t i = 0; r >= 0 && i < ids->n; i++)
 		if (pl_id_parse(ids->items[i], &tree) == 0)
-			r = pl_tree_take(tx, &tree, NULL, error);
+			r = take_tree(tx, &tree, error);
 	return r < 0 ? r : 0;
 }
 

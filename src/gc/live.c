@@ -245,7 +245,7 @@ static int add_new(struct pl_live *live, const struct marks *marks, uint64_t n,
 	if (marked < 0)
 		return pl_fail_sys(error, marked, "cannot look at ref '%s'", live->ref->name);
 	if (live->with_times && (!marked || n == marks->max))
-		r = pl_generation_read(live->ref, n, &record, error);
+		r = pl_generation_read_known(live->ref, n, &record, error);
 	if (r < 0)
 		return r;
 	pl_record_done(&record);

@@ -166,6 +166,12 @@ static int measure(struct pl_store *store, struct pl_room *room, struct pleach_e
 	r = pl_usage_read(store, &room->usage, error);
 	if (r < 0)
 		return r;
+	if (room->usage.damaged.code != PLEACH_OK) { /* nothing goes by half of what is known */
+		if (error)
+			*error = room->usage.damaged;
+		pl_usage_done(&room->usage);
+		return -EBADMSG;
+	}
 	room->is_read = true;
 	room->size = room->size_before = room->usage.totals.total - room->usage.totals.beside;
 	return 1;

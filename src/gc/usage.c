@@ -5,6 +5,7 @@
  *     pools, unless it is collected meanwhile.
  * U2  A tree counts for what it reaches if anybody needs it, or has it pinned: else the next collection takes it, and
  *     what it alone reaches. What a transaction has claimed is reached.
+ * U4  Who cannot be read may need what it is a user of: that counts as needed, and held.
  * U3  While the nodes of a tree are read it is pinned.
  */
 #include <stdlib.h>
@@ -28,17 +29,32 @@ void pl_usage_done(struct pl_usage *usage)
 
 /* ---- generations and trees ---- */
 
+/* `r` is the answer of something, and `cause` its text: what is damaged is noted, and passed over. */
+static int pass_damaged(struct pl_usage *usage, int r, const struct pleach_error *cause,
+			struct pleach_error *error)
+{
+	if (r == -EBADMSG) {
+		if (usage->damaged.code == PLEACH_OK)
+			usage->damaged = *cause;
+		return 0;
+	}
+	if (r < 0 && error)
+		*error = *cause;
+	return r;
+}
+
 static int add_generation(struct pl_usage *usage, struct pl_ref *ref, uint64_t n, uint64_t head,
 			  struct pleach_error *error)
 {
+	struct pleach_error cause = PLEACH_ERROR_INIT;
 	struct pl_record record;
 	int r = pl_generation_is_dropped(ref, n);
 
 	if (r != 0)
 		return r < 0 ? pl_fail_sys(error, r, "cannot look at ref '%s'", ref->name) : 0;
-	r = pl_generation_read(ref, n, &record, error);
+	r = pl_generation_read_known(ref, n, &record, &cause);
 	if (r < 0)
-		return r;
+		return pass_damaged(usage, r, &cause, error);
 	if (PL_ARRAY_GROW(usage->generations, usage->generations_capacity, usage->n_generations) <
 	    0)
 		r = pl_fail_memory(error);
@@ -56,17 +72,17 @@ static int add_generation(struct pl_usage *usage, struct pl_ref *ref, uint64_t n
 static int add_ref(struct pl_usage *usage, const char *name, struct pleach_error *error)
 {
 	const size_t n_before = usage->n_generations;
+	struct pleach_error cause = PLEACH_ERROR_INIT;
 	struct pl_ref ref;
 	uint64_t head = 0;
-	int r = pl_ref_open(usage->store, name, &ref, error);
+	int r = pl_ref_open(usage->store, name, &ref, &cause);
 
-	if (r == -ENOENT) {
-		pl_error_clear(error);
-		return 0;
-	}
 	if (r < 0)
-		return r;
-	r = pl_ref_settle(&ref, NULL, &head, error);
+		return r == -ENOENT ? 0 : pass_damaged(usage, r, &cause, error);
+	r = pl_ref_settle(&ref, NULL, &head, &cause);
+	if (r == -EBADMSG) /* of the head; the others can be read */
+		head = pl_head_listed(&ref);
+	r = pass_damaged(usage, r, &cause, error);
 	for (uint64_t n = 1; r >= 0 && n <= head; n++) {
 		r = add_generation(usage, &ref, n, head, error);
 		if (r >= 0)
@@ -170,8 +186,8 @@ static void join(struct pl_usage *usage)
 
 /* ---- who needs a tree ---- */
 
-static int look_at_users(struct pl_user_lookup *lookup, struct pl_usage_tree *tree, int treedir,
-			 struct pleach_error *error)
+static int look_at_users(struct pl_usage *usage, struct pl_user_lookup *lookup,
+			 struct pl_usage_tree *tree, int treedir, struct pleach_error *error)
 {
 	PL_CLOSE int users = pl_open_dir(treedir, "users");
 	struct pl_listing listing = {0};
@@ -185,10 +201,15 @@ static int look_at_users(struct pl_user_lookup *lookup, struct pl_usage_tree *tr
 		return pl_fail_sys(error, r, "cannot look at the users of tree %s",
 				   pl_id_hex(&tree->id, hex));
 	for (size_t i = 0; r >= 0 && i < listing.n; i++) {
+		struct pleach_error cause = PLEACH_ERROR_INIT;
 		const char *name = listing.entries[i].name;
 		uint64_t n;
 
-		r = pl_user_need(lookup, &tree->id, name, &n, error);
+		r = pl_user_need(lookup, &tree->id, name, &n, &cause);
+		if (r == -EBADMSG) /* U4 */
+			tree->is_needed = tree->is_held = true;
+		if (r < 0)
+			r = pass_damaged(usage, r, &cause, error);
 		if (r <= PL_NEED_NOTHING)
 			continue;
 		tree->is_needed = true;
@@ -200,8 +221,8 @@ static int look_at_users(struct pl_user_lookup *lookup, struct pl_usage_tree *tr
 	return r < 0 ? r : 0;
 }
 
-static int look_at_tree(struct pl_user_lookup *lookup, struct pl_usage_tree *tree,
-			struct pleach_error *error)
+static int look_at_tree(struct pl_usage *usage, struct pl_user_lookup *lookup,
+			struct pl_usage_tree *tree, struct pleach_error *error)
 {
 	PL_CLOSE int treedir = pl_treedir_open(lookup->store, &tree->id);
 	char hex[PL_ID_HEX + 1];
@@ -221,7 +242,7 @@ static int look_at_tree(struct pl_user_lookup *lookup, struct pl_usage_tree *tre
 				    : pl_fail_sys(error, r, "cannot look at tree %s",
 						  pl_id_hex(&tree->id, hex));
 	tree->is_needed = tree->is_held = r == 1;
-	return look_at_users(lookup, tree, treedir, error);
+	return look_at_users(usage, lookup, tree, treedir, error);
 }
 
 static int look_at_trees(struct pl_usage *usage, struct pleach_error *error)
@@ -231,7 +252,7 @@ static int look_at_trees(struct pl_usage *usage, struct pleach_error *error)
 
 	pl_clock_coarse(&lookup.now); /* near enough: nothing is taken by it, nor written for it */
 	for (size_t i = 0; r >= 0 && i < usage->n_trees; i++) {
-		r = look_at_tree(&lookup, &usage->trees[i], error);
+		r = look_at_tree(usage, &lookup, &usage->trees[i], error);
 		if (r >= 0)
 			r = pl_store_check_cancel(usage->store, error);
 	}
@@ -325,7 +346,7 @@ static int read_pools(struct pl_usage *usage, struct pleach_error *error)
 
 static struct pl_usage begin(struct pl_store *store)
 {
-	struct pl_usage usage = {.store = store};
+	struct pl_usage usage = {.store = store, .damaged = PLEACH_ERROR_INIT};
 
 	pl_map_init(&usage.copy_inodes, sizeof(uint64_t), store->seed);
 	pl_map_init(&usage.other_inodes, 2 * sizeof(uint64_t), store->seed);

@@ -113,8 +113,10 @@ struct pl_usage {
 	struct pl_usage_reach *reach;
 	struct pl_usage_totals totals;
 	uint32_t stamp;
+	struct pleach_error damaged; /* code PLEACH_OK: nothing; else the first that was found */
 };
-/** Reads all of it. -EBADMSG (CORRUPT), -EINTR, errors of reading. pl_usage_done() after success. */
+/** Reads all of it. What of a ref is damaged is left out, and `damaged` says so: its trees, and all that an unreadable
+ * user may have, count as held. -EBADMSG (CORRUPT): a node; -EINTR, errors of reading. pl_usage_done() after success. */
 int pl_usage_read(struct pl_store *store, struct pl_usage *ret_usage, struct pleach_error *error);
 void pl_usage_done(struct pl_usage *usage);
 /** The totals alone, for less: no record and no node is read. */

@@ -55,15 +55,23 @@ static void write_hint(struct pl_ref *ref, uint64_t n)
 		pl_unlink(ref->store->cache_fd, temporary);
 }
 
+static int fail_record(const struct pl_ref *ref, const char *number, const char *why,
+		       struct pleach_error *error)
+{
+	char name[32];
+
+	(void)snprintf(name, sizeof(name), "gen/%s", number);
+	pl_fail_corrupt(error, "the record of generation %s of '%s' %s", number, ref->name, why);
+	pl_ref_hint_damaged(error, ref->name, name);
+	return -EBADMSG;
+}
+
 int pl_head_fail_hole(const struct pl_ref *ref, uint64_t head, struct pleach_error *error)
 {
-	pl_fail_corrupt(error, "the record of generation %llu of '%s' is missing",
-			(unsigned long long)head + 1, ref->name);
-	pl_hint(error,
-		"nothing is taken for the head but the last one: restore .pleach/refs/%s/gen "
-		"from a backup; pleach check says what else is wrong",
-		ref->name);
-	return -EBADMSG;
+	char number[24];
+
+	number_name(head + 1, number);
+	return fail_record(ref, number, "is missing", error);
 }
 
 /* Was the generation behind the one that looks like the head ever shown? Then its record is lost, and with it goes
@@ -122,15 +130,17 @@ int pl_head_number(struct pl_ref *ref, uint64_t *ret_n, struct pleach_error *err
 	return 0;
 }
 
-static int fail_record(const struct pl_ref *ref, const char *number, const char *why,
-		       struct pleach_error *error)
+uint64_t pl_head_listed(const struct pl_ref *ref)
 {
-	char name[32];
+	struct pl_listing listing = {0};
+	uint64_t highest = 0, n;
 
-	(void)snprintf(name, sizeof(name), "gen/%s", number);
-	pl_fail_corrupt(error, "the record of generation %s of '%s' %s", number, ref->name, why);
-	pl_ref_hint_damaged(error, ref->name, name);
-	return -EBADMSG;
+	(void)pl_list(ref->gen_fd, &listing);
+	for (size_t i = 0; i < listing.n; i++)
+		if (pl_parse_u64(listing.entries[i].name, UINT64_MAX / 4, &n) == 0 && n > highest)
+			highest = n;
+	pl_listing_done(&listing);
+	return highest;
 }
 
 int pl_generation_read(struct pl_ref *ref, uint64_t n, struct pl_record *ret_record,

@@ -449,6 +449,8 @@ int pl_ref_open(struct pl_store *store, const char *name, struct pl_ref *ret_ref
 /** The same, made where it is missing: whole in tx, then renamed; durable. */
 int pl_ref_open_or_create(struct pl_txdir *tx, const char *name, struct pl_ref *ret_ref,
 			  struct pleach_error *error);
+/** ref->id, of one of which only `fd` is open. 0; -EBADMSG: it is none; errors of reading. */
+int pl_ref_read_id(struct pl_ref *ref);
 void pl_ref_close(struct pl_ref *ref); /* also unlocks */
 /** What is damaged of a ref: says at which path, and what to do. */
 void pl_ref_hint_damaged(struct pleach_error *error, const char *ref, const char *name);
@@ -461,7 +463,7 @@ int pl_ref_list(struct pl_store *store, struct pl_strings *ret_names, struct ple
  * Can be cancelled. 0 or the error. */
 typedef int (*pl_ref_fn)(void *self, struct pl_ref *ref, struct pleach_error *error);
 int pl_ref_each(struct pl_store *store, pl_ref_fn fn, void *self, struct pleach_error *error);
-/** The ref with this id: 1 and opened, or 0. `likely` (may be NULL) is looked at first, and opened anew. */
+/** The ref with this id: 1 and opened, or 0; -EBADMSG (CORRUPT): none of those that can be read. `likely` (may be NULL) is looked at first, and opened anew. */
 int pl_ref_find_id(struct pl_store *store, const char *ref_id, const struct pl_ref *likely,
 		   struct pl_ref *ret_ref, struct pleach_error *error);
 /** Takes the ref lock; after it the name still leads to what was locked (else -ESTALE). Waits at most
@@ -502,6 +504,9 @@ int pl_queue_count(struct pl_ref *ref, uint64_t *ret_n);
 
 /** Number of the newest record, 0: none. By galloping from a hint in cache/, which is renewed. */
 int pl_head_number(struct pl_ref *ref, uint64_t *ret_n, struct pleach_error *error);
+/** The highest number that a record has, by listing, 0: none. Not the head, but as good to look at what is left of a
+ * ref with a hole in it. */
+uint64_t pl_head_listed(const struct pl_ref *ref);
 /** 1: there is a record n; 0: there is none. An error has no text. */
 int pl_generation_exists(const struct pl_ref *ref, uint64_t n);
 /** That the record behind what looks like the head is missing: -EBADMSG, and its text. */

@@ -14,7 +14,7 @@
 
 #define ID_LENGTH 24
 
-static int read_ref_id(struct pl_ref *ref)
+int pl_ref_read_id(struct pl_ref *ref)
 {
 	PL_BUFFER b = {0};
 	int r = pl_read_file(ref->fd, "id", 64, &b);
@@ -104,7 +104,7 @@ static int ref_open(struct pl_store *store, const char *name, struct pl_ref *ret
 		return fail_damaged(name, -EBADMSG, error);
 	if (ref.fd < 0)
 		return pl_fail_sys(error, ref.fd, "cannot open ref '%s'", name);
-	r = read_ref_id(&ref);
+	r = pl_ref_read_id(&ref);
 	if (r >= 0)
 		ref.gen_fd = pl_open_dir(ref.fd, "gen");
 	if (r >= 0 && ref.gen_fd < 0)
@@ -307,6 +307,16 @@ int pl_ref_each(struct pl_store *store, pl_ref_fn fn, void *self, struct pleach_
 	return r < 0 ? r : 0;
 }
 
+/* A ref that cannot be opened: may it be the one with this id? */
+static bool may_have_id(struct pl_store *store, const char *name, const char *ref_id)
+{
+	struct pl_ref ref = {.fd = pl_open_dir(store->refs_fd, name)};
+	bool may = ref.fd < 0 || pl_ref_read_id(&ref) < 0 || strcmp(ref.id, ref_id) == 0;
+
+	pl_closep(&ref.fd);
+	return may;
+}
+
 /* 1: it is the ref of that name, and open. 0: it is another, or there is none. */
 static int open_if_id(struct pl_store *store, const char *name, const char *ref_id,
 		      struct pl_ref *ret_ref, struct pleach_error *error)
@@ -314,6 +324,10 @@ static int open_if_id(struct pl_store *store, const char *name, const char *ref_
 	struct pl_ref ref;
 	int r = ref_open(store, name, &ref, error);
 
+	if (r == -EBADMSG && !may_have_id(store, name, ref_id)) {
+		pl_error_clear(error);
+		return 0;
+	}
 	if (r != 0)
 		return r == -ENOENT || r == 1 ? 0 : r;
 	if (strcmp(ref.id, ref_id) == 0) {
@@ -327,16 +341,27 @@ static int open_if_id(struct pl_store *store, const char *name, const char *ref_
 int pl_ref_find_id(struct pl_store *store, const char *ref_id, const struct pl_ref *likely,
 		   struct pl_ref *ret_ref, struct pleach_error *error)
 {
+	struct pleach_error cause = PLEACH_ERROR_INIT;
 	struct pl_strings names = {0};
+	bool is_any_damaged = false;
 	int r = 0;
 
 	if (likely && strcmp(likely->id, ref_id) == 0)
 		r = open_if_id(store, likely->name, ref_id, ret_ref, error);
 	if (r == 0)
 		r = pl_ref_list(store, &names, error);
-	for (size_t i = 0; r == 0 && i < names.n; i++)
-		r = open_if_id(store, names.items[i], ref_id, ret_ref, error);
+	for (size_t i = 0; r == 0 && i < names.n; i++) {
+		r = open_if_id(store, names.items[i], ref_id, ret_ref, &cause);
+		if (r == -EBADMSG) { /* it may be that one, if no other is */
+			is_any_damaged = true;
+			r = 0;
+		}
+	}
 	pl_strings_done(&names);
+	if (r == 0 && is_any_damaged)
+		r = -EBADMSG;
+	if (r < 0 && cause.code != PLEACH_OK && error)
+		*error = cause;
 	return r;
 }
 

@@ -157,13 +157,15 @@ goes_on() {
 
 # ---- what is ours, and damaged ----
 
-# Three refs; whatever is damaged is of the one in the middle.
+# Three refs, whose first generations are one tree; whatever is damaged is of the one in the middle.
 three_refs() {
 	local ref
+	put f shared
+	for ref in aaa bad zzz; do
+		"$PLEACH" publish -q "$ref" ./src || return 1
+	done
 	for ref in aaa bad zzz; do
 		put f "$ref"
-		"$PLEACH" publish -q "$ref" ./src || return 1
-		put f "$ref again"
 		"$PLEACH" publish -q "$ref" ./src || return 1
 	done
 	"$PLEACH" tag bad v1 @1
@@ -218,4 +220,52 @@ each_damage() {
 	same "$(jq -r '.leftovers[0].id' <<<"$output")" "$(ls store/.pleach/damaged)"
 	it 0 status
 	like "$output" "damaged   .*, 1[0-9][0-9] kB"
+}
+
+@test "log and du show all that is not damaged, and what is, exit 13" {
+	shows() {
+		it 0 log zzz || return 1
+		case "$file" in
+		gen/* | tags/*)
+			it 13 log bad || return 1
+			like "$stderr" "pleach: $says" || return 1
+			like "$stderr" "hint: it is .pleach/refs/bad/$file; pleach check" || return 1
+			case "$file" in
+			gen/1) like "$output" "^   2  [^"$'\n'"]*$" ;;
+			gen/2) like "$output" "^   1  [^"$'\n'"]*$" ;;
+			tags/*) like "$output" "^   2  .*"$'\n'"   1  " ;;
+			esac || return 1
+			[ "$file" = tags/v1 ] || it 13 log --reverse -n 1 bad || return 1
+			;;
+		esac
+		case "$file" in tags/*) ;; # its tree is needed by a generation anyway
+		*)
+			it 13 du || return 1
+			like "$output" "aaa@1.*zzz@2 \(head\).* total"$'\n' || return 1
+			like "$stderr" "pleach: $says" || return 1
+			it 13 du --json || return 1
+			json '[.error.code, (.generations | map(select(.ref == "zzz")) | length), .totals.total > 0]' \
+				'["corrupt",2,true]'
+			;;
+		esac
+	}
+	each_damage shows
+}
+
+@test "publish, rollback, tag, config, run and drop of another ref go on beside a damaged one" {
+	others() {
+		put new "$file"
+		it 0 publish zzz ./src || return 1
+		it 0 publish new ./src || return 1
+		it 0 rollback zzz || return 1
+		it 0 tag zzz w1 @1 || return 1
+		it 0 config --ref zzz grace=0 || return 1
+		it 0 run --workspace copy zzz -- sh -c 'echo x >"$PLEACH_PATH/y"' || return 1
+		it 0 drop --now zzz@2 || return 1
+		it 0 drop aaa || return 1
+		it 0 drop --now new || return 1
+		it 13 status || return 1
+		like "$output" "zzz@5"
+	}
+	each_damage others
 }
