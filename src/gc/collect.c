@@ -355,6 +355,8 @@ static int begin_taking(struct collecting *c, struct pleach_error *error)
 
 	if (r >= 0)
 		r = pl_roots_check(c->store, error); /* C1 */
+	if (r == -EBADMSG)
+		pl_error_prefix(error, "nothing is collected");
 	if (r >= 0)
 		pl_growth_begin(c->store); /* who is refused has counted nothing */
 	return r;

@@ -269,3 +269,33 @@ each_damage() {
 	}
 	each_damage others
 }
+
+@test "gc takes nothing beside a damaged ref, and says which file it is (G5)" {
+	stops() {
+		"$PLEACH" drop --now zzz@1 || return 1
+		local before
+		before=$(find store/.pleach/{objects,nodes,trees} | sort)
+		it 13 gc || return 1
+		like "$stderr" "pleach: nothing is collected: $says" || return 1
+		like "$stderr" "hint: it is .pleach/refs/bad/$file; pleach check .*--repair" || return 1
+		same "$(find store/.pleach/{objects,nodes,trees} | sort)" "$before"
+	}
+	each_damage stops
+}
+
+@test "gc stops for a tree that is missing, however old its generation is" {
+	"$PLEACH" config grace=0 keep-placed=1 spares=0
+	local i
+	for i in $(seq 110); do
+		echo "$i" >src/f
+		"$PLEACH" publish -q site ./src
+	done
+	"$PLEACH" drop site@1 site@2
+	it 0 gc
+	mv "store/.pleach/trees/$("$PLEACH" log --json --reverse site | jq -r 'select(.generation == 3).tree')" lost
+	it 13 gc
+	like "$stderr" "nothing is collected: the tree .* of 'site@3' is missing"
+	like "$stderr" "hint: mend the store first: pleach check --repair"
+	it 0 check --repair
+	it 0 gc
+}
