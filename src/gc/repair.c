@@ -20,6 +20,8 @@
 /* Each turn mends something, so this is for who breaks things as fast as they are mended. */
 #define TURNS_MAX 100
 
+#define NOT_MENDED "; not mended: "
+
 int pl_repairing_mended(struct pl_repairing *m, const struct pl_finding *f,
 			struct pleach_error *error, const char *format, ...)
 {
@@ -52,15 +54,25 @@ int pl_repairing_unmended(struct pl_repairing *m, struct pl_finding *f, struct p
 	if (vsnprintf(reason, sizeof(reason), format, args) < 0)
 		reason[0] = '\0';
 	va_end(args);
-	if (strstr(f->message, "; not mended: "))
+	if (strstr(f->message, NOT_MENDED))
 		return 0;
-	pl_buffer_add_format(&message, "%s; not mended: %s", f->message, reason);
+	pl_buffer_add_format(&message, "%s" NOT_MENDED "%s", f->message, reason);
 	text = pl_buffer_take_string(&message);
 	if (!text)
 		return pl_fail_memory(error);
 	free(f->message);
 	f->message = text;
 	return 0;
+}
+
+int pl_repairing_as_with(struct pl_repairing *m, struct pl_finding *f,
+			 const struct pl_finding *first, struct pleach_error *error)
+{
+	const char *reason = strstr(first->message, NOT_MENDED);
+
+	if (!reason)
+		return 0;
+	return pl_repairing_unmended(m, f, error, "%s", reason + strlen(NOT_MENDED));
 }
 
 int pl_repairing_fail(int r, const struct pl_finding *f, struct pleach_error *error)

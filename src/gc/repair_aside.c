@@ -53,16 +53,18 @@ static int make(struct pl_repairing *m)
 	return 0;
 }
 
-/* A line of `list`, written before what it tells of is there. */
+/* A line of `list`, durable before what it tells of is there. */
 static int note(struct pl_repairing *m, const char *name, const char *path)
 {
 	PL_BUFFER line = {0};
 	PL_CLOSE int fd = pl_open_or_create(m->aside.fd, "list", O_WRONLY | O_APPEND, 0600);
+	int r;
 
 	if (fd < 0)
 		return fd;
 	pl_text_add(&line, name, path);
-	return pl_buffer_ok(&line) ? pl_write_full(fd, line.data, line.length) : -ENOMEM;
+	r = pl_buffer_ok(&line) ? pl_write_full(fd, line.data, line.length) : -ENOMEM;
+	return r < 0 ? r : pl_store_sync(m->store, fd);
 }
 
 static int begin(struct pl_repairing *m, const char *path, const char *label, char ret_name[200])

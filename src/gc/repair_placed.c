@@ -470,19 +470,33 @@ static int mend_filter(struct pl_repairing *m, struct pl_finding *f, struct plea
 /* ---- all ---- */
 
 /* The first finding about this very thing: the others are mended with it. */
-static bool is_first(const struct pl_repairing *m, size_t i)
+static size_t first_of(const struct pl_repairing *m, size_t i)
 {
 	const struct pl_finding *f = &m->found->items[i];
 
-	for (size_t j = i; j > 0; j--) {
-		const struct pl_finding *other = &m->found->items[j - 1];
+	for (size_t j = 0; j < i; j++) {
+		const struct pl_finding *other = &m->found->items[j];
 
 		if (other->is_fault && other->subject.what == f->subject.what &&
 		    other->subject.k == f->subject.k &&
 		    pl_id_equal(&other->subject.id, &f->subject.id))
-			return false;
+			return j;
 	}
-	return true;
+	return i;
+}
+
+static int mend_part(struct pl_repairing *m, size_t i, struct pleach_error *error)
+{
+	struct pl_finding *f = &m->found->items[i];
+	size_t first = first_of(m, i);
+
+	if (first != i)
+		return pl_repairing_as_with(m, f, &m->found->items[first], error);
+	if (f->subject.what == PL_SUBJECT_PLACED)
+		return mend_placing(m, f, error);
+	if (is_bad(m, &f->subject.id, f->subject.k))
+		return pl_repairing_unmended(m, f, error, "the placing itself is damaged");
+	return mend_filter(m, f, error);
 }
 
 int pl_repair_placed(struct pl_repairing *m, struct pleach_error *error)
@@ -490,15 +504,11 @@ int pl_repair_placed(struct pl_repairing *m, struct pleach_error *error)
 	int r = 0;
 
 	for (size_t i = 0; r >= 0 && i < m->found->n; i++) {
-		struct pl_finding *f = &m->found->items[i];
+		const struct pl_finding *f = &m->found->items[i];
 
-		if (!f->is_fault)
-			continue;
-		if (f->subject.what == PL_SUBJECT_PLACED && is_first(m, i))
-			r = mend_placing(m, f, error);
-		else if (f->subject.what == PL_SUBJECT_FILTER && is_first(m, i) &&
-			 !is_bad(m, &f->subject.id, f->subject.k))
-			r = mend_filter(m, f, error);
+		if (f->is_fault &&
+		    (f->subject.what == PL_SUBJECT_PLACED || f->subject.what == PL_SUBJECT_FILTER))
+			r = mend_part(m, i, error);
 	}
 	return r;
 }

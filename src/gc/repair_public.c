@@ -232,21 +232,32 @@ static size_t attached_length(const struct pl_finding *f)
 
 /* Of several findings about one the first is enough: of a ref's public path, of one directory and what is in it. (Made
  * anew twice it would be the sound one that is set aside as damaged, for good.) */
-static bool is_first(const struct pl_repairing *m, size_t i)
+static size_t first_of(const struct pl_repairing *m, size_t i)
 {
 	const struct pl_finding *f = &m->found->items[i];
 
-	for (size_t j = i; j > 0; j--) {
-		const struct pl_finding *other = &m->found->items[j - 1];
+	for (size_t j = 0; j < i; j++) {
+		const struct pl_finding *other = &m->found->items[j];
 
 		if (other->subject.what != f->subject.what || strcmp(other->ref, f->ref) != 0)
 			continue;
 		if (f->subject.what != PL_SUBJECT_ATTACHED ||
 		    (attached_length(other) == attached_length(f) &&
 		     strncmp(other->path, f->path, attached_length(f)) == 0))
-			return false;
+			return j;
 	}
-	return true;
+	return i;
+}
+
+static int mend_one(struct pl_repairing *m, size_t i, struct pleach_error *error)
+{
+	struct pl_finding *f = &m->found->items[i];
+	size_t first = first_of(m, i);
+
+	if (first != i)
+		return pl_repairing_as_with(m, f, &m->found->items[first], error);
+	return f->subject.what == PL_SUBJECT_PUBLIC ? mend_public(m, f, error)
+						    : mend_attached(m, f, error);
 }
 
 int pl_repair_public(struct pl_repairing *m, struct pleach_error *error)
@@ -254,12 +265,10 @@ int pl_repair_public(struct pl_repairing *m, struct pleach_error *error)
 	int r = 0;
 
 	for (size_t i = 0; r >= 0 && i < m->found->n; i++) {
-		struct pl_finding *f = &m->found->items[i];
+		const enum pl_subject_what what = m->found->items[i].subject.what;
 
-		if (f->subject.what == PL_SUBJECT_PUBLIC && is_first(m, i))
-			r = mend_public(m, f, error);
-		else if (f->subject.what == PL_SUBJECT_ATTACHED && is_first(m, i))
-			r = mend_attached(m, f, error);
+		if (what == PL_SUBJECT_PUBLIC || what == PL_SUBJECT_ATTACHED)
+			r = mend_one(m, i, error);
 	}
 	return r;
 }

@@ -45,6 +45,10 @@ int pl_repairing_mended(struct pl_repairing *m, const struct pl_finding *f,
 /** It is not, since ...: that is told with the fault, once. */
 int pl_repairing_unmended(struct pl_repairing *m, struct pl_finding *f, struct pleach_error *error,
 			  const char *format, ...) PL_PRINTF(4, 5);
+/** `f` is of the same thing as `first`, which was gone about before: if that could not be mended, nor is this, for the same
+ * reason. */
+int pl_repairing_as_with(struct pl_repairing *m, struct pl_finding *f,
+			 const struct pl_finding *first, struct pleach_error *error);
 /** Something failed with -errno `r` that says nothing of the store: disk full, interrupted, an error of the disk. */
 int pl_repairing_fail(int r, const struct pl_finding *f, struct pleach_error *error);
 /**

@@ -299,3 +299,15 @@ each_damage() {
 	it 0 check --repair
 	it 0 gc
 }
+
+@test "each fault of one placing that cannot be mended has its reason" {
+	two_generations
+	hold site
+	echo stray >store/site/stray
+	echo stray >store/site/another
+	it 13 check --repair
+	[ "$(grep -c "^fault:" <<<"$output")" -ge 2 ]
+	same "$(grep -c "; not mended: " <<<"$output")" "$(grep -c "^fault:" <<<"$output")"
+	let_go
+	it 0 check --repair
+}
