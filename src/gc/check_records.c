@@ -32,7 +32,10 @@ int pl_checking_cannot_at(struct pl_checking *c, const struct pl_ref_check *rc, 
 	char path[512];
 
 	(void)snprintf(path, sizeof(path), "%s/%.300s", rc->path, name);
-	return pl_checking_cannot(c, r, kind, path, error);
+	(void)pl_checking_about(c, PL_SUBJECT_RECORD, NULL, 0);
+	r = pl_checking_cannot(c, r, kind, path, error);
+	(void)pl_checking_about(c, PL_SUBJECT_OTHER, NULL, 0);
+	return r;
 }
 
 /* ---- reading ---- */

@@ -53,6 +53,21 @@ static int read_settings(struct pl_checking *c, struct pl_ref_check *rc,
 	return 0;
 }
 
+static int check_lock(struct pl_checking *c, struct pl_ref_check *rc, struct pleach_error *error)
+{
+	struct stat st;
+	int r = pl_lstat(rc->ref.fd, "lock", &st);
+
+	if (r == -ENOENT)
+		return pl_checking_fault_at(c, rc, "config", "lock",
+					    "is missing: nobody can publish", error);
+	if (r < 0)
+		return pl_checking_cannot_at(c, rc, r, "config", "lock", error);
+	return S_ISREG(st.st_mode)
+		       ? 0
+		       : pl_checking_fault_at(c, rc, "config", "lock", "is no file", error);
+}
+
 /* ---- one ref ---- */
 
 static int check_parts(struct pl_checking *c, struct pl_ref_check *rc,
@@ -61,6 +76,8 @@ static int check_parts(struct pl_checking *c, struct pl_ref_check *rc,
 	int r = read_id(c, rc, error);
 
 	memcpy(checked->id, rc->ref.id, sizeof(checked->id));
+	if (r >= 0)
+		r = check_lock(c, rc, error);
 	if (r >= 0)
 		r = read_settings(c, rc, checked, error);
 	rc->ref.gen_fd = pl_open_dir(rc->ref.fd, "gen");

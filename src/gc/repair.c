@@ -127,8 +127,8 @@ int pl_repairing_is_sound(struct pl_repairing *m, const struct pl_id *tree,
 static int mend_all(struct pl_repairing *m, struct pleach_error *error)
 {
 	static int (*const parts[])(struct pl_repairing * m, struct pleach_error * error) = {
-		pl_repair_nodes,  pl_repair_objects, pl_repair_trees,
-		pl_repair_placed, pl_repair_public,
+		pl_repair_texts, pl_repair_nodes,  pl_repair_objects,
+		pl_repair_trees, pl_repair_placed, pl_repair_public,
 	};
 	int r = 0;
 

@@ -2,7 +2,7 @@
  * What lost content may be taken from outside of the store (`--from`): another store, or a directory.
  * Nothing of it is believed (M1).
  *
- *	store       objects and nodes by their ids
+ *	store       objects and nodes by their ids; texts of the same ref (repair_text.c)
  *	directory   the files at the paths that the damaged ones have in their trees; then all files of
  *	            the sizes that are wanted
  *
@@ -59,6 +59,21 @@ void pl_outside_close(struct pl_repairing *m)
 	pl_closep(&m->outside->fd);
 	free(m->outside);
 	m->outside = NULL;
+}
+
+int pl_outside_ref(struct pl_repairing *m, const struct pl_ref *ref, struct pl_ref *ret_ref)
+{
+	struct pl_ref other;
+
+	if (!m->outside || !m->outside->store ||
+	    pl_ref_open(m->outside->store, ref->name, &other, NULL) < 0)
+		return 0;
+	if (strcmp(other.id, ref->id) == 0) {
+		*ret_ref = other;
+		return 1;
+	}
+	pl_ref_close(&other);
+	return 0;
 }
 
 /* ---- nodes ---- */

@@ -78,6 +78,7 @@ const char *pl_aside_where(const struct pl_repairing *m);
 
 /* ---- repair_*.c: each mends what the check of this turn has found of its kind ---- */
 
+int pl_repair_texts(struct pl_repairing *m, struct pleach_error *error);
 int pl_repair_nodes(struct pl_repairing *m, struct pleach_error *error);
 int pl_repair_objects(struct pl_repairing *m, struct pleach_error *error);
 int pl_repair_trees(struct pl_repairing *m, struct pleach_error *error);
@@ -97,5 +98,7 @@ int pl_repairing_place(struct pl_repairing *m, struct pl_pin *pin, struct pleach
 /** NULL without options->from. */
 int pl_outside_open(struct pl_repairing *m, struct pleach_error *error);
 void pl_outside_close(struct pl_repairing *m);
+/** The ref of the same name and id in another store that is `from`. 1 and open; 0: there is none. */
+int pl_outside_ref(struct pl_repairing *m, const struct pl_ref *ref, struct pl_ref *ret_ref);
 
 #endif

@@ -300,6 +300,118 @@ each_damage() {
 	it 0 gc
 }
 
+# ---- mended ----
+
+@test "check --repair reads the id of a ref from its records" {
+	local how
+	for how in 'echo x >' 'rm'; do
+		rm -rf store
+		"$PLEACH" init -q store
+		three_refs
+		cp store/.pleach/refs/bad/id id
+		eval "$how store/.pleach/refs/bad/id"
+		it 0 check --repair
+		like "$output" "mended: config .pleach/refs/bad/id: made anew, as its records have it"
+		cmp id store/.pleach/refs/bad/id
+		it 0 check
+		it 0 status
+		it 0 gc
+	done
+	"$PLEACH" publish -q new ./src
+	echo x >store/.pleach/refs/new/id
+	echo x >store/.pleach/refs/new/gen/1
+	it 13 check --repair
+	like "$output" "refs/new/id: is no id of a ref.*; not mended: its records do not tell what it was"
+}
+
+@test "check --repair makes a damaged tag again if one generation has the tree that it named" {
+	three_refs
+	echo x >store/.pleach/refs/bad/tags/v1
+	it 0 check --repair
+	like "$output" "mended: tag .pleach/refs/bad/tags/v1: made anew: its tree is that of @1"
+	same "$(cat store/.pleach/damaged/*/1-tag)" x
+	it 0 tag bad
+	like "$output" "v1"
+	it 0 check
+	"$PLEACH" rollback -q bad
+	cp -a store backup
+	echo x >store/.pleach/refs/bad/tags/v1
+	it 13 check --repair
+	like "$output" "not mended: 2 generations have the tree that it named"
+	it 0 check --repair --from backup
+	it 0 ls bad@v1
+	it 0 check
+}
+
+@test "check --repair --from STORE takes records and settings of the same history, and no others" {
+	three_refs
+	"$PLEACH" config --ref bad keep=7
+	cp -a store backup
+	local n
+	for n in 1 2; do
+		echo x >"store/.pleach/refs/bad/gen/$n"
+		it 13 check --repair
+		like "$output" "gen/$n: does not verify.*; not mended: there is no other record of it"
+		like "$output" "hurts bad@$n"
+		it 0 check --repair --from backup
+		like "$output" "mended: record .pleach/refs/bad/gen/$n: taken from another store"
+		cmp {store,backup}/.pleach/refs/bad/gen/$n
+		rm "store/.pleach/refs/bad/gen/$n"
+		[ "$n" -eq 2 ] || it 0 check --repair --from backup
+	done
+	it 13 check
+	cp backup/.pleach/refs/bad/gen/2 store/.pleach/refs/bad/gen/2
+	echo x >store/.pleach/refs/bad/config
+	it 13 check --repair
+	like "$output" "refs/bad/config: does not verify; not mended: nothing else tells its settings"
+	it 0 check --repair --from backup
+	it 0 config --ref bad keep
+	same "$output" 7
+	# from here on each goes its own way
+	put f here
+	"$PLEACH" publish -q bad ./src
+	put f there
+	"$PLEACH" --store backup publish -q bad ./src
+	echo x >store/.pleach/refs/bad/gen/3
+	it 13 check --repair --from backup
+	like "$output" "not mended: nothing proves that generation 3 of 'backup' is this one"
+	same "$(cat store/.pleach/refs/bad/gen/3)" x
+}
+
+@test "check --repair makes a lost lock again" {
+	two_generations
+	rm store/.pleach/refs/site/lock
+	it 13 check
+	like "$output" "fault: config .pleach/refs/site/lock: is missing"
+	it 0 check --repair
+	like "$output" "mended: config .pleach/refs/site/lock: made anew"
+	same "$(stat -c %a:%s store/.pleach/refs/site/lock)" 600:0
+	it 0 check
+	put a more
+	it 0 publish site ./src
+}
+
+@test "lost marks of what is shown, hints and cache are made again" {
+	two_generations
+	rm -r store/.pleach/refs/site/shown store/.pleach/cache store/site
+	it 0 check --repair
+	same "$(cat store/site/a)" other
+	it 0 check
+	put a more
+	it 0 publish site ./src
+	same "$(cat store/site/a)" more
+	ls store/.pleach/refs/site/shown/3
+	for hint in store/.pleach/cache/*; do
+		[ -d "$hint" ] || echo 99999999 >"$hint"
+	done
+	it 0 check
+	it 0 log site
+	put a and-more
+	it 0 publish site ./src
+	it 0 gc
+	it 0 check
+}
+
 @test "each fault of one placing that cannot be mended has its reason" {
 	two_generations
 	hold site
