@@ -139,7 +139,9 @@ static int erase_taken(struct collecting *c, struct pleach_error *error)
 		c->result->trees++;
 	}
 	pl_listing_done(&listing);
-	return r < 0 ? pl_fail_sys(error, r, "cannot erase a tree that nobody has") : 0;
+	return r < 0 ? pl_fail_sys(error, r, "cannot erase a tree in %s/.pleach/tx/%s",
+				   c->store->path, c->tx->id)
+		     : 0;
 }
 
 /* ---- batches ---- */
@@ -203,7 +205,7 @@ static int take(struct collecting *c, char kind, const struct pl_id *id, struct 
 	}
 	if (r >= 0)
 		r = pl_trash_take(&c->trash, kind, id);
-	if (r == -EINTR)
+	if (r == -EINTR && pl_store_is_cancelled(c->store))
 		return pl_store_check_cancel(c->store, error);
 	if (r < 0)
 		return pl_fail_sys(error, r, "cannot take garbage out of '%s'", c->store->path);

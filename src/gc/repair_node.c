@@ -236,6 +236,8 @@ static int saw(void *self, const struct pl_sighting *sighting, struct pleach_err
 			r = scan_placing(w, (unsigned)k, sighting->path, error);
 	}
 	pl_listing_done(&listing);
+	if (r == -ENOMEM && error->code == PLEACH_OK)
+		return pl_fail_memory(error);
 	return r == -ENOMEM || r == -EINTR || (r < 0 && error->code != PLEACH_OK) ? r : 0;
 }
 

@@ -53,18 +53,26 @@ static int forget_users(struct pl_user_lookup *lookup, struct pl_pin *pin,
 {
 	PL_CLOSE int users = pl_open_dir(pin->treedir_fd, "users");
 	struct pl_listing listing = {0};
+	char hex[PL_ID_HEX + 1];
 	unsigned k;
 	int r = users < 0 ? users : pl_placing_find(pin->treedir_fd, &k);
 
 	if (r == 0)
 		r = pl_list(users, &listing);
+	if (r < 0)
+		return pl_fail_sys(error, r, "cannot list the users of tree %s",
+				   pl_id_hex(&pin->tree, hex));
 	for (size_t i = 0; r >= 0 && i < listing.n; i++) {
 		const char *name = listing.entries[i].name;
 		uint64_t n;
 
 		r = pl_user_need(lookup, &pin->tree, name, &n, error);
-		if (r == PL_NEED_NOTHING)
-			r = pl_unlink(users, name);
+		if (r != PL_NEED_NOTHING)
+			continue;
+		r = pl_unlink(users, name);
+		if (r < 0)
+			pl_fail_sys(error, r, "cannot take user '%s' off tree %s", name,
+				    pl_id_hex(&pin->tree, hex));
 	}
 	pl_listing_done(&listing);
 	return r < 0 ? r : 0;

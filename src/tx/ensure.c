@@ -42,7 +42,9 @@ static int place(struct pl_txdir *tx, struct pl_pin *pin, const struct pl_ref *o
 	r = pl_placing_put(tx->fd, name, pin->treedir_fd, &pin->k);
 	if (r >= 0)
 		r = pl_store_sync(tx->store, pin->treedir_fd);
-	return r < 0 ? pl_fail_sys(error, r, "cannot place a tree") : 0;
+	return r < 0 ? pl_fail_sys(error, r, "cannot place a tree in %s/.pleach/trees",
+				   tx->store->path)
+		     : 0;
 }
 
 static int place_pinned(struct pl_store *store, struct pl_pin *pin, const struct pl_ref *own,

@@ -233,7 +233,7 @@ static int make(struct pl_workspace *ws, struct pleach_error *error)
 	r = pl_mkdir(ws->fd, WORK, 0700);
 	if (r >= 0 && ws->is_parked)
 		r = write_lower_note(ws, false); /* synced with all of it */
-	return r < 0 ? pl_fail_sys(error, r, "cannot make a workspace") : 0;
+	return r < 0 ? pl_fail_sys(error, r, "cannot make a workspace of '%s'", ws->name) : 0;
 }
 
 static int open_layers(struct pl_workspace *ws, struct pleach_error *error)
