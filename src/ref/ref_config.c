@@ -9,22 +9,11 @@ int pl_values_decode(const void *data, size_t length, struct pl_values *ret_valu
 {
 	struct pl_values values = {0};
 	struct pl_text text;
-	const char *set;
 	int r = pl_text_open(&text, data, length, "pleach-settings", 1);
 
 	if (r < 0)
 		return r;
-	while (r >= 0 && (set = pl_text_next(&text, "set"))) {
-		const char *space = strchr(set, ' ');
-		PL_BUFFER key = {0};
-
-		pl_buffer_add(&key, set, space ? (size_t)(space - set) : 0);
-		if (!pl_buffer_ok(&key))
-			r = -ENOMEM;
-		else
-			r = space ? pl_values_set(&values, pl_buffer_string(&key), space + 1, NULL)
-				  : -EBADMSG;
-	}
+	r = pl_values_read_text(&text, &values, NULL);
 	if (r >= 0)
 		r = pl_text_close(&text);
 	pl_text_done(&text);
