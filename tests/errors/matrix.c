@@ -119,6 +119,7 @@ static void run_case(const struct matrix *m, const char *path, const struct faul
 	must(&o, "open");
 	descriptors = count_descriptors();
 	run_failing(m, store, fault, k, &error, report);
+	(void)snprintf(report->message, sizeof(report->message), "%.511s", error.message);
 	if (m->expected.new_state && look(m, path, "failed", descriptors, fault, &error, report)) {
 		report->is_new = !m->expected.is_gradual &&
 				 (report->r == PLEACH_PARTIAL || is_state_new(m, path));
