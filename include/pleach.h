@@ -866,10 +866,10 @@ struct pleach_gc_result {
 	uint64_t
 		generations; /**< that no setting keeps, or that had to make room: dropped, or with dry_run to
 				be dropped; like all of these */
-	uint64_t trees;	       /**< that nobody has any more, with their placings */
-	uint64_t objects;      /**< files' contents */
-	uint64_t nodes;	       /**< directories' descriptions */
-	uint64_t bytes;	       /**< of the disk, that were free by all of this, or would be, as du(1)
+	uint64_t trees;	  /**< that nobody has any more, with their placings */
+	uint64_t objects; /**< files' contents */
+	uint64_t nodes;	  /**< directories' descriptions */
+	uint64_t bytes;	  /**< of the disk, that were free by all of this, or would be, as du(1)
 				counts them */
 	uint64_t kept_objects; /**< that trees or open transactions need */
 	uint64_t kept_nodes;
