@@ -3,9 +3,9 @@
  * it, so a tree that was lost, by whatever has damaged the store, would take its objects with it, which can mend it
  * (repair.c) as long as they are there.
  *
- * O1  Looked at is every generation that is kept, and every tag. That is five system calls for each, less than what a
- *     collection does for it anyway: it looks up the users of its tree, by the same record. What was dropped costs a
- *     look in a listing (live.c). Memory: a few words for each generation that is kept, as retention has them.
+ * O1  Looked at is every generation that is kept, and every tag. That is six system calls for each, of about ninety that a
+ *     collection makes for it anyway (2,000 generations: 12,000 of 189,000), since it looks up the users of its tree, by
+ *     the same record. What was dropped costs a look in a listing (live.c). Memory: a few words for each generation that is kept, as retention has them.
  * O2  What is missing is looked at again: it may have been dropped, or its tag deleted, since.
  */
 #include <stdio.h>

@@ -18,13 +18,15 @@ static const struct {
 	const char *name;
 	bool has_scribble; /* something damaged that must have a name afterwards */
 } cases[] = {
-	{"object", true}, {"placed", true}, {"nodes", false},  {"node", true},	{"trees", false},
-	{"users", false}, {"filter", true}, {"public", false}, {"stray", true},
+	{"object", true}, {"placed", true}, {"nodes", false}, {"node", true},
+	{"trees", false}, {"users", false}, {"filter", true}, {"public", false},
+	{"stray", true},  {"id", true},	    {"tag", true},    {"lock", false},
 };
 
 static void prepare(const struct yard *y, const char *store)
 {
 	TEXT *source = text_of("%s/a", y->path);
+	struct pleach_store *opened;
 	struct outcome o;
 
 	make_store(store, NULL);
@@ -33,6 +35,10 @@ static void prepare(const struct yard *y, const char *store)
 	must(&o, "publish");
 	o = publish_at(store, "other", source);
 	must(&o, "publish");
+	opened = open_at(store, &o);
+	o.r = pleach_tag_set(opened, "site", "v1", "@1", 0, &o.error);
+	pleach_store_close(opened);
+	must(&o, "tag");
 }
 
 static void damage(const char *name, const char *store)
@@ -48,6 +54,9 @@ static void damage(const char *name, const char *store)
 	TEXT *public = inner(store, "refs/site/public");
 	TEXT *hop = text_of("%s/site", store);
 	TEXT *objects = inner(store, "objects");
+	TEXT *id = inner(store, "refs/site/id");
+	TEXT *tag = inner(store, "refs/site/tags/v1");
+	TEXT *lock = inner(store, "refs/site/lock");
 
 	if (strcmp(name, "object") == 0) {
 		scribble(object);
@@ -67,6 +76,12 @@ static void damage(const char *name, const char *store)
 		scribble(filter);
 	} else if (strcmp(name, "stray") == 0) {
 		put(objects, "stray", "SCRIBBLE");
+	} else if (strcmp(name, "id") == 0) {
+		scribble(id);
+	} else if (strcmp(name, "tag") == 0) {
+		scribble(tag);
+	} else if (strcmp(name, "lock") == 0) {
+		assert_int_equal(unlink(lock), 0);
 	} else {
 		remove_all(public);
 		assert_int_equal(unlink(hop), 0);
