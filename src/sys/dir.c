@@ -125,7 +125,7 @@ bool pl_dirent_is(int dirfd, const struct pl_dirent *entry, mode_t kind)
 	struct stat st;
 
 	if (entry->type != DT_UNKNOWN)
-		return DTTOIF(entry->type) == kind;
+		return (mode_t)DTTOIF(entry->type) == kind;
 	return pl_lstat(dirfd, entry->name, &st) < 0 || (st.st_mode & S_IFMT) == kind;
 }
 
