@@ -75,6 +75,7 @@ int pl_with_room(struct pl_store *store, int (*work)(void *self, struct pleach_e
 	int r;
 
 	store->wanted = 0;
+	store->is_measured = false;
 	r = work(self, told);
 	for (unsigned i = 0; i < TRIES && may_go_on && is_full(r, told); i++) {
 		/* What could never fit takes nothing of others with it. */
@@ -83,6 +84,9 @@ int pl_with_room(struct pl_store *store, int (*work)(void *self, struct pleach_e
 		/* What is known of its size may have been too much: that is measured now. */
 		if (!may_go_on && store->wanted == 0)
 			break;
+		/* And what goes in any store that is over does not wait for this. */
+		if (!may_go_on && store->wanted <= store->settings.max_size)
+			store->is_measured = collect(store, 0, 0) >= 0;
 		pl_error_clear(told);
 		store->wanted = 0;
 		r = work(self, told);

@@ -271,6 +271,14 @@ int pl_drop_find_holder(struct pl_ref *ref, uint64_t n, uint64_t head, const str
 	return r;
 }
 
+int pl_drop_is_kept(struct pl_ref *ref, uint64_t n, struct pleach_error *error)
+{
+	HOLDER holder = {0};
+	int r = find_attachments(ref, n, &holder, error);
+
+	return r != 0 ? r : find_tags(ref, n, &holder, error);
+}
+
 static int check_generation(struct pl_ref *ref, uint64_t n, uint64_t head, const struct pl_id *tree,
 			    const struct pleach_drop_options *options, struct pleach_error *error)
 {

@@ -61,6 +61,8 @@ int pl_drop_ref(struct pl_txdir *tx, struct pl_ref *ref, const struct pleach_dro
  * answer holds as long as the ref lock does, but for pins. */
 int pl_drop_find_holder(struct pl_ref *ref, uint64_t n, uint64_t head, const struct pl_id *tree,
 			struct pl_buffer *by, struct pleach_error *error);
+/** 1: it is tagged or attached, and so would stay were it no head. */
+int pl_drop_is_kept(struct pl_ref *ref, uint64_t n, struct pleach_error *error);
 /** The commit point, under the ref lock: from then on they are dropped; durable. After an error some may be. */
 int pl_drop_mark(struct pl_ref *ref, const uint64_t *numbers, size_t n, struct pleach_error *error);
 /** Takes its tree away if nobody else has it; not `now`, only if its grace is over. No lock needed. */
@@ -128,6 +130,9 @@ bool pl_growth_is_due(const struct pl_store *store);
 /** -ENOSPC (NO_SPACE) if so many bytes more were too many for the store's max-size, as far as its size is known; then
  * store->wanted is so many. */
 int pl_growth_check_room(struct pl_store *store, uint64_t bytes, struct pleach_error *error);
+/** The same of a tree of `bytes` that is to take the place of one of `replaced`, which goes in time. */
+int pl_growth_check_replacing(struct pl_store *store, uint64_t bytes, uint64_t replaced,
+			      struct pleach_error *error);
 /** A collection begins, and has ended. `size`: of the store, 0: it was not measured. */
 void pl_growth_begin(struct pl_store *store);
 void pl_growth_end(struct pl_store *store, uint64_t size, bool is_complete);

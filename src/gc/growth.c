@@ -156,6 +156,21 @@ int pl_growth_check_room(struct pl_store *store, uint64_t bytes, struct pleach_e
 		       (unsigned long long)size, (unsigned long long)max);
 }
 
+int pl_growth_check_replacing(struct pl_store *store, uint64_t bytes, uint64_t replaced,
+			      struct pleach_error *error)
+{
+	const struct growth g = read_growth(store);
+	uint64_t size = g.size + g.bytes;
+
+	size = (size > replaced ? size - replaced : 0) + with_its_own(bytes);
+	if (g.size > 0 && size <= store->settings.max_size)
+		return 0;
+	return pl_fail(error, PLEACH_NO_SPACE, -ENOSPC,
+		       "the store would take %llu bytes without what is replaced, and its "
+		       "max-size is %llu",
+		       (unsigned long long)size, (unsigned long long)store->settings.max_size);
+}
+
 /* ---- collections ---- */
 
 static int write_collected(const struct pl_store *store, uint64_t size, uint64_t wait)

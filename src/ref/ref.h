@@ -123,6 +123,7 @@ struct pl_store {
 	int64_t deadline_ms; /* of an automatic collection, by the monotonic clock; 0: none */
 	uint64_t
 		wanted; /* bytes that there was no room for below max-size (gc/growth.c); 0: none */
+	bool is_measured; /* nothing more can go, by a collection just now (api/making_room.c) */
 	volatile int cancelled;
 	pleach_progress_fn progress;
 	void *progress_userdata;

@@ -589,6 +589,40 @@ static int compare_with_head(struct committing *m, struct pleach_error *error)
 	}
 }
 
+static int content_of(struct committing *m, const struct pl_id *tree, uint64_t *ret_bytes,
+		      struct pleach_error *error)
+{
+	struct pl_node_source nodes = nodes_of(m);
+	struct pl_totals totals;
+	struct pl_node node;
+	int r = pl_node_read(&nodes, tree, &node, error);
+
+	if (r < 0)
+		return r;
+	r = pl_node_totals(&nodes, &node, &totals, error);
+	pl_node_done(&node);
+	if (r >= 0)
+		*ret_bytes = totals.bytes;
+	return r < 0 ? r : 0;
+}
+
+/* Where nothing else can go, the head may: when this has taken its place, and its grace is over. */
+static int check_room(struct committing *m, struct pleach_error *error)
+{
+	uint64_t bytes, replaced;
+	int r = pl_growth_check_room(m->store, m->c->bytes_new, error);
+
+	if (r != -ENOSPC || !m->store->is_measured || m->parent == 0)
+		return r;
+	pl_error_clear(error);
+	r = content_of(m, &m->parent_tree, &replaced, error);
+	if (r >= 0)
+		r = content_of(m, &m->c->tree, &bytes, error);
+	if (r >= 0)
+		r = pl_drop_is_kept(m->c->ref, m->parent, error);
+	return r < 0 ? r : pl_growth_check_replacing(m->store, bytes, r == 0 ? replaced : 0, error);
+}
+
 /* Steps 3 to 5, under no lock. 1: the head has this tree already. */
 static int prepare(struct committing *m, struct pleach_error *error)
 {
@@ -598,7 +632,7 @@ static int prepare(struct committing *m, struct pleach_error *error)
 		return r;
 	pl_journal_probe(m->c->ref->gen_fd, &m->journal);
 	pl_user_of_generation(m->c->ref, m->parent + 1, m->user);
-	r = pl_growth_check_room(m->store, m->c->bytes_new, error);
+	r = check_room(m, error);
 	if (r >= 0)
 		r = put_tree(m, error); /* 3, 4 */
 	if (r >= 0 && !pl_seam_guards(PL_GUARD_PIN_NEW))

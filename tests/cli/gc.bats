@@ -530,6 +530,29 @@ twelve_generations() {
 	same "$(cat store/site/a)" 12
 }
 
+@test "what fits in the place of a head that takes too much can be published, and that head then goes" {
+	"$PLEACH" config -q grace=0 keep-placed=1 spares=0 auto-gc=off
+	head -c 6000000 /dev/urandom >src/large
+	"$PLEACH" publish -q site ./src
+	"$PLEACH" config -q max-size=5M
+	it 0 gc
+	like "$output" "over its max-size"
+	head -c 5500000 /dev/urandom >src/large # smaller, and never fits
+	it 14 publish site ./src
+	head -c 2000000 /dev/urandom >src/large
+	"$PLEACH" tag site v1 @1 # who is to stay makes no room
+	it 14 publish site ./src
+	like "$stderr" "hint: nothing more can go"
+	"$PLEACH" tag --delete site v1
+	it 14 publish new ./src # which replaces nothing
+	it 0 publish site ./src
+	it 0 gc
+	[ "$(store_size)" -le $((5 << 20)) ]
+	it 10 path site@1
+	same "$(kept)" 1
+	it 0 check
+}
+
 @test "what could never fit takes nothing of others with it" {
 	large_generations 3
 	"$PLEACH" config -q max-size=6M
