@@ -213,7 +213,6 @@ static int commit(struct run *run, bool *ret_again)
 	int r, status;
 
 	commit_options.message = run->v->message;
-	commit_options.is_last = !run->v->keep && !run->v->keep_conflict;
 	progress_restart();
 	r = pleach_tx_commit(run->tx, &commit_options, &run->verdict->result, &error);
 	if (r >= 0)

@@ -286,7 +286,6 @@ static int commit(struct sync *sync, bool *ret_again)
 	int r, status;
 
 	commit_options.message = sync->v->message;
-	commit_options.is_last = true;
 	progress_restart();
 	r = pleach_tx_commit(sync->tx, &commit_options, &result, &error);
 	if (r >= 0)

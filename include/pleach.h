@@ -999,14 +999,10 @@ struct pleach_commit_options {
 	const char *message;
 	const char *const *meta; /**< as for pleach_publish() */
 	int is_resolved; /**< what conflicts is as the transaction has it: it was mended there */
-	/** Whatever comes of it, the workspace is not used again: its files become the store's where they can,
-	 * instead of being copied. After a failure, a conflict too, the same can be tried again, or the
-	 * transaction ended. Not heeded for a parked one, and by pleach_tx_snapshot(). */
-	int is_last;
 };
-#define PLEACH_COMMIT_OPTIONS_INIT                                     \
-	{                                                              \
-		sizeof(struct pleach_commit_options), NULL, NULL, 0, 0 \
+#define PLEACH_COMMIT_OPTIONS_INIT                                  \
+	{                                                           \
+		sizeof(struct pleach_commit_options), NULL, NULL, 0 \
 	}
 /**
  * Makes what the workspace holds the next generation: as it is if the head is still the base, else merged
@@ -1014,7 +1010,7 @@ struct pleach_commit_options {
  * pleach_publish(); nothing changed: `unchanged`.
  * -ECANCELED (CONFLICT): pleach_tx_conflict_next() tells the paths; the transaction is as it was, and may be
  * committed again, or closed. -EPERM, -EXDEV: something in it cannot be stored, by path. After another
- * failure than a conflict nothing was committed, and the workspace is as it was. (Unless is_last.)
+ * failure than a conflict nothing was committed, and the workspace is as it was.
  */
 PLEACH_API int pleach_tx_commit(struct pleach_tx *tx, const struct pleach_commit_options *options,
 				struct pleach_publish_result *ret_result,
@@ -1087,8 +1083,8 @@ struct pleach_spawn_options {
 /**
  * Starts a program that finds the workspace at the ref's public path and at every path where the ref is attached.
  * It runs in a mount and PID namespace of its own (and, of an ordinary user, a user namespace), in the
- * caller's process group. One at a time: -EBUSY. -EPERM, -EOPNOTSUPP: such namespaces cannot be had here; the
- * message says what forbids it.
+ * caller's process group. One at a time, until it is closed: -EBUSY. -EPERM, -EOPNOTSUPP: such namespaces cannot be
+ * had here; the message says what forbids it.
  */
 PLEACH_API int pleach_tx_spawn(struct pleach_tx *tx, char *const argv[],
 			       const struct pleach_spawn_options *options,

@@ -23,6 +23,9 @@ int pleach_tx_spawn(struct pleach_tx *tx, char *const argv[],
 	if (tx->inner->is_done)
 		return pl_fail(error, PLEACH_FAILED, -EINVAL, "transaction %s has ended",
 			       tx->inner->dir.id);
+	if (tx->process) /* its end may be known: it is there until it is closed */
+		return pl_fail(error, PLEACH_BUSY, -EBUSY,
+			       "a program of transaction %s is not closed yet", tx->inner->dir.id);
 	process = calloc(1, sizeof(*process));
 	if (!process)
 		return pl_fail_memory(error);

@@ -9,10 +9,6 @@
  *     could change it (is_quiet).
  * I2  The content that is hashed is the content that is written: both are the same bytes in memory.
  * I3  A file that cannot be restored by this user is refused before it is written.
- * I4  A file is taken over instead of copied only if nobody has it open for writing, or mapped so, before it
- *     is read, and nobody is there who could open it (is_quiet, stage.may_adopt); if it has no name but this one
- *     (and the overlay's own); if its data are synced by the round; and if it has no attributes to lose, for those
- *     that are in the way are taken off it.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -108,13 +104,6 @@ static int shape(struct pl_ingest *ingest, char kind, struct pl_meta *meta)
 					  ingest->rename_self);
 	pl_meta_reduce(meta, kind, ingest->rule);
 	return r;
-}
-
-static int shape_file(struct pl_ingest *ingest, struct pl_meta *meta)
-{
-	if (ingest->is_indexed)
-		*ingest->is_indexed = false;
-	return shape(ingest, PLEACH_FILE, meta);
 }
 
 static bool same_reading(const struct stat *a, const struct stat *b)
@@ -314,60 +303,14 @@ static int read_large(struct pl_ingest *ingest, struct pl_stage_dir *dir, int fd
 	return r < 0 ? r : r == PL_INGESTED_NEW ? r : PL_INGESTED;
 }
 
-/* ---- taken over ---- */
-
-/* I4 */
-static bool may_take_over(const struct pl_ingest *ingest, int fd, const struct stat *st,
-			  const struct pl_entry *e)
-{
-	nlink_t names = ingest->is_indexed && *ingest->is_indexed ? 2 : 1;
-	bool has_asked = false;
-
-	/* A snapshot is a device of its own: then all is copied, and need not be read for nothing. */
-	return ingest->stage->may_adopt && ingest->stage->adopt_dev == st->st_dev &&
-	       ingest->is_quiet && st->st_nlink == names && e->meta.xattrs_length == 0 &&
-	       !pl_txdir_must_fsync(ingest->stage->tx) && pl_file_has_writers(fd, &has_asked) == 0;
-}
-
-/* The file itself becomes the object, with the metadata of the entry and no other. PL_INGESTED_CONTENT: it has
- * to be copied. */
-static int take_over(struct pl_ingest *ingest, int dirfd, const char *name, int fd,
-		     const struct stat *st, const char *path, struct pl_entry *e,
-		     struct pleach_error *error)
-{
-	struct pl_id object;
-	const char *why;
-	int r = copy_hashed(ingest, fd, -EBADF, e->size);
-
-	pl_hash_end(ingest->hash, &e->hash);
-	if (r >= 0)
-		r = unchanged_since(ingest, fd, st);
-	if (r < 0)
-		return r == -EAGAIN ? r : fail_at(ingest, r, "cannot read", path, "", error);
-	pl_entry_object(e, &object);
-	r = pl_stage_has_object(ingest->stage, &object, error);
-	if (r != 0)
-		return r < 0 ? r : PL_INGESTED;
-	r = pl_meta_restore(fd, &e->meta, PLEACH_FILE, &why);
-	if (r >= 0)
-		r = pl_stage_adopt(ingest->stage, dirfd, name, &object);
-	return r >= 0 ? PL_INGESTED_NEW : PL_INGESTED_CONTENT;
-}
-
-static int read_content(struct pl_ingest *ingest, struct pl_stage_dir *dir, int dirfd,
-			const char *name, int fd, const struct stat *st, const char *path,
-			struct pl_entry *e, struct pleach_error *error)
+static int read_content(struct pl_ingest *ingest, struct pl_stage_dir *dir, int fd,
+			const struct stat *st, const char *path, struct pl_entry *e,
+			struct pleach_error *error)
 {
 	e->size = (uint64_t)st->st_size;
 	if (e->size == 0) {
 		e->hash = pl_hash_empty;
 		return unchanged_since(ingest, fd, st);
-	}
-	if (may_take_over(ingest, fd, st, e)) {
-		int r = take_over(ingest, dirfd, name, fd, st, path, e, error);
-
-		if (r != PL_INGESTED_CONTENT)
-			return r;
 	}
 	if (e->size <= SMALL && !is_sparse(st))
 		return read_small(ingest, fd, st, path, e, error);
@@ -396,13 +339,13 @@ static int read_file_once(struct pl_ingest *ingest, struct pl_stage_dir *dir, in
 	if (r >= 0)
 		r = pl_meta_read(fd, st, ingest->rule, &ingest->xattrs, &e->meta);
 	if (r >= 0)
-		r = shape_file(ingest, &e->meta);
+		r = shape(ingest, PLEACH_FILE, &e->meta);
 	if (r == -EAGAIN)
 		return r;
 	if (r < 0)
 		return fail_at(ingest, r, "cannot read", path, "", error);
 	r = may_restore(ingest, &e->meta, PLEACH_FILE, path, error); /* I3 */
-	return r < 0 ? r : read_content(ingest, dir, dirfd, name, fd, st, path, e, error);
+	return r < 0 ? r : read_content(ingest, dir, fd, st, path, e, error);
 }
 
 /* Everything else: no content, metadata by name. */

@@ -52,11 +52,7 @@ struct pl_stage {
 	struct pl_map memory; /* NOWHERE: id -> index of nodes */
 	struct pl_buffer *memory_nodes;
 	size_t memory_n, memory_capacity;
-	/* What is read is of no use to anybody else, and never again: its files may become the objects, if they are of
-	 * this device. By pl_stage_may_adopt(); POOL. */
-	bool may_adopt;
-	dev_t adopt_dev;
-	uint64_t bytes_new; /* content bytes written, or taken over */
+	uint64_t bytes_new; /* content bytes written */
 	uint64_t files_new;
 };
 int pl_stage_begin(struct pl_store *store, struct pl_txdir *tx, enum pl_stage_mode mode,
@@ -68,8 +64,6 @@ struct pl_node_sink pl_stage_sink(struct pl_stage *stage);
 /** Claims the object, then looks: 1 it is in the store (synced here if it must be), 0 it is not. */
 int pl_stage_has_object(struct pl_stage *stage, const struct pl_id *object,
 			struct pleach_error *error);
-/** Files of what is read next may be taken over: nobody else, and nothing later, makes use of them. */
-int pl_stage_may_adopt(struct pl_stage *stage, struct pleach_error *error);
 /** The two apart, for many: claims at most PL_CLAIMS_AT_ONCE objects; looks for one that was claimed and is to be
  * written otherwise (0 may be said of one that has just come). */
 int pl_stage_claim_objects(struct pl_stage *stage, const struct pl_id *objects, size_t n,
@@ -177,9 +171,6 @@ struct pl_ingest {
 	 * NULL: itself. */
 	const char *(*rename_xattr)(void *self, const char *name);
 	void *rename_self;
-	/* After an attribute was asked for: has the file a further name in the index of an overlay? NULL: none
-	 * has. Reset before each file. */
-	bool *is_indexed;
 };
 int pl_ingest_init(struct pl_ingest *ingest, struct pl_stage *stage, enum pl_rule rule,
 		   const char *label);

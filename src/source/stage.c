@@ -502,19 +502,6 @@ int pl_stage_note(struct pl_stage *stage, const char *path, const struct pl_id *
 	return 0;
 }
 
-int pl_stage_may_adopt(struct pl_stage *stage, struct pleach_error *error)
-{
-	struct stat st;
-	int r = pl_fstat(stage->objects_fd, &st);
-
-	pl_assert(stage->mode == PL_STAGE_POOL);
-	if (r < 0)
-		return pl_fail_sys(error, r, "cannot look at '%s/.pleach/tx'", stage->store->path);
-	stage->may_adopt = true;
-	stage->adopt_dev = st.st_dev;
-	return 0;
-}
-
 int pl_stage_adopt(struct pl_stage *stage, int dirfd, const char *name, const struct pl_id *object)
 {
 	char hex[PL_ID_HEX + 1];

@@ -254,7 +254,6 @@ static int begin(struct pl_upper_walk *u, struct pleach_error *error)
 		return pl_fail_sys(error, r, "cannot begin to read '%s'", upper->label);
 	u->ingest.rename_xattr = pl_marks_rename;
 	u->ingest.rename_self = &u->mark_names;
-	u->ingest.is_indexed = &u->mark_names.is_indexed;
 	u->ingest.is_quiet = true; /* what ran in it is gone */
 	return begin_links(u, error);
 }

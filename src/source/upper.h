@@ -28,7 +28,6 @@ int pl_marks_read_file(int dirfd, const char *name, bool is_user, struct pl_mark
  * that was set in the overlay under the name of a mark stands there with one word more. */
 struct pl_mark_names {
 	bool is_user;
-	bool is_indexed; /* a mark was met that says so; set by pl_marks_rename(), reset by who asks */
 	char name[256];
 };
 const char *pl_marks_rename(void *self, const char *name);

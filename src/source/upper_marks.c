@@ -133,7 +133,6 @@ const char *pl_marks_rename(void *self, const char *name)
 
 	if (!mark)
 		return name;
-	names->is_indexed = names->is_indexed || strcmp(mark, "nlink") == 0;
 	if (strncmp(mark, escape, strlen(escape)) != 0)
 		return NULL;
 	mark += strlen(escape);

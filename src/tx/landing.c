@@ -13,8 +13,6 @@
  *     it: what others changed is not undone. The nodes of that tree are kept by claims in tx/<id>.
  * L6  Nothing to do is an answer about the head as it is now (commit.c), also where the workspace need not be read
  *     for it.
- * L7  Files of the workspace are taken over only where it is the last time that anything is done with it: not of
- *     a parked one, nor at a checkpoint; and if it fails, that alone may be tried again.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -287,30 +285,13 @@ static bool has_done_nothing(struct pl_tx *tx)
 
 /* ---- the whole ---- */
 
-static bool is_last(const struct pl_tx *tx, const struct pleach_commit_options *options, bool go_on)
-{
-	return options->is_last && !go_on && !tx->is_parked && !tx->edits;
-}
-
-/* L7 */
-static void break_tx(struct pl_tx *tx)
-{
-	tx->is_broken = tx->is_spent = true;
-	pl_fail(&tx->why_broken, PLEACH_FAILED, -EINVAL,
-		"transaction %s has failed in its last commit", tx->dir.id);
-	pl_hint(&tx->why_broken, "begin another one");
-}
-
 static int run(struct landing *l, bool go_on, struct pleach_error *error)
 {
 	int r = pl_stage_begin(l->tx->store, &l->dir, PL_STAGE_POOL, &l->stage, error), r_after = 0;
 
 	if (r < 0)
 		return r;
-	if (is_last(l->tx, l->options, go_on)) /* L7 */
-		r = pl_stage_may_adopt(&l->stage, error);
-	if (r >= 0)
-		r = pl_tx_read(l->tx, &l->stage, &l->tree, error);
+	r = pl_tx_read(l->tx, &l->stage, &l->tree, error);
 	l->total_entries = l->tx->workspace.totals.entries;
 	if (r >= 0)
 		r = has_landed(l, error);
@@ -323,22 +304,6 @@ static int run(struct landing *l, bool go_on, struct pleach_error *error)
 	pl_pin_done(&l->head_pin);
 	pl_stage_end(&l->stage);
 	return r_after < 0 ? r_after : r;
-}
-
-/*
- * What is taken over was written before the commit began: its round of sync is by the descriptor that the
- * transaction has from before its workspace was made, which tells of all errors of writing back since. (ref/txdir.c, X1)
- */
-static int sync_as_begun(struct landing *l, struct pleach_error *error)
-{
-	int fd = pl_dup(l->tx->dir.sync_fd);
-
-	if (fd < 0)
-		return pl_fail_sys(error, fd, "cannot begin to commit transaction %s",
-				   l->tx->dir.id);
-	pl_closep(&l->dir.sync_fd);
-	l->dir.sync_fd = fd;
-	return 0;
 }
 
 /* Reads the workspace, and commits what it holds. */
@@ -354,10 +319,7 @@ static int read_and_land(struct pl_tx *tx, const struct pleach_commit_options *o
 	r = pl_txdir_begin(tx->store, what, &l.dir, error);
 	if (r < 0)
 		return r;
-	if (is_last(tx, options, go_on))
-		r = sync_as_begun(&l, error);
-	if (r >= 0)
-		r = run(&l, go_on, error);
+	r = run(&l, go_on, error);
 	pl_txdir_end(&l.dir);
 	return r;
 }
@@ -368,8 +330,6 @@ int pl_tx_commit(struct pl_tx *tx, const struct pleach_commit_options *options, 
 	int r;
 
 	pl_assert(!tx->is_done);
-	if (tx->is_spent && is_last(tx, options, go_on)) /* what was taken over is found again */
-		tx->is_broken = false;
 	r = pl_tx_must_be_whole(tx, error);
 	if (r >= 0)
 		r = pl_public_must_be_ours(&tx->ref, error);
@@ -380,8 +340,6 @@ int pl_tx_commit(struct pl_tx *tx, const struct pleach_commit_options *options, 
 		r = read_and_land(tx, options, go_on, ret_result, error);
 	else if (r == 1)
 		r = 0;
-	if (r < 0 && is_last(tx, options, go_on))
-		break_tx(tx);
 	if (r >= 0 && !go_on) {
 		tx->is_done = true;
 		tx->is_parked = false;

@@ -79,6 +79,7 @@ int pl_tx_park(struct pl_tx *tx, struct pleach_error *error)
 	if (tx->edits)
 		return pl_fail(error, PLEACH_FAILED, -EOPNOTSUPP,
 			       "a transaction without a workspace cannot be parked");
+	pl_tx_await_gone(tx);	       /* T6 */
 	tx->note.is_optimistic = true; /* the queue is not held from here on */
 	r = add_user(tx, error);
 	if (r >= 0)

@@ -19,6 +19,9 @@
 #include "tx/attached.h"
 #include "tx/transaction.h"
 
+#define BUSY_PAUSE_MS 10
+#define BUSY_MS	      1000 /* a namespace of many mounts is gone after some 50 */
+
 /* ---- the workspace ---- */
 
 /* T3 */
@@ -242,6 +245,24 @@ static void explain_busy(struct pl_store *store, const char *id, struct pleach_e
 	free(infos);
 }
 
+/* Of a command that was killed the end holds it a moment longer, until its namespaces are gone. */
+static int take_parked(struct pl_store *store, const char *id, struct pl_txdir *ret_dir,
+		       struct pleach_error *error)
+{
+	int r;
+
+	for (unsigned ms = 0;; ms += BUSY_PAUSE_MS) {
+		r = pl_txdir_open_parked(store, id, ret_dir, error);
+		if (r != -EBUSY || ms >= BUSY_MS)
+			break;
+		pl_error_clear(error);
+		pl_sleep_ms(BUSY_PAUSE_MS);
+	}
+	if (r == -EBUSY)
+		explain_busy(store, id, error);
+	return r;
+}
+
 int pl_tx_resume(struct pl_store *store, const char *id, struct pl_tx **ret_tx,
 		 struct pleach_error *error)
 {
@@ -255,9 +276,7 @@ int pl_tx_resume(struct pl_store *store, const char *id, struct pl_tx **ret_tx,
 	if (!tx)
 		return pl_fail_memory(error);
 	pl_txdir_recover(store, NULL, &n, NULL); /* expired ones are gone */
-	r = pl_txdir_open_parked(store, id, &tx->dir, error);
-	if (r == -EBUSY)
-		explain_busy(store, id, error);
+	r = take_parked(store, id, &tx->dir, error);
 	if (r < 0) {
 		free(tx);
 		return r;

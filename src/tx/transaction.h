@@ -36,7 +36,6 @@ struct pl_tx {
 	/* A parked one that cannot be worked in any more, but for giving it up. */
 	bool is_broken;
 	struct pleach_error why_broken;
-	bool is_spent; /* broken by a last commit that failed, which alone may be tried again */
 };
 
 /* ---- base.c: what it begins with ---- */

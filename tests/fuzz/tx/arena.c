@@ -298,7 +298,6 @@ static int commit(struct comparison *c, struct pl_tx *tx)
 	int fd, r;
 
 	pl_error_clear(&c->error);
-	options.is_last = 1; /* as `run` does */
 	c->inside.r = pl_tx_commit(tx, &options, false, &result, &c->error);
 	if (c->inside.r < 0)
 		return 0; /* as the plain copy could not be read, or it is a difference */

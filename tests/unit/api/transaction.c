@@ -219,7 +219,7 @@ static void while_a_program_runs_nothing_is_edited_or_committed(void **state)
 	const struct yard *y = *state;
 	struct pleach_spawn_options options = PLEACH_SPAWN_OPTIONS_INIT;
 	struct pleach_process_event event = PLEACH_PROCESS_EVENT_INIT;
-	struct pleach_process *process;
+	struct pleach_process *process, *second;
 	TEXT *inside = NULL;
 	struct editing e;
 	int ends[2], r;
@@ -247,6 +247,8 @@ static void while_a_program_runs_nothing_is_edited_or_committed(void **state)
 	OK(&e, pleach_process_wait(process, &event, &e.error));
 	assert_int_equal(event.what, PLEACH_PROCESS_EXITED);
 	assert_int_equal(event.value, 0);
+	assert_int_equal(pleach_tx_spawn(e.tx, argv, &options, &second, &e.error), -EBUSY);
+	assert_int_equal(e.error.code, PLEACH_BUSY);
 	pleach_process_close(process);
 	close(ends[0]);
 	close(ends[1]);

@@ -258,7 +258,7 @@ static int long_ways(struct scratch *s)
 	return 0;
 }
 
-/* ---- files taken over ---- */
+/* ---- who can still reach the workspace ---- */
 
 /* The file that a program in the workspace wrote, as it lies in tx/. */
 static int open_written(struct pl_tx *tx, const char *name, int flags)
@@ -273,18 +273,6 @@ static int open_written(struct pl_tx *tx, const char *name, int flags)
 	return openat(tx->workspace.fd, path, flags | O_CLOEXEC);
 }
 
-static int link_written(struct pl_tx *tx, const char *name, int dirfd, const char *to)
-{
-	char path[4400];
-
-	if (tx->workspace.path) {
-		(void)snprintf(path, sizeof(path), "%s/%s", tx->workspace.path, name);
-		return linkat(AT_FDCWD, path, dirfd, to, 0);
-	}
-	(void)snprintf(path, sizeof(path), "upper/%s", name);
-	return linkat(tx->workspace.fd, path, dirfd, to, 0);
-}
-
 static bool has_content(int dirfd, const char *name, const char *text)
 {
 	PL_BUFFER b = {0};
@@ -293,24 +281,29 @@ static bool has_content(int dirfd, const char *name, const char *text)
 	       memcmp(b.data, text, b.length) == 0;
 }
 
-static bool is_same_file(int fd, const struct scratch *s, const char *name)
+static int commit_and_end(struct pl_tx *tx)
 {
-	struct stat a, b;
-
-	return fstat(fd, &a) == 0 && fstatat(s->fd, name, &b, 0) == 0 && pl_same_inode(&a, &b);
-}
-
-static int end_last(struct pl_tx *tx)
-{
-	struct pleach_commit_options options = PLEACH_COMMIT_OPTIONS_INIT;
+	const struct pleach_commit_options options = PLEACH_COMMIT_OPTIONS_INIT;
 	struct pleach_publish_result result = PLEACH_PUBLISH_RESULT_INIT;
 	struct pleach_error error = PLEACH_ERROR_INIT;
 
-	options.is_last = 1;
 	if (pl_tx_commit(tx, &options, false, &result, &error) < 0)
 		(void)fprintf(stderr, "# %s\n", error.message);
 	CHECK(!result.unchanged && result.generation == 3);
 	CHECK(pl_tx_end(tx, &error) == 0);
+	return 0;
+}
+
+/* Through a descriptor for reading, and one of a mere place, a file is opened again. */
+static int write_again(int fd)
+{
+	char path[40];
+	int again;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	again = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+	CHECK(again >= 0 && write(again, "late", 4) == 4);
+	close(again);
 	return 0;
 }
 
@@ -331,116 +324,37 @@ static int begin_and_write(struct scratch *s, struct pl_store *store, struct pl_
 	return 0;
 }
 
-static int taken_over(struct scratch *s)
-{
-	STORE *store = open_store(s, "S");
-	struct pl_tx *tx;
-	char names[200] = "";
-	int a, big, c, l, o, r = begin_and_write(s, store, &tx);
-
-	if (r != 0)
-		return r;
-	a = open_written(tx, "a", O_RDONLY);
-	big = open_written(tx, "big", O_RDONLY);
-	c = open_written(tx, "c", O_RDONLY);
-	l = open_written(tx, "l", O_RDONLY);
-	o = open_written(tx, "o", O_RDONLY);
-	CHECK(a >= 0 && big >= 0 && c >= 0 && l >= 0 && o >= 0);
-	/* A name outside of the workspace, as who knows where it is can make one. */
-	CHECK(link_written(tx, "o", s->fd, "outside") == 0);
-	CHECK(end_last(tx) == 0);
-	CHECK(is_same_file(a, s, "S/site/a") && is_same_file(big, s, "S/site/big"));
-	CHECK(flistxattr(a, names, sizeof(names)) == 0);
-	/* What has attributes, or names that are not known to be of the workspace alone, is copied. */
-	CHECK(!is_same_file(c, s, "S/site/c") && !is_same_file(l, s, "S/site/l"));
-	CHECK(!is_same_file(o, s, "S/site/o") && is_same_file(o, s, "outside"));
-	CHECK(has_content(s->fd, "S/site/a", "amore\n") &&
-	      has_content(s->fd, "S/site/c", "cmore\n"));
-	close(a);
-	close(big);
-	close(c);
-	close(l);
-	close(o);
-	return 0;
-}
-
-static int copied_where_it_is_not_the_last(struct scratch *s)
-{
-	STORE *store = open_store(s, "S");
-	struct pleach_publish_result result;
-	struct pl_tx *tx;
-	uint64_t calls;
-	int a, r = begin_and_write(s, store, &tx);
-
-	if (r != 0)
-		return r;
-	a = open_written(tx, "a", O_RDONLY);
-	CHECK(a >= 0 && commit(tx, &result, &calls) == 0);
-	CHECK(!is_same_file(a, s, "S/site/a"));
-	close(a);
-	return 0;
-}
-
-/* By a descriptor, and by a mapping whose descriptor is closed. */
+/* By descriptors, and by a mapping whose descriptor is closed. */
 static int copied_from_writers(struct scratch *s)
 {
 	STORE *store = open_store(s, "S");
 	struct pl_tx *tx;
 	char *map, byte;
-	int a, big, r = begin_and_write(s, store, &tx);
+	int a, big, o, place, r = begin_and_write(s, store, &tx);
 
 	if (r != 0)
 		return r;
 	a = open_written(tx, "a", O_WRONLY | O_APPEND);
 	big = open_written(tx, "big", O_RDWR);
-	CHECK(a >= 0 && big >= 0);
+	o = open_written(tx, "o", O_RDONLY);
+	place = open_written(tx, "l", O_PATH);
+	CHECK(a >= 0 && big >= 0 && o >= 0 && place >= 0);
 	map = mmap(NULL, 1, PROT_READ | PROT_WRITE, MAP_SHARED, big, 0);
 	CHECK(map != MAP_FAILED);
 	close(big);
-	CHECK(end_last(tx) == 0);
-	CHECK(write(a, "late", 4) == 4);
+	CHECK(commit_and_end(tx) == 0);
+	CHECK(write(a, "late", 4) == 4 && write_again(o) == 0 && write_again(place) == 0);
 	*map = 'L';
 	CHECK(msync(map, 1, MS_SYNC) == 0);
-	CHECK(has_content(s->fd, "S/site/a", "amore\n"));
+	CHECK(has_content(s->fd, "S/site/a", "amore\n") && has_content(s->fd, "S/site/o", "o\n") &&
+	      has_content(s->fd, "S/site/l", "l\n"));
 	big = openat(s->fd, "S/site/big", O_RDONLY | O_CLOEXEC);
 	CHECK(big >= 0 && read(big, &byte, 1) == 1 && byte == 0);
 	close(big);
 	close(a);
+	close(o);
+	close(place);
 	CHECK(munmap(map, 1) == 0);
-	return 0;
-}
-
-/* A file that was taken over could be the store's by now. */
-static int nothing_after_a_last_one(struct scratch *s)
-{
-	struct pleach_commit_options last = PLEACH_COMMIT_OPTIONS_INIT;
-	struct pleach_publish_result result = PLEACH_PUBLISH_RESULT_INIT;
-	struct pleach_tx_options options = PLEACH_TX_OPTIONS_INIT;
-	struct pleach_error error = PLEACH_ERROR_INIT;
-	STORE *store = open_store(s, "S");
-	struct pl_id tree;
-	struct pl_tx *tx;
-	int r;
-
-	CHECK(store && publish_two(s, store, &tree) == 0);
-	options.optimistic = 1;
-	r = begin(store, &options, &tx);
-	if (r != 0)
-		return r;
-	CHECK(sh(tx, "echo more >>\"$PLEACH_PATH\"/a") == 0);
-	CHECK(unlinkat(s->fd, "src/a", 0) == 0 && make_file(s->fd, "src/a", "other") == 0);
-	CHECK(publish(store, s, "src", &tree) == 0);
-	last.is_last = 1;
-	CHECK(pl_tx_commit(tx, &last, false, &result, &error) == -ECANCELED);
-	CHECK(tx->conflicts.n == 1);
-	last.is_last = 0;
-	CHECK(pl_tx_commit(tx, &last, false, &result, &error) == -EINVAL);
-	CHECK(strstr(error.message, "has failed in its last commit") != NULL);
-	last.is_last = 1;
-	CHECK(pl_tx_commit(tx, &last, false, &result, &error) == -ECANCELED);
-	CHECK(tx->conflicts.n == 1);
-	CHECK(pl_tx_end(tx, &error) == 0 && count_names(store->tx_fd, ".") == 0);
-	CHECK(has_content(s->fd, "S/site/a", "other"));
 	return 0;
 }
 
@@ -551,24 +465,9 @@ static void programs_run_one_after_the_other_and_find_what_those_before_did(void
 	each_kind(state, in_turn);
 }
 
-static void files_of_a_last_commit_are_taken_over(void **state)
-{
-	each_kind(state, taken_over);
-}
-
-static void of_another_they_are_copied(void **state)
-{
-	each_kind(state, copied_where_it_is_not_the_last);
-}
-
-static void what_somebody_can_still_write_to_is_copied(void **state)
+static void what_somebody_can_still_reach_is_copied(void **state)
 {
 	each_kind(state, copied_from_writers);
-}
-
-static void after_a_last_commit_that_failed_nothing_goes_on(void **state)
-{
-	each_kind(state, nothing_after_a_last_one);
 }
 
 int main(void)
@@ -579,10 +478,7 @@ int main(void)
 		TEST(nothing_done_is_an_answer_about_the_head_as_it_is),
 		TEST(what_was_committed_before_or_parked_is_read),
 		TEST(programs_run_one_after_the_other_and_find_what_those_before_did),
-		TEST(files_of_a_last_commit_are_taken_over),
-		TEST(of_another_they_are_copied),
-		TEST(what_somebody_can_still_write_to_is_copied),
-		TEST(after_a_last_commit_that_failed_nothing_goes_on),
+		TEST(what_somebody_can_still_reach_is_copied),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -486,7 +486,6 @@ class CommitOptions(Sized):
         ("message", c_char_p),
         ("meta", _strings),
         ("is_resolved", c_int),
-        ("is_last", c_int),
     ]
 
 

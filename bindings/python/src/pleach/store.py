@@ -475,7 +475,7 @@ def _run(
     try:
         done = tx.run(args, check=check, **options)
         if done.returncode == 0:
-            published = tx.commit(last=True)  # what ran in it is gone
+            published = tx.commit()
     finally:
         tx.close()
     return Completed(

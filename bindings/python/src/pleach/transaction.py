@@ -157,15 +157,13 @@ class Transaction(Handle):
         meta: Optional[Mapping[str, Text]] = None,
         *,
         resolved: bool = False,
-        last: bool = False,
         progress: Optional[ProgressFunction] = None,
     ) -> Publication:
         """Makes what the workspace holds the next generation, merged with what was published since it
         began. Atomic, durable. `ConflictError`: its `conflicts` tell the paths, and the transaction is
         as it was. `resolved`: what conflicts is as the transaction has it, since it was mended
-        there. `last`: nobody uses the workspace again, whatever comes of it; its files become the
-        store's where they can, instead of being copied."""
-        done = self._commit("pleach_tx_commit", message, meta, resolved, last, progress)
+        there."""
+        done = self._commit("pleach_tx_commit", message, meta, resolved, progress)
         self._is_over = True
         return done
 
@@ -178,7 +176,7 @@ class Transaction(Handle):
         progress: Optional[ProgressFunction] = None,
     ) -> Publication:
         """Commits what there is, and goes on from there: a checkpoint."""
-        return self._commit("pleach_tx_snapshot", message, meta, resolved, False, progress)
+        return self._commit("pleach_tx_snapshot", message, meta, resolved, progress)
 
     def _commit(
         self,
@@ -186,7 +184,6 @@ class Transaction(Handle):
         message: Optional[Text],
         meta: Optional[Mapping[str, Text]],
         is_resolved: bool,
-        is_last: bool,
         progress: Optional[ProgressFunction],
     ) -> Publication:
         ref = self.ref_name
@@ -194,7 +191,6 @@ class Transaction(Handle):
             message=encode_maybe(message if message is not None else self.message),
             meta=pairs(meta if meta is not None else self.meta),
             is_resolved=is_resolved,
-            is_last=is_last,
         )
         result = _abi.PublishResult.new()
         done = self._call_long(progress, name, byref(options), byref(result))
