@@ -357,8 +357,6 @@ static int begin_taking(struct collecting *c, struct pleach_error *error)
 
 	if (r >= 0)
 		r = pl_roots_check(c->store, error); /* C1 */
-	if (r == -EBADMSG)
-		pl_error_prefix(error, "nothing is collected");
 	if (r >= 0)
 		pl_growth_begin(c->store); /* who is refused has counted nothing */
 	return r;
@@ -366,16 +364,18 @@ static int begin_taking(struct collecting *c, struct pleach_error *error)
 
 static int collect(struct collecting *c, struct pleach_error *error)
 {
-	int r = 0;
+	const bool is_dry = c->options->dry_run;
+	int r = is_dry ? pl_roots_check(c->store, error) : begin_taking(c, error);
 
-	if (!c->options->dry_run)
-		r = begin_taking(c, error);
+	if (r == -EBADMSG)
+		pl_error_prefix(error,
+				is_dry ? "nothing would be collected" : "nothing is collected");
 	c->trash.is_hurried = c->options->automatic;
 	if (r >= 0)
 		r = pl_going_retain(&c->going, error);
 	if (r >= 0)
-		r = c->options->dry_run ? would_collect(c, error) : collect_rest(c, error);
-	if (r >= 0 && !c->options->dry_run)
+		r = is_dry ? would_collect(c, error) : collect_rest(c, error);
+	if (r >= 0 && !is_dry)
 		r = make_room(c, error);
 	return r;
 }

@@ -97,7 +97,8 @@ int pl_trash_settle(struct pl_trash *trash, const struct pl_needed *needed,
 
 /* ---- roots.c ---- */
 
-/** Are the trees of all generations that are kept, and of tags, there? -EBADMSG, which one is not: nothing may be taken then. */
+/** Are the trees of all generations that are kept, and of tags, there, and have them as users? -EBADMSG, which one is not:
+ * nothing may be taken then. */
 int pl_roots_check(struct pl_store *store, struct pleach_error *error);
 
 #endif

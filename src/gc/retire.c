@@ -11,6 +11,8 @@
  *     users/ keeps all whom it had as long as it is placed, though they are gone; and a tree that is made of a
  *     spare gets one of them that was another ref's.
  * I5  A tree goes only while no collector has a batch out (trash.c, R4).
+ * I6  A placed tree without any user is what is left of a drop that was killed, or else its users were lost: it is
+ *     taken only where all trees that are kept have theirs, as a collection takes any (roots.c).
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -232,6 +234,26 @@ static bool is_alone(const struct pl_ref *own, const struct pl_pin *pin, char re
 	return is_own && own->settings.recycle == PL_RECYCLE_EDIT;
 }
 
+/* With nobody who needs it: may that be believed? 1, 0. (I6) */
+static int is_nobodys(struct pl_txdir *tx, const struct pl_pin *pin, struct pleach_error *error)
+{
+	struct pl_listing listing = {0};
+	char hex[PL_ID_HEX + 1];
+	int r = pl_users_list(pin->treedir_fd, &listing);
+	bool has_users = listing.n > 0;
+
+	pl_listing_done(&listing);
+	if (r < 0)
+		return pl_fail_sys(error, r, "cannot list the users of tree %s",
+				   pl_id_hex(&pin->tree, hex));
+	r = has_users ? 0 : pl_roots_check(tx->store, error);
+	if (r == -EBADMSG) {
+		pl_error_clear(error);
+		return 0;
+	}
+	return r < 0 ? r : 1;
+}
+
 /* 1: taken, and the exclusive lock is in spare->pin. */
 static int take_placed(struct pl_txdir *tx, struct pl_user_lookup *lookup, const struct pl_id *tree,
 		       struct pl_spare *spare, struct pleach_error *error)
@@ -244,9 +266,11 @@ static int take_placed(struct pl_txdir *tx, struct pl_user_lookup *lookup, const
 	if (r != PL_PIN_TAKEN)
 		return r < 0 ? r : 0;				    /* I3 */
 	r = pl_users_need(lookup, tree, pin.treedir_fd, &n, error); /* I1 */
-	if (r == PL_NEED_PLACED) {
+	if (r == PL_NEED_NOTHING)
+		r = is_nobodys(tx, &pin, error);
+	else if (r == PL_NEED_PLACED)
 		r = 0;
-	} else if (r >= 0) {
+	if (r > 0) {
 		spare->is_alone = is_alone(lookup->own, &pin, spare->other);
 		r = move_wrappers(tx, &pin, spare->name);
 		if (r < 0)

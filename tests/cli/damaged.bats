@@ -300,6 +300,61 @@ each_damage() {
 	it 0 gc
 }
 
+# tree_of N: the directory of the tree of site@N.
+tree_of() {
+	echo "store/.pleach/trees/$("$PLEACH" log --json site | jq -r "select(.generation == $1).tree")"
+}
+
+@test "gc stops for a tree that has lost a user that needs it, and so does gc -n" {
+	"$PLEACH" config grace=0 keep-placed=1 spares=0
+	two_generations
+	"$PLEACH" tag site v1 @1
+	local lost before
+	for lost in "$(tree_of 1)"/users/g.* "$(tree_of 1)"/users/t.* "$(tree_of 2)"/users/g.*; do
+		before=$(find store/.pleach/{objects,nodes,trees} store/site/ | sort)
+		mv "$lost" lost
+		for command in gc "gc -n"; do
+			# shellcheck disable=SC2086 # words
+			it 13 $command
+			like "$stderr" "nothing (is|would be) collected: the tree .* has lost its user ${lost##*/}"
+			like "$stderr" "hint: mend the store first: pleach check --repair"
+		done
+		it 0 check --repair
+		same "$(find store/.pleach/{objects,nodes,trees} store/site/ | sort)" "$before"
+		it 0 gc
+	done
+}
+
+@test "a publish takes no tree that has lost its users" {
+	"$PLEACH" config grace=0 keep-placed=1 spares=0
+	two_generations
+	local tree i
+	tree=$(tree_of 2)
+	rm "$tree"/users/*
+	for i in 1 2 3; do
+		put a "$i"
+		it 0 publish site ./src
+	done
+	[ -e "$tree" ]
+	it 0 check --repair
+	it 0 check
+	it 0 gc
+	same "$("$PLEACH" cat site@2:a)" other
+}
+
+@test "a publish takes a placed tree without users where all that are kept have theirs" {
+	"$PLEACH" config grace=1h keep-placed=1 spares=0
+	two_generations
+	local tree
+	tree=$(tree_of 1)
+	"$PLEACH" drop site@1
+	[ -e "$tree/1" ]
+	rm "$tree"/users/*
+	put a new
+	it 0 publish site ./src
+	[ ! -e "$tree" ]
+}
+
 # ---- mended ----
 
 @test "check --repair reads the id of a ref from its records" {
