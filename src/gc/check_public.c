@@ -112,11 +112,28 @@ static int tell_tree(struct pl_checking *c, struct pl_ref_check *rc, const struc
 				 pl_id_hex(&l->tree, hex));
 }
 
+/* What is shown is behind what looks like the head. */
+static int tell_lost(struct pl_checking *c, struct pl_ref_check *rc, const struct look *l,
+		     struct pleach_error *error)
+{
+	char name[40];
+	int r;
+
+	(void)snprintf(name, sizeof(name), "gen/%llu", (unsigned long long)l->head + 1);
+	c->generation = l->head + 1;
+	r = pl_checking_fault_at(c, rc, "record", name,
+				 "is missing, and a generation from there on is shown", error);
+	c->generation = 0;
+	return r;
+}
+
 static int tell(struct pl_checking *c, struct pl_ref_check *rc, const struct look *l,
 		struct pleach_error *error)
 {
 	int r;
 
+	if (!l->agrees && pl_public_check_head(&rc->ref, l->head, NULL) == -EBADMSG)
+		return tell_lost(c, rc, l, error);
 	(void)pl_checking_about(c, PL_SUBJECT_PUBLIC, &l->tree, 0);
 	r = l->agrees ? 0 : tell_tree(c, rc, l, error);
 	c->generation = 0;

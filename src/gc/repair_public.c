@@ -5,6 +5,7 @@
  * P1  STORE/<ref> is made where it is missing. What is not ours stays (G7).
  * P2  public/ and shown/ are ours: what stands in their place is set aside.
  * P3  Where only a damaged placing is to be had, that is shown: it is what the head is, and its faults are told.
+ * P4  What shows a generation whose record is lost stays: nothing else tells what that was.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -68,7 +69,9 @@ static int show_head(struct pl_repairing *m, struct pl_ref *ref, const char *pat
 	int r = pl_head_number(ref, &head, cause);
 
 	if (r >= 0)
-		r = head == 0 ? -ENOENT : pl_generation_read(ref, head, &record, cause);
+		r = head == 0 ? -ENOENT : pl_public_check_head(ref, head, cause); /* P4 */
+	if (r >= 0)
+		r = pl_generation_read(ref, head, &record, cause);
 	if (r < 0)
 		return 1;
 	tree = record.tree;

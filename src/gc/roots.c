@@ -7,6 +7,7 @@
  *     collection makes for it anyway (2,000 generations: 12,000 of 189,000), since it looks up the users of its tree, by
  *     the same record. What was dropped costs a look in a listing (live.c). Memory: a few words for each generation that is kept, as retention has them.
  * O2  What is missing is looked at again: it may have been dropped, or its tag deleted or moved, since.
+ * O3  The newest records may be lost, and the marks of what was shown: the public path tells, and else none does.
  */
 #include <stdio.h>
 
@@ -96,6 +97,8 @@ static int check_generations(struct pl_ref *ref, struct pleach_error *error)
 	uint64_t head = 0;
 	int r = pl_head_number(ref, &head, error);
 
+	if (r >= 0)
+		r = pl_public_check_head(ref, head, error); /* O3 */
 	if (r >= 0)
 		r = pl_live_update(&live, head, error);
 	for (size_t i = 0; r >= 0 && i < live.n; i++) {

@@ -11,6 +11,9 @@
  *     finishes for a dead committer syncs it again, after a change, so that a sync that failed then is
  *     not believed now. (model/durable.pml, control RESOLVER_NOSYNC)
  * I3  STORE/<ref> is made with symlink(2) alone, which never replaces (G7).
+ * I4  It never goes back from a generation whose record was lost: then its tree has a user that is behind what looks
+ *     like the head, and is that of no generation. The user alone is what a killed commit leaves, of a tree that was
+ *     published before.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -303,6 +306,59 @@ static int sync_again(struct pl_ref *ref, struct pleach_error *error)
 	return r < 0 ? pl_fail_sys(error, r, "cannot sync the generations of '%s'", ref->name) : 0;
 }
 
+/* Has the tree a user that is a generation of the ref behind `head`? What cannot be read has none. */
+static bool has_later_user(const struct pl_ref *ref, const struct pl_id *tree, uint64_t head)
+{
+	PL_CLOSE int treedir = pl_treedir_open(ref->store, tree);
+	struct pl_listing listing = {0};
+	bool has = false;
+
+	if (treedir >= 0)
+		(void)pl_users_list(treedir, &listing);
+	for (size_t i = 0; i < listing.n && !has; i++) {
+		const char *name = listing.entries[i].name;
+		struct pl_user user;
+		uint64_t n;
+
+		has = pl_user_is_generation_of(ref, name) && pl_user_split(name, &user) &&
+		      pl_parse_u64(user.rest, UINT64_MAX / 4, &n) == 0 && n > head;
+	}
+	pl_listing_done(&listing);
+	return has;
+}
+
+/* 1: it is the tree of a generation up to `head`. */
+static int is_known(struct pl_ref *ref, const struct pl_id *tree, uint64_t head,
+		    struct pleach_error *error)
+{
+	bool is_its = false;
+
+	for (uint64_t n = head; n > 0 && !is_its; n--) {
+		struct pl_record record;
+		int r = pl_generation_read_known(ref, n, &record, error);
+
+		if (r < 0)
+			return r;
+		is_its = pl_id_equal(&record.tree, tree);
+		pl_record_done(&record);
+	}
+	return is_its;
+}
+
+int pl_public_check_head(struct pl_ref *ref, uint64_t head, struct pleach_error *error)
+{
+	struct pl_id shown;
+	unsigned k;
+	int r = pl_public_read(ref, &shown, &k, NULL);
+
+	if (r != 1 || !has_later_user(ref, &shown, head))
+		return 0;
+	r = is_known(ref, &shown, head, error);
+	if (r != 0 || pl_generation_exists(ref, head + 1) == 1 || pl_ref_is_current(ref) == 0)
+		return r < 0 ? r : 0; /* or it has come since; or the ref goes, name by name */
+	return pl_head_fail_hole(ref, head, error);
+}
+
 static int settle_locked(struct pl_ref *ref, struct pl_txdir *tx, struct pleach_error *error)
 {
 	struct pl_id tree;
@@ -315,7 +371,9 @@ static int settle_locked(struct pl_ref *ref, struct pl_txdir *tx, struct pleach_
 		r = is_behind(ref, head, &dropped, error);
 	if (r <= 0)
 		return r; /* whoever had the lock has done it */
-	r = sync_again(ref, error);
+	r = dropped ? 0 : pl_public_check_head(ref, head, error); /* I4 */
+	if (r >= 0)
+		r = sync_again(ref, error);
 	if (r < 0)
 		return r;
 	if (dropped) {

@@ -675,6 +675,9 @@ int pl_public_restore(struct pl_ref *ref, struct pleach_error *error);
 /** What public/tree names: 1 and tree and k; 0: nothing yet; -EBADMSG: not of our form. */
 int pl_public_read(struct pl_ref *ref, struct pl_id *ret_tree, unsigned *ret_k,
 		   struct pleach_error *error);
+/** May the public path, which is not the head's, be moved to what looks like the head? -EBADMSG: it shows a generation
+ * behind that, whose record was lost. */
+int pl_public_check_head(struct pl_ref *ref, uint64_t head, struct pleach_error *error);
 /**
  * Step 9 of a commit, under the ref lock: public/tree names trees/<tree>/<k>/tree (replaced by
  * rename), public/ synced, shown/<n> created, STORE/<ref> made if it is missing. Then the head is read

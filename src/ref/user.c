@@ -232,15 +232,16 @@ static int need_of_kept(struct pl_ref *ref, const struct pl_id *tree, uint64_t n
 }
 
 /* Of a commit that died, or holds the pin. But a record that is there, behind one that is missing, is a damaged
- * ref's, and its trees must not go with that. (I1) */
-static int need_of_no_record(struct pl_user_lookup *lookup, uint64_t n, struct pleach_error *error)
+ * ref's, and its trees must not go with that; nor what is shown, whose record may be lost. (I1, I2) */
+static int need_of_no_record(struct pl_user_lookup *lookup, const struct pl_id *tree, uint64_t n,
+			     struct pleach_error *error)
 {
 	int r = pl_generation_exists(&lookup->ref, n);
 
 	if (r < 0)
 		return pl_fail_sys(error, r, "cannot look at ref '%s'", lookup->ref.name);
 	if (r == 0)
-		return PL_NEED_NOTHING;
+		return is_shown(&lookup->ref, tree) == 0 ? PL_NEED_NOTHING : PL_NEED_PLACED;
 	r = pl_head_number(&lookup->ref, &lookup->head, error); /* it may have come since */
 	if (r < 0)
 		return r;
@@ -260,7 +261,7 @@ static int need_of_generation(struct pl_user_lookup *lookup, const struct pl_id 
 	if (r < 0)
 		return r;
 	if (n > lookup->head)
-		return need_of_no_record(lookup, n, error);
+		return need_of_no_record(lookup, tree, n, error);
 	r = pl_generation_read(&lookup->ref, n, &record, error);
 	if (r == -ENOENT && pl_ref_is_current(&lookup->ref) == 0) {
 		pl_error_clear(error); /* the ref was dropped since it was opened */

@@ -355,6 +355,52 @@ tree_of() {
 	[ ! -e "$tree" ]
 }
 
+@test "the public path does not go back from a generation whose record and mark are lost" {
+	"$PLEACH" config grace=0 keep-placed=1 spares=0
+	two_generations
+	put a third
+	"$PLEACH" publish -q site ./src
+	cp -a store copy
+	put a new
+	local tree command
+	tree=$(tree_of 3)
+	rm store/.pleach/refs/site/{gen,shown}/3
+	for command in "publish site ./src" "rollback site" gc "drop site"; do
+		# shellcheck disable=SC2086 # words
+		it 13 $command
+		like "$stderr" "the record of generation 3 of 'site' is missing"
+	done
+	it 0 publish other ./src
+	it 0 log site
+	it 13 check --repair
+	like "$output" "fault: record .pleach/refs/site/gen/3: is missing, and a generation from there on is shown; not mended"
+	same "$(cat store/site/a)" third
+	[ -e "$tree/1" ]
+	it 0 check --repair --from copy
+	it 0 check
+	it 0 gc
+	it 0 publish site ./src
+	like "$output" "site@4"
+}
+
+@test "what a killed publish left at the tree that is shown is no damage" {
+	"$PLEACH" config grace=0 keep-placed=1 spares=0
+	two_generations
+	local tree
+	tree=$(tree_of 2)
+	cp -a store/.pleach/refs/site/public/tree shown
+	put a third
+	"$PLEACH" publish -q site ./src
+	mv -T shown store/.pleach/refs/site/public/tree
+	rm store/.pleach/refs/site/shown/3
+	# 3 was not shown yet, and of 4, which was to be the tree of 2 again, there is the user
+	touch "$tree/users/g.$(cat store/.pleach/refs/site/id).4"
+	it 0 status
+	same "$(cat store/site/a)" third
+	it 0 gc
+	it 0 check
+}
+
 # ---- mended ----
 
 @test "check --repair reads the id of a ref from its records" {
