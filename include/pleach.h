@@ -830,7 +830,7 @@ struct pleach_drop_result {
 	size_t size;
 	uint64_t generations; /**< dropped now, or with dry_run to be dropped */
 	uint64_t trees;	      /**< trees that nothing else holds */
-	uint64_t bytes;	      /**< content bytes in files that only these trees name */
+	uint64_t bytes;	      /**< content that only these trees name, as far as it is known */
 };
 #define PLEACH_DROP_RESULT_INIT                            \
 	{                                                  \
@@ -838,7 +838,7 @@ struct pleach_drop_result {
 	}
 /**
  * Drops one generation (`ref@N`, `ref@TAG`), whose number stays taken, or a whole ref with its public
- * path and history (`ref`). Atomic, durable.
+ * path and history (`ref`). Atomic, durable. Also what is damaged or lost goes, as far as its records can be read.
  * -EBUSY (BUSY): head, tagged, pinned or attached; the message says by what. -ENOENT (NOT_FOUND).
  */
 PLEACH_API int pleach_drop(struct pleach_store *store, const char *rev,

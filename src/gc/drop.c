@@ -5,6 +5,8 @@
  * I2  The commit point of dropping a generation is the name dropped/<n>; that of dropping a ref is a
  *     last record of kind `dropped`. Behind it whoever comes by goes on (pl_ref_settle()).
  * I3  Numbers are never given again: the record stays.
+ * I4  What is lost beyond repair can be dropped, as the only way out of it: a tree that is missing frees nothing, and
+ *     one whose directories cannot be read goes, its bytes not known.
  */
 #include <fcntl.h>
 #include <stdio.h>
@@ -115,8 +117,8 @@ static int find_pin(struct pl_store *store, const struct pl_id *tree, struct hol
 
 /* ---- what it frees ---- */
 
-static int count_tree(struct pl_store *store, const struct pl_id *tree,
-		      struct pleach_drop_result *result, struct pleach_error *error)
+static int add_bytes(struct pl_store *store, const struct pl_id *tree, uint64_t *bytes,
+		     struct pleach_error *error)
 {
 	struct pl_node_source nodes = pl_store_nodes(store);
 	struct pl_totals totals;
@@ -127,10 +129,22 @@ static int count_tree(struct pl_store *store, const struct pl_id *tree,
 		return r;
 	r = pl_node_totals(&nodes, &node, &totals, error);
 	pl_node_done(&node);
-	if (r >= 0) {
-		result->trees++;
-		result->bytes += totals.bytes;
+	if (r >= 0)
+		*bytes += totals.bytes;
+	return r;
+}
+
+static int count_tree(struct pl_store *store, const struct pl_id *tree,
+		      struct pleach_drop_result *result, struct pleach_error *error)
+{
+	int r = add_bytes(store, tree, &result->bytes, error);
+
+	if (r == -EBADMSG) { /* I4 */
+		pl_error_clear(error);
+		r = 0;
 	}
+	if (r >= 0)
+		result->trees++;
 	return r;
 }
 
@@ -147,7 +161,7 @@ static bool goes_too(const struct pl_ref *ref, uint64_t n, const char *name)
 	return strcmp(name, user) == 0;
 }
 
-/* Will the tree be without a user then? */
+/* Will the tree be without a user then? One that is missing has none, and there is nothing to free. (I4) */
 static int is_freed(struct pl_ref *ref, uint64_t n, const struct pl_id *tree,
 		    struct pleach_error *error)
 {
@@ -158,6 +172,8 @@ static int is_freed(struct pl_ref *ref, uint64_t n, const struct pl_id *tree,
 	char hex[PL_ID_HEX + 1];
 	int r = treedir, need = PL_NEED_NOTHING;
 
+	if (treedir == -ENOENT)
+		return 0;
 	if (r >= 0)
 		r = pl_users_list(treedir, &listing);
 	if (r >= 0)

@@ -145,6 +145,10 @@ int pl_needed_add_tree(struct pl_needed *needed, const struct pl_id *tree,
 		pl_store_progress(needed->store, "mark", needed->n_walked, needed->nodes.n, 0);
 	}
 	free(todo.items);
+	if (r == -EBADMSG)
+		pl_hint(error,
+			"mend the store first: pleach check --repair; it names the "
+			"generations that it cannot mend: give them up by pleach drop --now");
 	if (r >= 0 && pl_map_put(&needed->trees, tree, 1) < 0)
 		r = pl_fail_memory(error);
 	return r < 0 ? r : 0;

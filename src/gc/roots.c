@@ -26,7 +26,10 @@ static int fail_missing(const struct pl_ref *ref, uint64_t n, const struct pl_id
 	else
 		pl_fail_corrupt(error, "the tree %.12s of '%s@%llu' has lost its user %s", hex,
 				ref->name, (unsigned long long)n, user);
-	pl_hint(error, "mend the store first: pleach check --repair");
+	pl_hint(error,
+		"mend the store first: pleach check --repair; if that cannot, give it up: "
+		"pleach drop --now %s@%llu",
+		ref->name, (unsigned long long)n);
 	return -EBADMSG;
 }
 

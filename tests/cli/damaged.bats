@@ -524,3 +524,67 @@ tree_of() {
 	let_go
 	it 0 check --repair
 }
+
+# ---- beyond repair ----
+
+# lose how, of site@2: its root node, and every copy of it.
+lose() {
+	local tree node
+	tree=$("$PLEACH" log --json site | jq -r 'select(.generation == 2).tree')
+	node="store/.pleach/nodes/${tree:0:2}/${tree:2}"
+	chmod -R u+rwX store/.pleach/trees
+	case "$1" in
+	tree) rm -r "$node" "store/.pleach/trees/$tree" ;;
+	node) rm -r "$node" "store/.pleach/trees/$tree"/[0-9]* ;;
+	damaged)
+		rm -r "store/.pleach/trees/$tree"/[0-9]*
+		chmod u+w "$node"
+		: >"$node"
+		;;
+	esac
+}
+
+@test "a tree that is lost beyond repair is given up by drop, which gc names, and then gc goes on" {
+	local how drop
+	for how in tree node damaged; do
+		for drop in "site@2" "--force site@2" "site"; do
+			rm -rf store
+			"$PLEACH" init -q store
+			"$PLEACH" config -q grace=0 auto-gc=off
+			"$PLEACH" publish -q other ./src
+			two_generations
+			put third "$how"
+			"$PLEACH" publish -q site ./src
+			lose "$how"
+			it 13 gc
+			like "$stderr" "hint: mend the store first: pleach check --repair; .* pleach drop --now"
+			[ "$how" != tree ] || like "$stderr" "pleach drop --now site@2"
+			it 13 check --repair
+			it 13 gc
+			it 0 drop -n $drop
+			it 0 drop --now $drop
+			it 0 gc
+			it 0 check
+			it 0 status
+		done
+	done
+}
+
+@test "a head whose tree is lost beyond repair goes with its ref, and one that is tagged by --force" {
+	local how
+	for how in tree node damaged; do
+		rm -rf store
+		"$PLEACH" init -q store
+		"$PLEACH" config -q grace=0 auto-gc=off
+		"$PLEACH" publish -q other ./src
+		two_generations
+		"$PLEACH" tag site keepme @2
+		lose "$how"
+		it 13 gc
+		it 11 drop --now --force site@2
+		it 11 drop --now site
+		it 0 drop --now --force site
+		it 0 gc
+		it 0 check
+	done
+}
