@@ -43,6 +43,20 @@ void pl_placed_hint_remove(struct pl_store *store, const char *ref_id, const str
 		pl_unlink(fd, pl_id_hex(tree, hex));
 }
 
+void pl_placed_hint_forget(struct pl_store *store, const char *ref_id)
+{
+	PL_CLOSE int placed = pl_open_dir(store->cache_fd, "placed");
+	PL_CLOSE int fd = placed < 0 ? placed : pl_open_dir(placed, ref_id);
+	struct pl_listing listing = {0};
+
+	if (fd < 0 || pl_list(fd, &listing) < 0)
+		return;
+	for (size_t i = 0; i < listing.n; i++)
+		pl_unlink(fd, listing.entries[i].name);
+	pl_listing_done(&listing);
+	pl_rmdir(placed, ref_id);
+}
+
 int pl_placed_hint_list(struct pl_store *store, const char *ref_id, struct pl_strings *ret_ids)
 {
 	PL_CLOSE int fd = open_hints(store, ref_id, false);

@@ -635,6 +635,8 @@ void pl_use_forget(struct pl_ref *ref, uint64_t n);
 /** Hints: which trees are placed for a ref, in cache/placed/<ref id or "none">/<tree id>. */
 void pl_placed_hint_add(struct pl_store *store, const char *ref_id, const struct pl_id *tree);
 void pl_placed_hint_remove(struct pl_store *store, const char *ref_id, const struct pl_id *tree);
+/** All of a ref that goes. Best effort. */
+void pl_placed_hint_forget(struct pl_store *store, const char *ref_id);
 /** The ids (hex); where the hints were deleted they are made anew from trees/. */
 int pl_placed_hint_list(struct pl_store *store, const char *ref_id, struct pl_strings *ret_ids);
 

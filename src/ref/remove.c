@@ -97,6 +97,7 @@ int pl_ref_remove(struct pl_ref *ref, struct pl_txdir *tx, bool hold, struct ple
 	if (r >= 0 && hold)
 		hold_all(tx, ref);
 	if (r >= 0) {
+		pl_placed_hint_forget(ref->store, ref->id);
 		pl_txdir_name(tx, "dropped", name);
 		r = pl_rename(ref->store->refs_fd, ref->name, tx->fd, name);
 	}

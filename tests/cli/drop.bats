@@ -131,3 +131,18 @@ load helper
 	error_is not-found
 	it 2 drop
 }
+
+@test "drop REF leaves nothing of it in cache/" {
+	local before
+	"$PLEACH" publish -q other ./src
+	before=$(ls store/.pleach/cache/placed)
+	two_generations
+	[ "$(ls store/.pleach/cache/placed | wc -l)" -eq 2 ]
+	it 0 drop --now site
+	same "$(ls store/.pleach/cache/placed)" "$before"
+	two_generations
+	it 0 drop site
+	same "$(ls store/.pleach/cache/placed)" "$before"$'\n'none
+	it 0 gc
+	it 0 check
+}
