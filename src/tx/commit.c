@@ -558,6 +558,43 @@ static void fill_result(const struct committing *m, bool unchanged,
 	result->unchanged = false;
 }
 
+/* 1: the public path leads to a tree. 0: to nothing. What is there and cannot be looked at is there. */
+static int leads_somewhere(struct pl_ref *ref, struct pleach_error *error)
+{
+	struct stat st;
+	int r = pl_stat(ref->fd, "public/tree", &st);
+
+	if (r >= 0 || r == -EACCES)
+		return 1;
+	if (r == -ENOENT || r == -ENOTDIR || r == -ELOOP)
+		return 0;
+	return pl_fail_sys(error, r, "cannot look at the public path '%s/%s'", ref->store->path,
+			   ref->name);
+}
+
+/*
+ * Nothing is well where the placed tree is gone. It may be gone because another generation has been shown
+ * meanwhile, or a repair has: so the head is looked at again, and then the path. As confirm_head().
+ */
+static int must_be_shown(struct pl_ref *ref, struct pl_txdir *tx, uint64_t head, uint64_t *ret_head,
+			 struct pleach_error *error)
+{
+	int r = leads_somewhere(ref, error);
+
+	if (r != 0)
+		return r;
+	r = pl_ref_settle(ref, tx, ret_head, error);
+	if (r < 0 || *ret_head != head)
+		return r < 0 ? r : 0;
+	r = leads_somewhere(ref, error);
+	if (r != 0)
+		return r;
+	pl_fail_corrupt(error, "the public path '%s/%s', of '%s@%llu', leads to nothing",
+			ref->store->path, ref->name, ref->name, (unsigned long long)head);
+	pl_hint(error, "pleach check --repair places it again");
+	return -EBADMSG;
+}
+
 /* Is `head`, in which there is nothing to change, the head, and shown? 1, or 0: *ret_head is the head. */
 static int confirm_head(struct pl_ref *ref, struct pl_txdir *tx, uint64_t head, uint64_t *ret_head,
 			struct pleach_error *error)
@@ -568,7 +605,7 @@ static int confirm_head(struct pl_ref *ref, struct pl_txdir *tx, uint64_t head, 
 		return r < 0 ? r : 0;
 	if (!pl_ref_is_locked(ref))
 		r = pl_public_restore(ref, error);
-	return r < 0 ? r : 1;
+	return r < 0 ? r : must_be_shown(ref, tx, head, ret_head, error);
 }
 
 /* Is there nothing to do? Then that must be so for the head as it is now. 1: unchanged. */

@@ -525,6 +525,23 @@ tree_of() {
 	it 0 check --repair
 }
 
+@test "publish of what the head has says that its placed tree is missing, and not that all is well" {
+	local how
+	for how in /tree ''; do
+		two_generations
+		chmod -R u+rwX store/.pleach/trees
+		rm -r "$(dirname "$(readlink -f store/site)")$how"
+		it 13 publish site ./src
+		like "$stderr" "the public path '.*/store/site', of 'site@[0-9]*', leads to nothing"
+		like "$stderr" "hint: pleach check --repair"
+		it 13 rollback site "site@$(heads site | cut -d ' ' -f 1)"
+		it 0 check --repair
+		it 0 publish site ./src
+		like "$output" "unchanged"
+		same "$(cat store/site/a)" other
+	done
+}
+
 # ---- beyond repair ----
 
 # lose how, of site@2: its root node, and every copy of it.
