@@ -1120,7 +1120,8 @@ PLEACH_API int pleach_process_signal(struct pleach_process *process, int signal,
 /** Has a stopped program go on; `foreground`: its process group gets the terminal. */
 PLEACH_API int pleach_process_resume(struct pleach_process *process, int foreground,
 				     struct pleach_error *error);
-/** Ends what still runs, all of it, and waits for that. NULL is fine. */
+/** Ends what still runs, all of it, and waits for that; what was mounted for it is gone when the transaction ends or
+ * is parked, or the next program starts. NULL is fine. */
 PLEACH_API void pleach_process_close(struct pleach_process *process);
 /**
  * Is the caller inside of a spawned program of a transaction on `ref`? 1 and its id (32 bytes are enough), or 0.
