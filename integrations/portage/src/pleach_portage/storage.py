@@ -110,7 +110,7 @@ class PleachRepoStorage(RepoStorageInterface):  # type: ignore[misc]
             try:
                 self._look_at_location()
                 self._remove_empty_location()
-                done = update.commit(f"sync to {self._location}", last=True)
+                done = update.commit(f"sync to {self._location}")
             finally:
                 update.close()
             self._show()
