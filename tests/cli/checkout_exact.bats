@@ -212,8 +212,8 @@ PYTHON
 			rm -r out
 			continue
 		fi
-		compgen -G '.pleach-*' >/dev/null
-		caught=yes
+		# or it was killed between removing what the one before left and making its own
+		compgen -G '.pleach-*' >/dev/null && caught=yes
 	done
 	it 0 checkout site out
 	equal src out
