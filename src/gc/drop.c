@@ -122,13 +122,8 @@ static int add_bytes(struct pl_store *store, const struct pl_id *tree, uint64_t 
 {
 	struct pl_node_source nodes = pl_store_nodes(store);
 	struct pl_totals totals;
-	struct pl_node node;
-	int r = pl_node_read(&nodes, tree, &node, error);
+	int r = pl_tree_totals(&nodes, tree, &totals, error);
 
-	if (r < 0)
-		return r;
-	r = pl_node_totals(&nodes, &node, &totals, error);
-	pl_node_done(&node);
 	if (r >= 0)
 		*bytes += totals.bytes;
 	return r;

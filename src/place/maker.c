@@ -33,13 +33,8 @@ static int look_at_tree(struct pl_maker *maker, const struct pl_node_source *nod
 			const struct pl_id *tree, struct pleach_error *error)
 {
 	struct pl_totals totals;
-	struct pl_node node;
-	int r = pl_node_read(nodes, tree, &node, error);
+	int r = pl_tree_totals(nodes, tree, &totals, error);
 
-	if (r < 0)
-		return r;
-	r = pl_node_totals(nodes, &node, &totals, error);
-	pl_node_done(&node);
 	if (r >= 0)
 		maker->total = totals.entries;
 	return r;

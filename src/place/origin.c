@@ -181,13 +181,8 @@ static int count_entries(struct pl_laying *l, const struct pl_id *tree, uint64_t
 			 struct pleach_error *error)
 {
 	struct pl_totals totals;
-	struct pl_node root;
-	int r = pl_node_read(l->layout->nodes, tree, &root, error);
+	int r = pl_tree_totals(l->layout->nodes, tree, &totals, error);
 
-	if (r < 0)
-		return r;
-	r = pl_node_totals(l->layout->nodes, &root, &totals, error);
-	pl_node_done(&root);
 	if (r >= 0)
 		*ret_n = totals.entries;
 	return r;

@@ -184,17 +184,12 @@ static int visit(struct pl_upper_walk *u, const char *name, struct pleach_error 
 static int has_groups(struct pl_upper_walk *u, bool *ret_has, struct pleach_error *error)
 {
 	struct pl_totals totals = {0};
-	struct pl_node root;
 	int r;
 
 	*ret_has = false;
 	if (u->inodes.n == 0)
 		return 0;
-	r = pl_node_read(&u->ground.nodes, &u->upper->base, &root, error);
-	if (r < 0)
-		return r;
-	r = pl_node_totals(&u->ground.nodes, &root, &totals, error);
-	pl_node_done(&root);
+	r = pl_tree_totals(&u->ground.nodes, &u->upper->base, &totals, error);
 	*ret_has = totals.groups > 0;
 	return r;
 }

@@ -332,6 +332,19 @@ int pl_node_totals(const struct pl_node_source *source, const struct pl_node *no
 	return pl_node_totals_with(node, n_groups, ret_totals, error);
 }
 
+int pl_tree_totals(const struct pl_node_source *source, const struct pl_id *tree,
+		   struct pl_totals *ret_totals, struct pleach_error *error)
+{
+	struct pl_node root;
+	int r = pl_node_read(source, tree, &root, error);
+
+	if (r < 0)
+		return r;
+	r = pl_node_totals(source, &root, ret_totals, error);
+	pl_node_done(&root);
+	return r;
+}
+
 int pl_node_compare_totals(const struct pl_node *child, const struct pl_totals *yielded,
 			   const struct pl_totals *claimed, struct pleach_error *error)
 {

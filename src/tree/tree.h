@@ -114,6 +114,9 @@ int pl_node_find(const struct pl_node *node, const char *name, size_t name_lengt
 /** Sums up what the node says of its subtree (its own groups: their number from the blocks). */
 int pl_node_totals(const struct pl_node_source *source, const struct pl_node *node,
 		   struct pl_totals *ret_totals, struct pleach_error *error);
+/** The same of a tree, by its root. */
+int pl_tree_totals(const struct pl_node_source *source, const struct pl_id *tree,
+		   struct pl_totals *ret_totals, struct pleach_error *error);
 /** -EBADMSG unless `child` yields the totals that its parent's entry `claimed` of it. */
 int pl_node_check_totals(const struct pl_node_source *source, const struct pl_node *child,
 			 const struct pl_totals *claimed, struct pleach_error *error);

@@ -85,18 +85,11 @@ int pl_tx_find_base(struct pl_tx *tx, struct pleach_error *error)
 static int base_totals(struct pl_tx *tx, struct pl_totals *ret_totals, struct pleach_error *error)
 {
 	struct pl_node_source nodes = pl_store_nodes(tx->store);
-	struct pl_node node;
-	int r;
 
 	*ret_totals = (struct pl_totals){0};
 	if (tx->note.base == 0)
 		return 0;
-	r = pl_node_read(&nodes, &tx->note.base_tree, &node, error);
-	if (r < 0)
-		return r;
-	r = pl_node_totals(&nodes, &node, ret_totals, error);
-	pl_node_done(&node);
-	return r;
+	return pl_tree_totals(&nodes, &tx->note.base_tree, ret_totals, error);
 }
 
 /* ---- as a workspace needs it ---- */

@@ -631,13 +631,8 @@ static int content_of(struct committing *m, const struct pl_id *tree, uint64_t *
 {
 	struct pl_node_source nodes = nodes_of(m);
 	struct pl_totals totals;
-	struct pl_node node;
-	int r = pl_node_read(&nodes, tree, &node, error);
+	int r = pl_tree_totals(&nodes, tree, &totals, error);
 
-	if (r < 0)
-		return r;
-	r = pl_node_totals(&nodes, &node, &totals, error);
-	pl_node_done(&node);
 	if (r >= 0)
 		*ret_bytes = totals.bytes;
 	return r < 0 ? r : 0;
