@@ -62,14 +62,12 @@ class Done:
 class Workplace:
     """A directory with a store and a source."""
 
-    def __init__(self, path: bytes, command: str = PLEACH, libraries: str = ""):
+    def __init__(self, path: bytes, command: str = PLEACH):
         self.path = path
         self.store = os.path.join(path, b"store")
         self.source = os.path.join(path, b"source")
         self.command = command
         self.environment = {**os.environ, "LC_ALL": "C", "TZ": "UTC"}
-        if libraries:
-            self.environment["LD_LIBRARY_PATH"] = libraries
         os.mkdir(self.source, 0o755)
 
     def at(self, *names) -> bytes:
@@ -263,15 +261,11 @@ def being_root():
 
 
 def copy_command(folder: bytes) -> str:
-    """A copy of the command and its library, since the build may be out of reach for others."""
+    """A copy of the command, since the build may be out of reach for others."""
     os.mkdir(folder, 0o755)
-    listed = subprocess.run(["ldd", PLEACH], stdout=subprocess.PIPE, check=True).stdout
-    libraries = [words[2] for words in (line.split() for line in listed.splitlines())
-                 if words and words[0].startswith(b"libpleach")]
-    for path in (os.fsencode(PLEACH), *libraries):
-        shutil.copy(path, folder)
-        os.chmod(os.path.join(folder, os.path.basename(path)), 0o755)
-    return os.fsdecode(os.path.join(folder, os.path.basename(os.fsencode(PLEACH))))
+    path = shutil.copy(os.fsencode(PLEACH), folder)
+    os.chmod(path, 0o755)
+    return os.fsdecode(path)
 
 
 @pytest.fixture(name="users_place")
@@ -281,12 +275,11 @@ def fixture_users_place():
         if not is_root:
             yield Workplace(path)
             return
-        folder = os.path.join(path, b"command")
-        command = copy_command(folder)
+        command = copy_command(os.path.join(path, b"command"))
         os.mkdir(path + b"/work")
         os.chown(path + b"/work", ORDINARY, ORDINARY)
         with becoming_ordinary():
-            yield Workplace(path + b"/work", command, os.fsdecode(folder))
+            yield Workplace(path + b"/work", command)
 
 
 def wait_at_most(process: subprocess.Popen, seconds) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent))
 
-from workplace import ORDINARY, erase, needs_command, needs_root, put  # noqa: E402
+from workplace import being_root, erase, needs_command, needs_root, put  # noqa: E402
 from workplace import fixture_place, fixture_users_place  # noqa: E402,F401
 
 pytestmark = needs_command
@@ -150,22 +150,10 @@ def test_G7_a_checkout_into_a_directory_that_is_swapped_writes_nowhere_else(plac
     assert set(after) == set(before)
 
 
-@contextlib.contextmanager
-def as_root():
-    """Within a test that has become an ordinary user."""
-    os.seteuid(0)
-    os.setegid(0)
-    try:
-        yield
-    finally:
-        os.setegid(ORDINARY)
-        os.seteuid(ORDINARY)
-
-
 def roots_store(place) -> bytes:
     """Another store, of root, which looks in all its parts as what a collection takes away."""
     store, source = place.at("roots"), place.at("roots-source")
-    with as_root():
+    with being_root():
         for turn in range(3):
             put(os.path.join(source, b"file"), b"of root %d" % turn)
             place.pleach("--store", store, *(("init",) if turn == 0 else ("config", "grace=0")), user=0)
@@ -194,18 +182,18 @@ def test_G7_root_in_a_store_of_somebody_else_touches_nothing_outside(users_place
         pairs.append((place.inner(where), other))
     os.symlink(os.path.join(victim, b".pleach/tx", b"1" * 24), place.inner("tx", "2" * 24))
     os.symlink(os.path.join(victim, b".pleach/trash", b"1" * 24), place.inner("trash", "2" * 24))
-    with as_root():
+    with being_root():
         before = contents(victim)
     with swapping(pairs):
         for _ in range(ROUNDS // 2):
-            with as_root():
+            with being_root():
                 place.pleach(*command, status=None, user=0, timeout=120)
     for one, other in pairs:  # and from beginning to end
         assert exchange(one, other)
-        with as_root():
+        with being_root():
             place.pleach(*command, status=None, user=0, timeout=120)
         assert exchange(one, other)
-    with as_root():
+    with being_root():
         assert contents(victim) == before
 
 

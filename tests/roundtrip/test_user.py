@@ -339,7 +339,6 @@ def test_G7_a_checkout_replaces_nothing(place):
 @needs_root
 def test_who_does_not_own_the_store_may_look_and_not_write(place):
     place.command = workplace.copy_command(place.at("command"))
-    place.environment["LD_LIBRARY_PATH"] = os.fsdecode(place.at("command"))
     put(place.source + b"/file", b"one\n")
     place.pleach("init", "-q")
     place.pleach("publish", "-q", "site", place.source)
