@@ -401,42 +401,8 @@ static int run_program(struct pleach_tx *tx, struct pleach_error *error)
 		"exec 2>/dev/null; cd \"$PLEACH_PATH\" && echo run > a && mkdir run && "
 		"echo file > run/file && rm -r same && ln run/file run/twin && "
 		"touch -d @1600000000 a run/file run .";
-	char *argv[] = {(char *)"sh", (char *)"-c", (char *)script, NULL};
-	struct pleach_process_event event = PLEACH_PROCESS_EVENT_INIT;
-	struct pleach_process *process;
-	int r = pleach_tx_spawn(tx, argv, NULL, &process, error);
 
-	if (r < 0)
-		return r;
-	do
-		r = pleach_process_wait(process, &event, error);
-	while (r == -EINTR);
-	pleach_process_close(process);
-	if (r >= 0 && (event.what != PLEACH_PROCESS_EXITED || event.value != 0)) {
-		error->code = PLEACH_FAILED;
-		error->err = EIO;
-		(void)snprintf(error->message, sizeof(error->message),
-			       "the program in 'site' ended with %d", event.value);
-		return -EIO;
-	}
-	return r;
-}
-
-static int run_program_in(struct pleach_store *store, const char *workspace,
-			  struct pleach_error *error)
-{
-	struct pleach_tx_options options = PLEACH_TX_OPTIONS_INIT;
-	struct pleach_tx *tx;
-	int r;
-
-	options.workspace = workspace;
-	r = pleach_tx_begin(store, "site", &options, &tx, error);
-	if (r < 0)
-		return r;
-	r = run_program(tx, error);
-	if (r >= 0)
-		r = pleach_tx_commit(tx, NULL, NULL, error);
-	return end_tx(tx, r, error);
+	return run_script_in_tx(tx, script, error);
 }
 
 #define PROGRAM_IN(id, workspace)                                                \
@@ -444,7 +410,7 @@ static int run_program_in(struct pleach_store *store, const char *workspace,
 			       struct pleach_error *error)                       \
 	{                                                                        \
 		(void)y;                                                         \
-		return run_program_in(store, workspace, error);                  \
+		return work_in(store, workspace, run_program, error);            \
 	}
 PROGRAM_IN(overlay, "overlay")
 PROGRAM_IN(user_overlay, "user-overlay")

@@ -1,7 +1,7 @@
 /*
  * scenario.c - the commands, by the library; and the next commands, which judge what a power cut has left.
  */
-#include "tx/yard.h"
+#include "tx/work.h"
 
 #include "power/scenario.h"
 
@@ -114,14 +114,6 @@ static int untag(const struct place *place, struct pleach_store *store, struct p
 
 /* ---- transactions ---- */
 
-static int end_tx(struct pleach_tx *tx, int r, struct pleach_error *error)
-{
-	struct pleach_error ignored = PLEACH_ERROR_INIT;
-	int closed = pleach_tx_close(tx, r < 0 ? &ignored : error);
-
-	return r < 0 ? r : closed;
-}
-
 /* One file replaced, one made. */
 static int edit(struct pleach_tx *tx, const char *what, const char *dir, struct pleach_error *error)
 {
@@ -141,21 +133,15 @@ static int edit(struct pleach_tx *tx, const char *what, const char *dir, struct 
 	return r < 0 ? r : pleach_tx_set_metadata(tx, "", &then, error);
 }
 
+static int edit_once(struct pleach_tx *tx, struct pleach_error *error)
+{
+	return edit(tx, "edits", "more0", error);
+}
+
 static int edits(const struct place *place, struct pleach_store *store, struct pleach_error *error)
 {
-	struct pleach_tx_options options = PLEACH_TX_OPTIONS_INIT;
-	struct pleach_tx *tx;
-	int r;
-
 	(void)place;
-	options.workspace = "none";
-	r = pleach_tx_begin(store, "site", &options, &tx, error);
-	if (r < 0)
-		return r;
-	r = edit(tx, "edits", "more0", error);
-	if (r >= 0)
-		r = pleach_tx_commit(tx, NULL, NULL, error);
-	return end_tx(tx, r, error);
+	return work_in(store, "none", edit_once, error);
 }
 
 static int run_program(struct pleach_tx *tx, struct pleach_error *error)
@@ -165,51 +151,20 @@ static int run_program(struct pleach_tx *tx, struct pleach_error *error)
 		"echo file > run/file && rm -r same && mv d moved && "
 		"ln run/file run/twin && "
 		"touch -d @1600000000 a run/file moved run .";
-	char *argv[] = {(char *)"sh", (char *)"-c", (char *)script, NULL};
-	struct pleach_process_event event = PLEACH_PROCESS_EVENT_INIT;
-	struct pleach_process *process;
-	int r = pleach_tx_spawn(tx, argv, NULL, &process, error);
 
-	if (r < 0)
-		return r;
-	do
-		r = pleach_process_wait(process, &event, error);
-	while (r == -EINTR);
-	pleach_process_close(process);
-	if (r >= 0 && (event.what != PLEACH_PROCESS_EXITED || event.value != 0)) {
-		(void)snprintf(error->message, sizeof(error->message), "the program ended with %d",
-			       event.value);
-		return -EIO;
-	}
-	return r;
-}
-
-static int run_in(struct pleach_store *store, const char *workspace, struct pleach_error *error)
-{
-	struct pleach_tx_options options = PLEACH_TX_OPTIONS_INIT;
-	struct pleach_tx *tx;
-	int r;
-
-	options.workspace = workspace;
-	r = pleach_tx_begin(store, "site", &options, &tx, error);
-	if (r < 0)
-		return r;
-	r = run_program(tx, error);
-	if (r >= 0)
-		r = pleach_tx_commit(tx, NULL, NULL, error);
-	return end_tx(tx, r, error);
+	return run_script_in_tx(tx, script, error);
 }
 
 static int run(const struct place *p, struct pleach_store *store, struct pleach_error *error)
 {
 	(void)p;
-	return run_in(store, NULL, error);
+	return work_in(store, NULL, run_program, error);
 }
 
 static int run_copy(const struct place *p, struct pleach_store *store, struct pleach_error *error)
 {
 	(void)p;
-	return run_in(store, "copy", error);
+	return work_in(store, "copy", run_program, error);
 }
 
 static int begin(const struct place *p, struct pleach_store *store, struct pleach_error *error)

@@ -5,7 +5,7 @@
 #ifndef PL_TEST_SCENARIOS_H
 #define PL_TEST_SCENARIOS_H
 
-#include "tx/yard.h"
+#include "tx/work.h"
 
 static inline bool is_full(void)
 {
@@ -228,43 +228,18 @@ static inline int edit(struct pleach_tx *tx, struct pleach_error *error)
 	return r < 0 ? r : pleach_tx_set_metadata(tx, "", &then, error);
 }
 
-static inline int end_tx(struct pleach_tx *tx, int r, struct pleach_error *error)
-{
-	struct pleach_error ignored = PLEACH_ERROR_INIT;
-	int closed = pleach_tx_close(tx, r < 0 ? &ignored : error);
-
-	return r < 0 ? r : closed;
-}
-
-static inline int run_tx_in(struct pleach_store *store, const char *workspace,
-			    struct pleach_error *error)
-{
-	struct pleach_tx_options options = PLEACH_TX_OPTIONS_INIT;
-	struct pleach_tx *tx;
-	int r;
-
-	options.workspace = workspace;
-	r = pleach_tx_begin(store, "site", &options, &tx, error);
-	if (r < 0)
-		return r;
-	r = edit(tx, error);
-	if (r >= 0)
-		r = pleach_tx_commit(tx, NULL, NULL, error);
-	return end_tx(tx, r, error);
-}
-
 static inline int run_edits(const struct yard *y, struct pleach_store *store,
 			    struct pleach_error *error)
 {
 	(void)y;
-	return run_tx_in(store, "none", error);
+	return work_in(store, "none", edit, error);
 }
 
 static inline int run_copy(const struct yard *y, struct pleach_store *store,
 			   struct pleach_error *error)
 {
 	(void)y;
-	return run_tx_in(store, "copy", error);
+	return work_in(store, "copy", edit, error);
 }
 
 static inline int run_abort(const struct yard *y, struct pleach_store *store,
